@@ -1,0 +1,196 @@
+/**
+ * The configuration as the rest of the program sees it: complete, checked, deep-frozen. Defaults are merged into the
+ * routes, files are absolute paths, durations are milliseconds (`Infinity` for `off`), sizes are bytes.
+ * `load.ts` makes it out of a file; nothing else reads the file.
+ */
+
+export interface Config {
+  /** The absolute path of the file it came from. */
+  readonly file: string
+  readonly listeners: readonly ListenerConfig[]
+  /** `undefined` for `admin: off`. */
+  readonly admin: AdminConfig | undefined
+  readonly log: LogConfig
+  /** CIDR blocks and single addresses, e.g. `10.0.0.0/8`, `::1`. */
+  readonly trustedProxies: readonly string[]
+  readonly shutdown: { readonly drainMs: number }
+  readonly relay: { readonly bufferBytes: number }
+  readonly upstreams: ReadonlyMap<string, UpstreamConfig>
+  readonly auth: ReadonlyMap<string, AuthConfig>
+  readonly routes: readonly RouteConfig[]
+}
+
+export type Address =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string }
+
+export interface ListenerConfig {
+  readonly address: Address
+  /** Absolute paths of PEM files. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined
+  readonly headTimeoutMs: number
+  readonly headBytesMax: number
+  /** How long a connection may wait for its next request. */
+  readonly keepAliveTimeoutMs: number
+  /** Connections open at once on this listener; `Infinity` for no limit. */
+  readonly connectionsMax: number
+}
+
+export interface AdminConfig {
+  readonly address: Address
+}
+
+export interface LogConfig {
+  readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
+  readonly format: 'json' | 'pretty'
+}
+
+export interface UpstreamConfig {
+  /** Its name in logs and metrics: the key in `upstreams`, or the route's name for one that is written in place. */
+  readonly name: string
+  readonly endpoints: readonly EndpointConfig[]
+  readonly balance: BalanceConfig
+  /** An endpoint that fails is set aside for `setAsideMs`, doubled at each further failure up to `setAsideMaxMs`. */
+  readonly health: { readonly setAsideMs: number; readonly setAsideMaxMs: number }
+  /** For https endpoints: an own CA (absolute path of a PEM file), and a server name other than the URL's host. */
+  readonly tls: { readonly ca: string | undefined; readonly serverName: string | undefined }
+}
+
+export interface EndpointConfig {
+  /** As written, e.g. `http://chat-1:3000`, `unix:/run/app.sock`, `builtin:echo`: the label in logs and metrics. */
+  readonly url: string
+  readonly address: Address | { readonly kind: 'builtin'; readonly name: 'echo' }
+  readonly tls: boolean
+  readonly weight: number
+}
+
+export type BalanceConfig =
+  | { readonly policy: 'least-tunnels' | 'round-robin' | 'random-two' }
+  | { readonly policy: 'hash'; readonly key: HashKey }
+
+/** `name` is a header's name in lower case, or a cookie's name as it is. */
+export type HashKey =
+  | { readonly by: 'client' | 'path' }
+  | { readonly by: 'header' | 'cookie'; readonly name: string }
+
+export type AuthConfig =
+  | BasicAuthConfig
+  | ApiKeyAuthConfig
+  | JwtAuthConfig
+  | ForwardAuthConfig
+
+export interface BasicAuthConfig {
+  readonly name: string
+  readonly type: 'basic'
+  /** Absolute path of an htpasswd file. */
+  readonly users: string
+  readonly realm: string
+}
+
+export interface ApiKeyAuthConfig {
+  readonly name: string
+  readonly type: 'apiKey'
+  /** Field that carries the key, as written. */
+  readonly header: string
+  /** Absolute path of a file of `name:sha256hex` lines. */
+  readonly keys: string
+}
+
+/** Where a token is looked for, in order. A `scheme` of undefined for `header` is `Authorization: Bearer`. */
+export type TokenSource =
+  | { readonly in: 'header'; readonly name: string }
+  | { readonly in: 'cookie' | 'query' | 'subprotocol'; readonly name: string }
+
+export interface JwtAuthConfig {
+  readonly name: string
+  readonly type: 'jwt'
+  readonly from: readonly TokenSource[]
+  /** Exactly one of these three is set. */
+  readonly jwks: string | undefined
+  readonly secret: string | undefined
+  /** Absolute path of a PEM file (SPKI or certificate) or JWK file. */
+  readonly publicKey: string | undefined
+  readonly algorithms: readonly string[]
+  readonly issuer: readonly string[] | undefined
+  readonly audience: readonly string[] | undefined
+  readonly clockToleranceMs: number
+  /** Each claim must have one of the values; a claim that is an array must hold one of them. */
+  readonly claims: ReadonlyMap<string, readonly (string | number | boolean)[]>
+  /** The claim that becomes X-Auth-User. */
+  readonly userClaim: string
+  readonly realm: string
+}
+
+export interface ForwardAuthConfig {
+  readonly name: string
+  readonly type: 'forward'
+  readonly url: string
+  /** Field names of the auth server's 2xx answer that go to the upstream. */
+  readonly copy: readonly string[]
+  readonly timeoutMs: number
+  /** The field of its 2xx answer that becomes X-Auth-User. */
+  readonly userHeader: string | undefined
+}
+
+export interface RouteConfig {
+  readonly name: string
+  readonly match: MatchConfig
+  /** Lower-case tokens that may be upgraded to; `any` is all but h2c. */
+  readonly upgrade: readonly string[] | 'any'
+  readonly http: boolean
+  /** Every group must pass; a group passes when one of its checks does. */
+  readonly auth: readonly (readonly string[])[]
+  readonly origins: readonly string[] | undefined
+  readonly allow: readonly string[] | undefined
+  readonly limits: LimitsConfig
+  readonly timeouts: TimeoutsConfig
+  readonly rewrite: { readonly stripPrefix: string | undefined; readonly addPrefix: string | undefined }
+  readonly headers: {
+    readonly request: FieldEdits
+    readonly response: FieldEdits
+  }
+  /** A name in `Config.upstreams` (those written in place are there too). */
+  readonly upstream: string
+}
+
+export interface MatchConfig {
+  /** Lower case; `*.suffix` matches any name below the suffix. `undefined`: every host. */
+  readonly hosts: readonly string[] | undefined
+  readonly path: PathMatch | undefined
+  readonly methods: readonly string[] | undefined
+  /** By lower-case field name. */
+  readonly headers: ReadonlyMap<string, ValueMatch>
+  readonly query: ReadonlyMap<string, ValueMatch>
+}
+
+export type PathMatch =
+  | { readonly kind: 'prefix'; readonly path: string }
+  | { readonly kind: 'exact'; readonly path: string }
+  | { readonly kind: 'regex'; readonly regex: string }
+
+export type ValueMatch =
+  | { readonly kind: 'present' }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'equals'; readonly value: string }
+  | { readonly kind: 'regex'; readonly regex: string }
+
+/** `Infinity` for no limit. */
+export interface LimitsConfig {
+  readonly tunnels: number
+  readonly tunnelsPerClient: number
+  readonly handshakesPerSecond: number
+  readonly requestsPerSecond: number
+}
+
+export interface TimeoutsConfig {
+  readonly connectMs: number
+  readonly handshakeMs: number
+  readonly idleMs: number
+  readonly lifetimeMs: number
+}
+
+export interface FieldEdits {
+  readonly set: readonly (readonly [name: string, value: string])[]
+  /** Lower-case names. */
+  readonly remove: readonly string[]
+}
