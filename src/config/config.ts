@@ -73,11 +73,7 @@ export type HashKey =
   | { readonly by: 'client' | 'path' }
   | { readonly by: 'header' | 'cookie'; readonly name: string }
 
-export type AuthConfig =
-  | BasicAuthConfig
-  | ApiKeyAuthConfig
-  | JwtAuthConfig
-  | ForwardAuthConfig
+export type AuthConfig = BasicAuthConfig | ApiKeyAuthConfig | JwtAuthConfig | ForwardAuthConfig
 
 export interface BasicAuthConfig {
   readonly name: string
@@ -144,7 +140,10 @@ export interface RouteConfig {
   readonly allow: readonly string[] | undefined
   readonly limits: LimitsConfig
   readonly timeouts: TimeoutsConfig
-  readonly rewrite: { readonly stripPrefix: string | undefined; readonly addPrefix: string | undefined }
+  readonly rewrite: {
+    readonly stripPrefix: string | undefined
+    readonly addPrefix: string | undefined
+  }
   readonly headers: {
     readonly request: FieldEdits
     readonly response: FieldEdits

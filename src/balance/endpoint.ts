@@ -1,0 +1,31 @@
+/** One member of an upstream: where it is, and how it does. */
+
+import type { Address } from '../config/config.ts'
+
+export interface Endpoint {
+  /** The label in logs and metrics: the URL as written in the config. */
+  readonly url: string
+  readonly address: Address
+  /** Set for https endpoints. */
+  readonly tls: EndpointTls | undefined
+  readonly weight: number
+  /** Leases that are out: handshakes, tunnels and plain requests in progress. */
+  readonly inUse: number
+  /** False while it is set aside. */
+  readonly up: boolean
+}
+
+export interface EndpointTls {
+  readonly serverName: string
+  /** PEM, in addition to nothing: when set, only it is trusted. */
+  readonly ca: string | undefined
+}
+
+/** A place on an endpoint, held from the pick to the end of the tunnel or of the plain request. */
+export interface EndpointLease extends Disposable {
+  readonly endpoint: Endpoint
+  /** The endpoint accepted the connection: it is healthy again. */
+  succeeded(): void
+  /** The endpoint refused, timed out or broke off: it is set aside for a while. */
+  failed(): void
+}
