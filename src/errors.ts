@@ -67,14 +67,6 @@ export const catalogue = {
     level: 'info',
     text: 'A WebSocket handshake is a GET with one valid Sec-WebSocket-Key.',
   },
-  E_EARLY_DATA: {
-    status: 400,
-    source: 'client',
-    phase: 'handshake',
-    retry: 'never',
-    level: 'info',
-    text: 'Too much data was sent before the upgrade was answered.',
-  },
   E_AUTH_MISSING: {
     status: 401,
     source: 'client',
