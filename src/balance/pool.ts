@@ -1,0 +1,255 @@
+/**
+ * The endpoints of one upstream, how much each is used and how it does. `acquire` gives out a place on one of them;
+ * the lease says when the place is free again and how the endpoint did.
+ */
+
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type {
+  Address,
+  BalanceConfig,
+  EndpointConfig,
+  HashKey,
+  UpstreamConfig,
+} from '../config/config.ts'
+import { Refusal } from '../errors.ts'
+import type { RequestFacts } from '../request/facts.ts'
+import { cookieValue, fieldValue } from '../request/headers.ts'
+import type { Endpoint, EndpointLease, EndpointTls } from './endpoint.ts'
+import { Health } from './health.ts'
+import { hashText, pickFor } from './pick.ts'
+import type { Candidate, Pick } from './pick.ts'
+
+export interface PoolOptions {
+  /** Where a `builtin:` endpoint listens. */
+  readonly builtinAddress: (name: 'echo') => Address
+  /** Called once at each change of an endpoint's `up`. */
+  readonly onChange: (endpoint: Endpoint, up: boolean) => void
+  /** A monotonic clock in milliseconds. Default: `performance.now`. */
+  readonly now?: () => number
+  /** Numbers in [0, 1). Default: `Math.random`. */
+  readonly random?: () => number
+}
+
+/** One upstream. It holds no timer and no socket, so that it needs no closing. */
+export class Pool {
+  /** In the order of the config. */
+  readonly endpoints: readonly Endpoint[]
+  readonly name: string
+  readonly #members: readonly Member[]
+  readonly #pick: Pick
+  readonly #hashKey: HashKey | undefined
+  readonly #now: () => number
+  readonly #random: () => number
+
+  /**
+   * Reads the upstream's CA file. Throws when that cannot be read or holds no certificate. Endpoints that `previous`
+   * has under the same URL keep their count and health; leases of either pool then count for both.
+   */
+  constructor(config: UpstreamConfig, options: PoolOptions, previous?: Pool) {
+    this.name = config.name
+    this.#now = options.now ?? monotonicMs
+    this.#random = options.random ?? Math.random
+    this.#pick = pickFor(config.balance.policy)
+    this.#hashKey = hashKeyOf(config.balance)
+    const ca = config.tls.ca === undefined ? undefined : readCa(config.tls.ca)
+    const known = new Map(previous === undefined ? [] : previous.#members.map(stateByUrl))
+    const shared = { health: config.health, onChange: options.onChange, now: this.#now }
+    this.#members = config.endpoints.map((endpoint) => {
+      const state = known.get(endpoint.url) ?? new MemberState()
+      // An URL that is listed twice is two endpoints: only the first of them continues the old one.
+      known.delete(endpoint.url)
+      const address =
+        endpoint.address.kind === 'builtin'
+          ? options.builtinAddress(endpoint.address.name)
+          : endpoint.address
+      const tls = endpoint.tls ? tlsOf(address, config.tls.serverName, ca) : undefined
+      return new Member({ config: endpoint, address, tls, state, shared })
+    })
+    this.endpoints = this.#members
+  }
+
+  /**
+   * A place on the endpoint that the policy picks among those that are healthy and not in `tried`. Refusal:
+   * E_ENDPOINT_NONE, with Retry-After for when the first one is tried again. An upstream of one endpoint always
+   * picks it: its own failure tells the client more than ours.
+   */
+  acquire(facts: RequestFacts, tried: ReadonlySet<Endpoint>): EndpointLease | Refusal {
+    const candidates = this.#candidates(tried)
+    if (!isFilled(candidates)) return this.#none(tried)
+    const member =
+      candidates.length === 1
+        ? candidates[0]
+        : this.#pick(candidates, this.#keyOf(facts), this.#random)
+    return new MemberLease(member)
+  }
+
+  #candidates(tried: ReadonlySet<Endpoint>): readonly Member[] {
+    if (tried.size === 0 && (this.#members.length === 1 || this.#members.every(isUp))) {
+      return this.#members
+    }
+    if (this.#members.length === 1) return this.#members.filter((member) => !tried.has(member))
+    const nowMs = this.#now()
+    return this.#members.filter((member) => !tried.has(member) && member.state.health.allows(nowMs))
+  }
+
+  #none(tried: ReadonlySet<Endpoint>): Refusal {
+    const nowMs = this.#now()
+    const waitsMs = this.#members.map((member) => member.state.health.waitMs(nowMs))
+    return new Refusal('E_ENDPOINT_NONE', {
+      cause: `of ${this.#members.length} endpoints ${tried.size} were tried, the others are set aside`,
+      retryAfterSeconds: Math.max(1, Math.ceil(Math.min(...waitsMs) / 1000)),
+    })
+  }
+
+  /** What `hash` goes by. Without the header or cookie, or with an empty one, it is the client's address: a fixed key would send all such clients to one endpoint. */
+  #keyOf(facts: RequestFacts): string {
+    const key = this.#hashKey
+    if (key === undefined) return ''
+    if (key.by === 'client') return facts.clientIp
+    if (key.by === 'path') return facts.path
+    const value =
+      key.by === 'header' ? fieldValue(facts.fields, key.name) : cookieValue(facts.fields, key.name)
+    return value === undefined || value === '' ? facts.clientIp : value
+  }
+}
+
+/** What of an endpoint goes on when the config around it changes. */
+class MemberState {
+  inUse = 0
+  turn = 0
+  readonly health = new Health()
+}
+
+interface Shared {
+  readonly health: UpstreamConfig['health']
+  readonly onChange: (endpoint: Endpoint, up: boolean) => void
+  readonly now: () => number
+}
+
+interface MemberOptions {
+  readonly config: EndpointConfig
+  readonly address: Address
+  readonly tls: EndpointTls | undefined
+  readonly state: MemberState
+  readonly shared: Shared
+}
+
+class Member implements Endpoint, Candidate {
+  readonly url: string
+  readonly address: Address
+  readonly tls: EndpointTls | undefined
+  readonly weight: number
+  readonly seed: number
+  readonly state: MemberState
+  readonly shared: Shared
+
+  constructor({ config, address, tls, state, shared }: MemberOptions) {
+    this.url = config.url
+    this.address = address
+    this.tls = tls
+    this.weight = config.weight
+    this.seed = hashText(config.url)
+    this.state = state
+    this.shared = shared
+  }
+
+  get inUse(): number {
+    return this.state.inUse
+  }
+
+  get up(): boolean {
+    return this.state.health.up
+  }
+
+  get turn(): number {
+    return this.state.turn
+  }
+
+  set turn(value: number) {
+    this.state.turn = value
+  }
+}
+
+class MemberLease implements EndpointLease {
+  readonly endpoint: Member
+  readonly #epoch: number
+  #isTrial: boolean
+  #isHeld = true
+
+  constructor(member: Member) {
+    const { state } = member
+    this.endpoint = member
+    this.#epoch = state.health.epoch
+    this.#isTrial = state.health.begin()
+    state.inUse += 1
+  }
+
+  succeeded(): void {
+    if (!this.#isHeld) return
+    this.#isTrial = false
+    const { state, shared } = this.endpoint
+    if (state.health.succeeded()) shared.onChange(this.endpoint, true)
+  }
+
+  failed(): void {
+    if (!this.#isHeld) return
+    this.#endTrial()
+    const { state, shared } = this.endpoint
+    const wentDown = state.health.failed(this.#epoch, shared.now(), shared.health)
+    if (wentDown) shared.onChange(this.endpoint, false)
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#isHeld) return
+    this.#isHeld = false
+    this.endpoint.state.inUse -= 1
+    this.#endTrial()
+  }
+
+  #endTrial(): void {
+    if (!this.#isTrial) return
+    this.#isTrial = false
+    this.endpoint.state.health.endTrial()
+  }
+}
+
+function stateByUrl(member: Member): [url: string, state: MemberState] {
+  return [member.url, member.state]
+}
+
+function isUp(member: Member): boolean {
+  return member.state.health.up
+}
+
+function isFilled(members: readonly Member[]): members is readonly [Member, ...Member[]] {
+  return members.length > 0
+}
+
+function monotonicMs(): number {
+  return performance.now()
+}
+
+function hashKeyOf(balance: BalanceConfig): HashKey | undefined {
+  return balance.policy === 'hash' ? balance.key : undefined
+}
+
+function tlsOf(
+  address: Address,
+  serverName: string | undefined,
+  ca: string | undefined,
+): EndpointTls {
+  const host = address.kind === 'tcp' ? address.host : 'localhost'
+  return { serverName: serverName ?? host, ca }
+}
+
+/** The file's text, once it is known to hold a certificate: OpenSSL takes one without for trust in nobody and says nothing. */
+function readCa(file: string): string {
+  const pem = readFileSync(file, 'utf8')
+  try {
+    void new X509Certificate(pem)
+  } catch (error) {
+    throw new Error(`${file} holds no certificate in PEM form`, { cause: error })
+  }
+  return pem
+}

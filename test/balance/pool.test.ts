@@ -1,0 +1,390 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import type { Endpoint, EndpointLease } from '../../src/balance/endpoint.ts'
+import { Pool } from '../../src/balance/pool.ts'
+import type { PoolOptions } from '../../src/balance/pool.ts'
+import type { BalanceConfig, EndpointConfig, UpstreamConfig } from '../../src/config/config.ts'
+import { Refusal } from '../../src/errors.ts'
+import type { RequestFacts } from '../../src/request/facts.ts'
+
+const fixtures = join(import.meta.dirname, '../fixtures/tls')
+const nothingTried: ReadonlySet<Endpoint> = new Set()
+
+function endpoint(url: string, more: Partial<EndpointConfig> = {}): EndpointConfig {
+  return { url, address: { kind: 'tcp', host: 'chat', port: 80 }, tls: false, weight: 1, ...more }
+}
+
+function upstream(urls: readonly string[], more: Partial<UpstreamConfig> = {}): UpstreamConfig {
+  return {
+    name: 'chat',
+    endpoints: urls.map((url) => endpoint(url)),
+    balance: { policy: 'least-tunnels' },
+    health: { setAsideMs: 1000, setAsideMaxMs: 60_000 },
+    tls: { ca: undefined, serverName: undefined },
+    ...more,
+  }
+}
+
+function factsOf(facts: Partial<RequestFacts> = {}): RequestFacts {
+  return {
+    requestId: 'r',
+    traceparent: '',
+    method: 'GET',
+    target: '/',
+    path: '/',
+    otherPaths: [],
+    query: '',
+    authority: 'a',
+    host: 'a',
+    httpVersion: '1.1',
+    fields: [],
+    clientIp: '192.0.2.1',
+    peerTrusted: false,
+    proto: 'http',
+    forwarded: { for: '', proto: 'http', host: '', port: '' },
+    upgrade: [],
+    stripped: false,
+    ...facts,
+  }
+}
+
+/** A pool with a clock that is set by hand, and what it reports of its endpoints. */
+function poolOf(config: UpstreamConfig, previous?: Pool) {
+  const clock = { nowMs: 0 }
+  const changes: string[] = []
+  const options: PoolOptions = {
+    builtinAddress: (name) => ({ kind: 'unix', path: `/run/${name}.sock` }),
+    onChange: ({ url }, up) => changes.push(`${url} ${up ? 'up' : 'down'}`),
+    now: () => clock.nowMs,
+  }
+  return { pool: new Pool(config, options, previous), clock, changes }
+}
+
+function acquired(pool: Pool, tried = nothingTried, facts = factsOf()): EndpointLease {
+  const lease = pool.acquire(facts, tried)
+  assert.ok(!(lease instanceof Refusal), 'has an endpoint')
+  return lease
+}
+
+function refusedBy(pool: Pool, tried = nothingTried): Refusal {
+  const refusal = pool.acquire(factsOf(), tried)
+  assert.ok(refusal instanceof Refusal, 'has no endpoint')
+  assert.equal(refusal.code, 'E_ENDPOINT_NONE')
+  assert.equal(refusal.status, 503)
+  return refusal
+}
+
+function urlOf(pool: Pool, facts?: RequestFacts): string {
+  using lease = acquired(pool, nothingTried, facts)
+  return lease.endpoint.url
+}
+
+function usesOf(pool: Pool): number[] {
+  return pool.endpoints.map(({ inUse }) => inUse)
+}
+
+describe('Pool', () => {
+  it('works with the clock and the dice of its own', () => {
+    const pool = new Pool(upstream(['a', 'b'], { balance: { policy: 'random-two' } }), {
+      builtinAddress: () => ({ kind: 'unix', path: '/' }),
+      onChange: () => {},
+    })
+    acquired(pool).failed()
+    assert.notEqual(urlOf(pool), pool.endpoints.find(({ up }) => !up)?.url)
+  })
+
+  describe('leases', () => {
+    it('count what is in use until they are disposed of', () => {
+      const { pool } = poolOf(upstream(['a', 'b']))
+      {
+        using first = acquired(pool)
+        using second = acquired(pool)
+        assert.notEqual(first.endpoint, second.endpoint)
+        assert.deepEqual(usesOf(pool), [1, 1])
+      }
+      assert.deepEqual(usesOf(pool), [0, 0])
+    })
+
+    it('give their place back once', () => {
+      const { pool } = poolOf(upstream(['a']))
+      const lease = acquired(pool)
+      acquired(pool)
+      lease[Symbol.dispose]()
+      lease[Symbol.dispose]()
+      assert.deepEqual(usesOf(pool), [1])
+    })
+
+    it('tell nothing of the endpoint after they are disposed of', () => {
+      const { pool, changes } = poolOf(upstream(['a', 'b']))
+      const lease = acquired(pool)
+      lease[Symbol.dispose]()
+      lease.failed()
+      assert.equal(lease.endpoint.up, true)
+      const failing = acquired(pool)
+      const late = acquired(pool, new Set(pool.endpoints.filter((one) => one !== failing.endpoint)))
+      failing.failed()
+      late[Symbol.dispose]()
+      late.succeeded()
+      assert.equal(failing.endpoint.up, false)
+      assert.equal(changes.length, 1)
+    })
+  })
+
+  describe('endpoints that fail', () => {
+    it('get nothing while they are set aside', () => {
+      const { pool, clock, changes } = poolOf(upstream(['a', 'b']))
+      const failing = acquired(pool)
+      failing.failed()
+      failing[Symbol.dispose]()
+      assert.equal(failing.endpoint.up, false)
+      clock.nowMs = 999
+      assert.deepEqual([urlOf(pool), urlOf(pool), urlOf(pool)], ['b', 'b', 'b'])
+      assert.deepEqual(changes, ['a down'])
+    })
+
+    it('get one trial at a time, and everything again after it succeeded', () => {
+      const { pool, clock, changes } = poolOf(upstream(['a', 'b']))
+      const [a, b] = pool.endpoints
+      assert.ok(a && b)
+      acquired(pool, new Set([b])).failed()
+      clock.nowMs = 1000
+      const trial = acquired(pool, new Set([b]))
+      assert.equal(trial.endpoint, a)
+      assert.deepEqual([urlOf(pool), urlOf(pool)], ['b', 'b'])
+      trial.succeeded()
+      assert.equal(a.up, true)
+      assert.equal(acquired(pool, new Set([b])).endpoint, a)
+      assert.deepEqual(changes, ['a down', 'a up'])
+    })
+
+    it('get the next trial when one ends without telling anything', () => {
+      const { pool, clock } = poolOf(upstream(['a', 'b']))
+      const [a, b] = pool.endpoints
+      assert.ok(a && b)
+      acquired(pool, new Set([b])).failed()
+      clock.nowMs = 1000
+      acquired(pool, new Set([b]))[Symbol.dispose]()
+      assert.equal(acquired(pool, new Set([b])).endpoint, a)
+    })
+
+    it('wait twice as long after a trial that failed', () => {
+      const { pool, clock, changes } = poolOf(upstream(['a', 'b']))
+      const [, b] = pool.endpoints
+      assert.ok(b)
+      acquired(pool, new Set([b])).failed()
+      clock.nowMs = 1000
+      acquired(pool, new Set([b])).failed()
+      clock.nowMs = 2999
+      refusedBy(pool, new Set([b]))
+      clock.nowMs = 3000
+      acquired(pool, new Set([b]))
+      assert.deepEqual(changes, ['a down'])
+    })
+
+    it('are set aside once by a burst of failures', () => {
+      const { pool, clock, changes } = poolOf(upstream(['a', 'b']))
+      const leases = Array.from({ length: 8 }, () => acquired(pool))
+      for (const lease of leases) lease.failed()
+      clock.nowMs = 1000
+      acquired(pool)
+      acquired(pool)
+      assert.deepEqual(changes, ['a down', 'b down'])
+    })
+
+    it('are up at once when another request of theirs is accepted', () => {
+      const { pool, changes } = poolOf(upstream(['a']))
+      const [one, other] = [acquired(pool), acquired(pool)]
+      one.failed()
+      other.succeeded()
+      assert.equal(pool.endpoints[0]?.up, true)
+      assert.deepEqual(changes, ['a down', 'a up'])
+    })
+
+    it('are picked all the same when there is no other, and tell the truth', () => {
+      const { pool, changes } = poolOf(upstream(['a']))
+      acquired(pool).failed()
+      assert.equal(pool.endpoints[0]?.up, false)
+      assert.equal(urlOf(pool), 'a')
+      assert.equal(urlOf(pool), 'a')
+      acquired(pool).succeeded()
+      assert.deepEqual(changes, ['a down', 'a up'])
+    })
+  })
+
+  describe('refusals', () => {
+    it('say in whole seconds when the first endpoint comes back', () => {
+      const { pool, clock } = poolOf(
+        upstream(['a', 'b'], { health: { setAsideMs: 4000, setAsideMaxMs: 60_000 } }),
+      )
+      acquired(pool).failed()
+      clock.nowMs = 2500
+      acquired(pool).failed()
+      assert.equal(refusedBy(pool).details.retryAfterSeconds, 2)
+      clock.nowMs = 3999
+      assert.equal(refusedBy(pool).details.retryAfterSeconds, 1)
+    })
+
+    it('say one second when all trials are under way', () => {
+      const { pool, clock } = poolOf(upstream(['a', 'b']))
+      acquired(pool).failed()
+      acquired(pool).failed()
+      clock.nowMs = 1000
+      acquired(pool)
+      acquired(pool)
+      assert.equal(refusedBy(pool).details.retryAfterSeconds, 1)
+    })
+
+    it('come when all endpoints were tried, also for the only one', () => {
+      const two = poolOf(upstream(['a', 'b'])).pool
+      const first = acquired(two).endpoint
+      const second = acquired(two, new Set([first])).endpoint
+      assert.notEqual(first, second)
+      refusedBy(two, new Set([first, second]))
+      const one = poolOf(upstream(['a'])).pool
+      assert.equal(refusedBy(one, new Set(one.endpoints)).details.retryAfterSeconds, 1)
+    })
+  })
+
+  describe('hash keys', () => {
+    const urls = Array.from({ length: 16 }, (_, i) => `http://chat-${i}`)
+    const byKey = (key: Extract<BalanceConfig, { policy: 'hash' }>['key']) =>
+      poolOf(upstream(urls, { balance: { policy: 'hash', key } })).pool
+    const client = factsOf({ clientIp: '203.0.113.77' })
+    const homeOfClient = urlOf(byKey({ by: 'client' }), client)
+
+    const cases: {
+      name: string
+      key: Parameters<typeof byKey>[0]
+      like: RequestFacts
+      unlike: RequestFacts
+    }[] = [
+      {
+        name: 'the client address',
+        key: { by: 'client' },
+        like: { ...client, path: '/other' },
+        unlike: factsOf({ clientIp: '203.0.113.78' }),
+      },
+      {
+        name: 'the path',
+        key: { by: 'path' },
+        like: factsOf({ path: '203.0.113.77' }),
+        unlike: client,
+      },
+      {
+        name: 'a header',
+        key: { by: 'header', name: 'x-room' },
+        like: factsOf({ fields: ['X-Room', '203.0.113.77'] }),
+        unlike: factsOf({ fields: ['X-Room', '7'] }),
+      },
+      {
+        name: 'a cookie',
+        key: { by: 'cookie', name: 'sid' },
+        like: factsOf({ fields: ['Cookie', 'a=b; sid=203.0.113.77'] }),
+        unlike: factsOf({ fields: ['Cookie', 'a=b; sid=7'] }),
+      },
+      {
+        name: 'the client address when the header is missing',
+        key: { by: 'header', name: 'x-room' },
+        like: client,
+        unlike: factsOf(),
+      },
+      {
+        name: 'the client address when the header is empty',
+        key: { by: 'header', name: 'x-room' },
+        like: { ...client, fields: ['X-Room', ''] },
+        unlike: factsOf({ fields: ['X-Room', ''] }),
+      },
+      {
+        name: 'the client address when the cookie is missing',
+        key: { by: 'cookie', name: 'sid' },
+        like: { ...client, fields: ['Cookie', 'a=b'] },
+        unlike: factsOf({ fields: ['Cookie', 'a=b'] }),
+      },
+    ]
+    for (const { name, key, like, unlike } of cases) {
+      it(`go by ${name}`, () => {
+        const pool = byKey(key)
+        assert.equal(urlOf(pool, like), homeOfClient)
+        assert.notEqual(urlOf(pool, unlike), homeOfClient)
+      })
+    }
+  })
+
+  describe('addresses and TLS', () => {
+    it('resolves a builtin endpoint', () => {
+      const config = upstream([], {
+        endpoints: [endpoint('builtin:echo', { address: { kind: 'builtin', name: 'echo' } })],
+      })
+      assert.deepEqual(poolOf(config).pool.endpoints[0]?.address, {
+        kind: 'unix',
+        path: '/run/echo.sock',
+      })
+    })
+
+    it('expects the host of the URL in the certificate, or the configured name', () => {
+      const endpoints = [
+        endpoint('https://chat', { tls: true }),
+        endpoint('unix', { tls: true, address: { kind: 'unix', path: '/run/chat.sock' } }),
+        endpoint('http://chat'),
+      ]
+      const names = (config: UpstreamConfig) =>
+        poolOf(config).pool.endpoints.map(({ tls }) => tls?.serverName)
+      assert.deepEqual(names(upstream([], { endpoints })), ['chat', 'localhost', undefined])
+      assert.deepEqual(
+        names(upstream([], { endpoints, tls: { ca: undefined, serverName: 'inner' } })),
+        ['inner', 'inner', undefined],
+      )
+    })
+
+    it('reads the CA', () => {
+      const config = upstream([], {
+        endpoints: [endpoint('https://chat', { tls: true })],
+        tls: { ca: join(fixtures, 'ca.pem'), serverName: undefined },
+      })
+      assert.match(poolOf(config).pool.endpoints[0]?.tls?.ca ?? '', /BEGIN CERTIFICATE/)
+    })
+
+    it('throws for a CA that is missing or holds no certificate', () => {
+      const withCa = (ca: string) => upstream(['a'], { tls: { ca, serverName: undefined } })
+      assert.throws(() => poolOf(withCa(join(fixtures, 'none.pem'))), /ENOENT/)
+      assert.throws(
+        () => poolOf(withCa(join(fixtures, 'key.pem'))),
+        /key\.pem holds no certificate/,
+      )
+    })
+  })
+
+  describe('after a reload', () => {
+    it('keeps the count and the health of endpoints with the same URL', () => {
+      const before = poolOf(upstream(['a', 'b', 'c']))
+      const held = acquired(before.pool)
+      const [, b, c] = before.pool.endpoints
+      assert.ok(b && c)
+      acquired(before.pool, new Set([c])).failed()
+      assert.equal(b.up, false)
+      const after = poolOf(upstream(['d', 'b', 'a']), before.pool)
+      assert.deepEqual(usesOf(after.pool), [0, 1, 1])
+      assert.deepEqual(
+        after.pool.endpoints.map(({ up }) => up),
+        [true, false, true],
+      )
+      held[Symbol.dispose]()
+      assert.deepEqual(usesOf(after.pool), [0, 1, 0])
+    })
+
+    it('leaves the weights and the addresses of the old pool alone', () => {
+      const before = poolOf(upstream(['a'])).pool
+      const config = upstream([], { endpoints: [endpoint('a', { weight: 7 })] })
+      const after = poolOf(config, before).pool
+      assert.equal(before.endpoints[0]?.weight, 1)
+      assert.equal(after.endpoints[0]?.weight, 7)
+    })
+
+    it('takes an URL that is listed twice for two endpoints', () => {
+      const before = poolOf(upstream(['a'])).pool
+      acquired(before)
+      assert.deepEqual(usesOf(poolOf(upstream(['a', 'a']), before).pool), [1, 0])
+    })
+  })
+})
