@@ -18,6 +18,8 @@ export interface Config {
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>
   readonly auth: ReadonlyMap<string, AuthConfig>
   readonly routes: readonly RouteConfig[]
+  /** What is allowed, but hardly meant, such as an expired certificate: whole lines to show to the operator. */
+  readonly warnings: readonly string[]
 }
 
 export type Address =
@@ -92,7 +94,7 @@ export interface ApiKeyAuthConfig {
   readonly keys: string
 }
 
-/** Where a token is looked for, in order. A `scheme` of undefined for `header` is `Authorization: Bearer`. */
+/** Where a token is looked for, in order. In `Authorization`, which is what `header` alone means, it follows `Bearer`. */
 export type TokenSource =
   | { readonly in: 'header'; readonly name: string }
   | { readonly in: 'cookie' | 'query' | 'subprotocol'; readonly name: string }

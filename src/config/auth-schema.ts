@@ -1,0 +1,131 @@
+/** The entries of `auth` as the file has them. */
+
+import { z } from 'zod'
+
+import { fieldName, realm } from './fields.ts'
+import { serviceUrl } from './network.ts'
+import { duration, file, list, oneOrMore, text, word } from './scalars.ts'
+import { key, optional, required, section } from './section.ts'
+
+const hmacAlgorithms = ['HS256', 'HS384', 'HS512'] as const
+const publicAlgorithms = [
+  ...(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const),
+  ...(['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'] as const),
+]
+const algorithms = [...hmacAlgorithms, ...publicAlgorithms] as const
+
+const algorithm = z
+  .enum(algorithms, {
+    error: (issue) =>
+      typeof issue.input === 'string' && issue.input.toLowerCase() === 'none'
+        ? 'none is no signature: everyone could make a token; expected an algorithm such as RS256'
+        : `expected one of ${algorithms.join(', ')}`,
+  })
+  .meta({ title: 'algorithm' })
+
+const tokenSourceMessage =
+  'expected header, header:NAME, cookie:NAME, query:NAME or subprotocol:NAME'
+
+/** `header` alone is `Authorization: Bearer`. */
+const tokenSource = word(
+  /^(?:header|(?:header|cookie|subprotocol):[!#$%&'*+.^_`|~0-9A-Za-z-]+|query:[^\s&=#]+)$/,
+  tokenSourceMessage,
+)
+  .transform((value) => {
+    const [where = '', name = 'Authorization'] = value.split(/:(.*)/s, 2)
+    return { in: where as 'header' | 'cookie' | 'query' | 'subprotocol', name }
+  })
+  .meta({ title: 'token source' })
+
+const claimValue = z
+  .union([z.string(), z.number(), z.boolean()], {
+    error: 'expected text, a number, true or false',
+  })
+  .meta({ title: 'text, number, true or false' })
+
+const basic = section({
+  type: required(z.literal('basic'), 'User name and password.'),
+  users: required(file(), 'htpasswd file with bcrypt or {SHA} lines; read again when it changes.'),
+  realm: key(realm(), 'upgate', 'What the browser shows when it asks.'),
+})
+
+const apiKey = section({
+  type: required(z.literal('apiKey'), 'A key in a header field.'),
+  header: key(fieldName(), 'X-Api-Key', 'The field that carries the key.'),
+  keys: required(file(), 'File of name:sha256hex lines; read again when it changes.'),
+})
+
+const jwt = section({
+  type: required(z.literal('jwt'), 'A signed token.'),
+  from: key(
+    list(tokenSource, `a list; ${tokenSourceMessage}`, 1),
+    ['header'],
+    'Where the token is looked for, in order; "header" is Authorization: Bearer.',
+  ),
+  jwks: optional(serviceUrl(), 'URL of the key set. Give one of jwks, secret and publicKey.'),
+  secret: optional(text('a secret'), 'Shared secret of at least 16 bytes, better ${FROM_ENV}.'),
+  publicKey: optional(file(), 'PEM file (public key or certificate) or JWK file.'),
+  algorithms: optional(
+    list(algorithm, 'a list of algorithms, such as [RS256]', 1),
+    'Signatures accepted; HS256 with a secret, else RS256, PS256, ES256 and EdDSA.',
+  ),
+  issuer: optional(
+    oneOrMore(text('the issuer'), 'the issuer, or a list of issuers'),
+    'The iss claim must be this, or one of these.',
+  ),
+  audience: optional(
+    oneOrMore(text('the audience'), 'the audience, or a list of audiences'),
+    'The aud claim must hold this, or one of these.',
+  ),
+  clockTolerance: key(
+    duration({ zero: true }),
+    '30s',
+    'How far the clocks may differ when exp and nbf are checked.',
+  ),
+  claims: key(
+    z.record(
+      text('the name of a claim'),
+      oneOrMore(claimValue, 'a value, or a list of accepted values').meta({
+        description: 'Accepted values; a claim that is a list must hold one of them.',
+      }),
+      { error: 'expected a map from claims to accepted values' },
+    ),
+    {},
+    'Each claim must have one of its values, else 403.',
+  ),
+  userClaim: key(text('the name of a claim'), 'sub', 'The claim that becomes X-Auth-User.'),
+  realm: key(realm(), 'upgate', 'Named in the WWW-Authenticate field.'),
+})
+
+const forward = section({
+  type: required(z.literal('forward'), 'Another server decides, with 2xx for yes.'),
+  url: required(serviceUrl(), 'The server that is asked, with a GET.'),
+  copy: key(
+    list(fieldName(), 'a list of header fields, such as [X-Auth-Request-User]'),
+    [],
+    'Fields of its 2xx answer that go to the upstream.',
+  ),
+  timeout: key(duration(), '5s', 'For its answer: 504 after it.'),
+  userHeader: optional(fieldName(), 'Field of its 2xx answer that becomes X-Auth-User.'),
+})
+
+/** One entry of `auth`. */
+export const authEntry = z.discriminatedUnion('type', [basic, apiKey, jwt, forward], {
+  error: (issue) =>
+    issue.code === 'invalid_union'
+      ? 'expected basic, apiKey, jwt or forward'
+      : 'expected a map with type: basic, apiKey, jwt or forward',
+})
+
+export type AuthEntry = z.output<typeof authEntry>
+export type JwtEntry = Extract<AuthEntry, { type: 'jwt' }>
+
+/** The algorithms for a kind of key when none are given. */
+export function defaultAlgorithms(entry: JwtEntry): readonly string[] {
+  return entry.secret === undefined ? ['RS256', 'PS256', 'ES256', 'EdDSA'] : ['HS256']
+}
+
+/** HS* take a secret, all others a public key: mixing them up is how tokens get forged with a public key. */
+export function isHmac(algorithmName: string): boolean {
+  return algorithmName.startsWith('HS')
+}

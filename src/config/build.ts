@@ -1,0 +1,214 @@
+/** Makes the `Config` that the program uses out of a valid file: defaults merged, paths absolute, deep-frozen. */
+
+import { resolve } from 'node:path'
+
+import { defaultAlgorithms } from './auth-schema.ts'
+import type { AuthEntry } from './auth-schema.ts'
+import type {
+  AuthConfig,
+  BalanceConfig,
+  Config,
+  FieldEdits,
+  HashKey,
+  JwtAuthConfig,
+  ListenerConfig,
+  MatchConfig,
+  RouteConfig,
+  UpstreamConfig,
+  ValueMatch,
+} from './config.ts'
+import { deepFreeze } from './freeze.ts'
+import { routeName, upstreamName } from './route-checks.ts'
+import { route } from './route-schema.ts'
+import type { MatchEntry, RouteEntry, RouteSettings, ValueMatchEntry } from './route-schema.ts'
+import { upstream } from './schema.ts'
+import type { ConfigInput, ConfigOutput, Listener, Upstream } from './schema.ts'
+
+type RouteInput = ConfigInput['routes'][number]
+
+export interface Built {
+  /** The file's absolute path. */
+  readonly file: string
+  /** The directory that relative files start from. */
+  readonly directory: string
+  readonly input: ConfigInput
+  readonly output: ConfigOutput
+  readonly warnings: readonly string[]
+}
+
+export function buildConfig({ file, directory, input, output, warnings }: Built): Config {
+  const toFile = (path: string): string => resolve(directory, path)
+  const upstreams = new Map(
+    Object.entries(output.upstreams).map(([name, value]) => [
+      name,
+      buildUpstream(name, value, toFile),
+    ]),
+  )
+  const routes = input.routes.map((entry, index) => {
+    const merged = route.parse(withDefaults(input.defaults ?? {}, entry))
+    const name = routeName(merged, ['routes', index])
+    const named = upstreamName(merged)
+    if (named === undefined) {
+      // Endpoints in place get what an upstream gets that says nothing else.
+      const endpoints = Array.isArray(entry.upstream) ? entry.upstream : [entry.upstream]
+      upstreams.set(name, buildUpstream(name, upstream.parse({ endpoints }), toFile))
+    }
+    return buildRoute(name, merged, named ?? name)
+  })
+  return deepFreeze({
+    file,
+    listeners: output.listeners.map((value) => buildListener(value, toFile)),
+    admin: output.admin === 'off' ? undefined : { address: output.admin.address },
+    log: output.log,
+    trustedProxies: output.trustedProxies,
+    shutdown: { drainMs: output.shutdown.drain },
+    relay: { bufferBytes: output.relay.bufferBytes },
+    upstreams,
+    auth: new Map(
+      Object.entries(output.auth).map(([name, value]) => [name, buildAuth(name, value, toFile)]),
+    ),
+    routes,
+    warnings,
+  })
+}
+
+type ToFile = (path: string) => string
+
+/** What a route says itself goes before `defaults`; timeouts and limits key by key, all else as a whole. */
+function withDefaults(
+  defaults: NonNullable<ConfigInput['defaults']>,
+  entry: RouteInput,
+): RouteInput {
+  return {
+    ...defaults,
+    ...entry,
+    limits: { ...defaults.limits, ...entry.limits },
+    timeouts: { ...defaults.timeouts, ...entry.timeouts },
+  }
+}
+
+function buildListener(value: Listener, toFile: ToFile): ListenerConfig {
+  return {
+    address: value.address,
+    tls: value.tls && { cert: toFile(value.tls.cert), key: toFile(value.tls.key) },
+    headTimeoutMs: value.headTimeout,
+    headBytesMax: value.headBytes,
+    keepAliveTimeoutMs: value.keepAliveTimeout,
+    connectionsMax: value.connections,
+  }
+}
+
+function buildUpstream(name: string, value: Upstream, toFile: ToFile): UpstreamConfig {
+  return {
+    name,
+    endpoints: value.endpoints,
+    balance: buildBalance(value.balance),
+    health: { setAsideMs: value.health.setAside, setAsideMaxMs: value.health.setAsideMax },
+    tls: {
+      ca: value.tls.ca === undefined ? undefined : toFile(value.tls.ca),
+      serverName: value.tls.serverName,
+    },
+  }
+}
+
+function buildBalance(value: Upstream['balance']): BalanceConfig {
+  if (typeof value !== 'string') return { policy: 'hash', key: buildHashKey(value.hash) }
+  return value === 'hash' ? { policy: 'hash', key: { by: 'client' } } : { policy: value }
+}
+
+function buildHashKey(value: string): HashKey {
+  const [by = '', name = ''] = value.split(':', 2)
+  if (by === 'header') return { by, name: name.toLowerCase() }
+  if (by === 'cookie') return { by, name }
+  return { by: by === 'path' ? 'path' : 'client' }
+}
+
+function buildAuth(name: string, value: AuthEntry, toFile: ToFile): AuthConfig {
+  if (value.type === 'basic') return { ...value, name, users: toFile(value.users) }
+  if (value.type === 'apiKey') return { ...value, name, keys: toFile(value.keys) }
+  if (value.type === 'jwt') return buildJwt(name, value, toFile)
+  const { type, url, copy, timeout, userHeader } = value
+  return { name, type, url, copy, timeoutMs: timeout, userHeader }
+}
+
+function buildJwt(
+  name: string,
+  value: Extract<AuthEntry, { type: 'jwt' }>,
+  toFile: ToFile,
+): JwtAuthConfig {
+  return {
+    name,
+    type: value.type,
+    from: value.from,
+    jwks: value.jwks,
+    secret: value.secret,
+    publicKey: value.publicKey === undefined ? undefined : toFile(value.publicKey),
+    algorithms: value.algorithms ?? defaultAlgorithms(value),
+    issuer: value.issuer,
+    audience: value.audience,
+    clockToleranceMs: value.clockTolerance,
+    claims: new Map(Object.entries(value.claims)),
+    userClaim: value.userClaim,
+    realm: value.realm,
+  }
+}
+
+function buildRoute(name: string, value: RouteEntry, upstreamOfRoute: string): RouteConfig {
+  const { limits, timeouts, rewrite } = value
+  return {
+    name,
+    match: buildMatch(value.match),
+    upgrade: value.upgrade === 'any' ? 'any' : [...new Set(value.upgrade)],
+    http: value.http,
+    auth: value.auth.map((group) => group.map((each) => each.name)),
+    origins: value.origins === 'off' ? undefined : value.origins,
+    allow: value.allow === 'off' ? undefined : value.allow,
+    limits,
+    timeouts: {
+      connectMs: timeouts.connect,
+      handshakeMs: timeouts.handshake,
+      idleMs: timeouts.idle,
+      lifetimeMs: timeouts.lifetime,
+    },
+    rewrite: { stripPrefix: rewrite.stripPrefix, addPrefix: rewrite.addPrefix },
+    headers: {
+      request: buildEdits(value.headers.request),
+      response: buildEdits(value.headers.response),
+    },
+    upstream: upstreamOfRoute,
+  }
+}
+
+function buildMatch(value: MatchEntry): MatchConfig {
+  return {
+    hosts: value.host,
+    path: value.path,
+    methods: value.methods,
+    headers: buildConditions(value.headers, (name) => name.toLowerCase()),
+    query: buildConditions(value.query, (name) => name),
+  }
+}
+
+function buildConditions(
+  conditions: Readonly<Record<string, ValueMatchEntry>>,
+  toName: (written: string) => string,
+): Map<string, ValueMatch> {
+  return new Map(
+    Object.entries(conditions).map(([name, value]) => [toName(name), buildCondition(value)]),
+  )
+}
+
+function buildCondition(value: ValueMatchEntry): ValueMatch {
+  if (value === true) return { kind: 'present' }
+  if (value === false) return { kind: 'absent' }
+  return typeof value === 'string'
+    ? { kind: 'equals', value }
+    : { kind: 'regex', regex: value.regex }
+}
+
+function buildEdits(value: RouteSettings['headers']['request']): FieldEdits {
+  return {
+    set: Object.entries(value.set),
+    remove: value.remove.map((name) => name.toLowerCase()),
+  }
+}

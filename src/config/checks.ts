@@ -1,0 +1,64 @@
+/** What no part of the configuration can tell alone: whether the parts fit together. */
+
+import { authFindings } from './auth-checks.ts'
+import type { Address } from './config.ts'
+import { fileChecks } from './file-checks.ts'
+import { formatAddress } from './network.ts'
+import type { Parts } from './parts.ts'
+import type { Finding, Path } from './problem.ts'
+import { formatPath } from './problem.ts'
+import { routeFindings } from './route-checks.ts'
+import { upstreamFindings } from './upstream-checks.ts'
+
+export interface Checked {
+  readonly findings: readonly Finding[]
+  /** What is allowed, but hardly meant. */
+  readonly warnings: readonly Finding[]
+}
+
+/** `directory` is the one that relative files start from. */
+export function crossChecks(parts: Parts, directory: string): Checked {
+  const auth = authFindings(parts.auth)
+  const files = fileChecks(parts, directory)
+  return {
+    findings: [
+      ...addressFindings(parts),
+      ...parts.upstreams.flatMap(upstreamFindings),
+      ...auth.findings,
+      ...routeFindings(parts),
+      ...files.findings,
+    ],
+    warnings: [...auth.warnings, ...files.warnings],
+  }
+}
+
+/** Two listeners that would compete for one address. */
+function addressFindings(parts: Parts): Finding[] {
+  const places: { path: Path; address: Address }[] = parts.listeners.map(({ path, value }) => ({
+    path,
+    address: value.address,
+  }))
+  if (parts.admin !== undefined && parts.admin.value !== 'off') {
+    places.push({ path: parts.admin.path, address: parts.admin.value.address })
+  }
+  return places.flatMap(({ path, address }, index) => {
+    const earlier = places.slice(0, index).find((other) => overlap(other.address, address))
+    if (earlier === undefined) return []
+    const taken = `${formatAddress(earlier.address)} of ${formatPath(earlier.path)}`
+    return [{ path: [...path, 'address'], text: `is taken already by ${taken}` }]
+  })
+}
+
+function overlap(a: Address, b: Address): boolean {
+  if (a.kind === 'unix' || b.kind === 'unix') {
+    return a.kind === 'unix' && b.kind === 'unix' && a.path === b.path
+  }
+  // With port 0 the system picks a free one.
+  if (a.port !== b.port || a.port === 0) return false
+  return a.host === b.host || takesAll(a.host, b.host) || takesAll(b.host, a.host)
+}
+
+/** The wildcard of IPv6 takes IPv4 too. */
+function takesAll(host: string, other: string): boolean {
+  return host === '::' || (host === '0.0.0.0' && !other.includes(':'))
+}

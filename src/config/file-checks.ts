@@ -1,0 +1,131 @@
+/** Whether the files that a configuration names are there, can be read, and hold what they should. */
+
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
+import type { JsonWebKey, KeyObject } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+
+import type { Parts } from './parts.ts'
+import type { Finding, Path } from './problem.ts'
+import { readFailure } from './source.ts'
+
+interface Results {
+  readonly findings: Finding[]
+  readonly warnings: Finding[]
+}
+
+/** `directory` is the one that relative files start from. */
+export function fileChecks(parts: Parts, directory: string): Results {
+  const results: Results = { findings: [], warnings: [] }
+  const read = (path: Path, file: string): string | undefined => {
+    const absolute = resolve(directory, file)
+    try {
+      return readFileSync(absolute, 'utf8')
+    } catch (error) {
+      results.findings.push({ path, text: `${absolute} cannot be read: ${readFailure(error)}` })
+      return undefined
+    }
+  }
+  for (const { path, value } of parts.listeners) {
+    if (value.tls === undefined) continue
+    const tlsPath = [...path, 'tls']
+    const certificate = read([...tlsPath, 'cert'], value.tls.cert)
+    const key = read([...tlsPath, 'key'], value.tls.key)
+    checkTls(tlsPath, { certificate, key }, results)
+  }
+  for (const { path, value } of parts.upstreams) {
+    if (value.tls.ca === undefined) continue
+    const caPath = [...path, 'tls', 'ca']
+    const ca = read(caPath, value.tls.ca)
+    if (ca !== undefined) parseCertificate(caPath, ca, results)
+  }
+  for (const { path, value } of parts.auth) {
+    if (value.type === 'basic') read([...path, 'users'], value.users)
+    if (value.type === 'apiKey') read([...path, 'keys'], value.keys)
+    if (value.type === 'jwt' && value.publicKey !== undefined) {
+      const keyPath = [...path, 'publicKey']
+      const key = read(keyPath, value.publicKey)
+      if (key !== undefined) checkPublicKey(keyPath, key, results)
+    }
+  }
+  return results
+}
+
+interface TlsFiles {
+  readonly certificate: string | undefined
+  readonly key: string | undefined
+}
+
+function checkTls(path: Path, files: TlsFiles, results: Results): void {
+  const certPath = [...path, 'cert']
+  const keyPath = [...path, 'key']
+  const certificate =
+    files.certificate === undefined
+      ? undefined
+      : parseCertificate(certPath, files.certificate, results)
+  const key = files.key === undefined ? undefined : parsePrivateKey(keyPath, files.key, results)
+  if (certificate === undefined) return
+  if (key !== undefined && !certificate.checkPrivateKey(key)) {
+    const text = 'this key does not belong to the certificate in cert'
+    results.findings.push({ path: keyPath, text })
+  }
+}
+
+/** The first certificate of a PEM file. One that is out of date is told as a warning: clients refuse it, the gateway runs. */
+function parseCertificate(path: Path, pem: string, results: Results): X509Certificate | undefined {
+  if (!pem.includes('-----BEGIN CERTIFICATE-----')) {
+    results.findings.push({ path, text: 'the file holds no certificate in PEM format' })
+    return undefined
+  }
+  try {
+    const certificate = new X509Certificate(pem)
+    const now = Date.now()
+    if (certificate.validToDate.getTime() < now) {
+      results.warnings.push({ path, text: `the certificate expired on ${certificate.validTo}` })
+    } else if (certificate.validFromDate.getTime() > now) {
+      const text = `the certificate is not valid before ${certificate.validFrom}`
+      results.warnings.push({ path, text })
+    }
+    return certificate
+  } catch {
+    results.findings.push({ path, text: 'the certificate in the file is broken' })
+    return undefined
+  }
+}
+
+function parsePrivateKey(path: Path, pem: string, results: Results): KeyObject | undefined {
+  try {
+    return createPrivateKey(pem)
+  } catch {
+    const text = pem.includes('ENCRYPTED')
+      ? 'the private key is encrypted; expected one without a passphrase'
+      : 'the file holds no private key in PEM format'
+    results.findings.push({ path, text })
+    return undefined
+  }
+}
+
+const privateKeyText = 'the file holds a private key; expected the public one, which cannot sign'
+
+/** A PEM file or a JWK. A private key would work as well, but does not belong here. */
+function checkPublicKey(path: Path, content: string, results: Results): void {
+  if (content.includes('PRIVATE KEY-----')) {
+    results.findings.push({ path, text: privateKeyText })
+    return
+  }
+  try {
+    if (content.trimStart().startsWith('{')) {
+      const jwk = JSON.parse(content) as JsonWebKey
+      if (jwk.d !== undefined) {
+        results.findings.push({ path, text: privateKeyText })
+        return
+      }
+      createPublicKey({ key: jwk, format: 'jwk' })
+    } else {
+      createPublicKey(content)
+    }
+  } catch {
+    const text = 'the file holds no public key: expected PEM (a key or a certificate) or a JWK'
+    results.findings.push({ path, text })
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * Values of the configuration that name a place in a network: addresses to listen on, endpoints of upstreams, blocks of
+ * client addresses, origins, hosts and URLs.
+ */
+
+import { isIP, isIPv4, isIPv6 } from 'node:net'
+
+import type { Address, EndpointConfig } from './config.ts'
+import { fail, word } from './scalars.ts'
+
+/** The kernel's limit for the path of a unix socket (sun_path, with its closing NUL). */
+const unixPathBytesMax = 107
+
+const hostNamePattern =
+  /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$/
+
+/** Where to listen: `host:port`, `[::1]:port`, `:port` for all IPv4 addresses, `unix:/path`. */
+export function address() {
+  const message =
+    'expected an address such as 0.0.0.0:8080, localhost:8080, [::1]:8080, :8080 or unix:/run/upgate.sock'
+  return word(/^(?:unix:\/.*|[^\s/]*:\d{1,5})$/, message)
+    .transform((value, context): Address => {
+      if (value.startsWith('unix:')) {
+        const path = unixPath(value)
+        return path === undefined ? fail(context, unixPathMessage) : { kind: 'unix', path }
+      }
+      const colon = value.lastIndexOf(':')
+      const host = plainHost(value.slice(0, colon) || '0.0.0.0')
+      const port = Number(value.slice(colon + 1))
+      if (port > 65_535) return fail(context, 'expected a port from 0 to 65535')
+      if (host !== undefined) return { kind: 'tcp', host, port }
+      const bare = value.slice(0, colon)
+      const hint = bare.includes(':') && !bare.startsWith('[') ? `; write [${bare}]:${port}` : ''
+      return fail(context, `"${bare}" is neither a host name nor an IP address${hint}`)
+    })
+    .meta({ title: 'address' })
+}
+
+/** The canonical text of an address, as in the config. */
+export function formatAddress(value: Address): string {
+  if (value.kind === 'unix') return `unix:${value.path}`
+  return `${isIPv6(value.host) ? `[${value.host}]` : value.host}:${value.port}`
+}
+
+export type EndpointUrl = Omit<EndpointConfig, 'weight'>
+
+/** What `upstream` and `endpoints` accept as an URL. */
+export const endpointForms = 'http://host:port, https://host:port, unix:/path or builtin:echo'
+
+/** Whether a text is meant as an URL, rather than as the name of an upstream: a name has no colon and no slash. */
+export function looksLikeUrl(value: string): boolean {
+  return /[:/]/.test(value)
+}
+
+/** Where an endpoint is. */
+export function endpointUrl() {
+  return word(/[:/]/, `expected an URL: ${endpointForms}`)
+    .transform((value, context): EndpointUrl => {
+      const endpoint = parseEndpoint(value)
+      return typeof endpoint === 'string' ? fail(context, endpoint) : endpoint
+    })
+    .meta({ title: 'URL' })
+}
+
+/** The endpoint that an URL names, or a text that says what is wrong with it. */
+export function parseEndpoint(value: string): EndpointUrl | string {
+  if (value === 'builtin:echo') {
+    return { url: value, address: { kind: 'builtin', name: 'echo' }, tls: false }
+  }
+  if (value.startsWith('builtin:')) return 'unknown builtin; there is builtin:echo'
+  if (value.startsWith('unix:')) {
+    const path = unixPath(value)
+    return path === undefined
+      ? unixPathMessage
+      : { url: value, address: { kind: 'unix', path }, tls: false }
+  }
+  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(value)?.[1]?.toLowerCase()
+  if (scheme === 'ws') return 'write http:// in place of ws://: the upgrade starts as HTTP'
+  if (scheme === 'wss') return 'write https:// in place of wss://: the upgrade starts as HTTP'
+  if (scheme !== 'http' && scheme !== 'https') {
+    const hint = /^[^\s/:]+:\d+$/.test(value) ? `; write http://${value}` : ''
+    return `expected an URL: ${endpointForms}${hint}`
+  }
+  return parseHttpEndpoint(value, scheme)
+}
+
+function parseHttpEndpoint(value: string, scheme: 'http' | 'https'): EndpointUrl | string {
+  const rest = value.slice(scheme.length + 3)
+  const authority = /^[^/?#]*/.exec(rest)?.[0] ?? ''
+  if (authority.includes('@')) {
+    return 'credentials do not belong in an URL; send them with headers.request.set'
+  }
+  if (rest !== authority && rest !== `${authority}/`) {
+    return 'an endpoint has no path and no query; put a path in front of requests with rewrite.addPrefix'
+  }
+  const [, hostText = '', portText] = /^(.*?)(?::(\d{1,5}))?$/.exec(authority) ?? []
+  const host = plainHost(hostText)
+  if (host === undefined) return `the URL has no valid host; expected ${endpointForms}`
+  const port = portText === undefined ? { http: 80, https: 443 }[scheme] : Number(portText)
+  if (port < 1 || port > 65_535) return 'expected a port from 1 to 65535'
+  return { url: value, address: { kind: 'tcp', host, port }, tls: scheme === 'https' }
+}
+
+/** A CIDR block or a single address. */
+export function addressBlock() {
+  const message = 'expected an IP address or a block of them, such as 10.0.0.0/8, 192.0.2.7 or ::1'
+  return word(/^[0-9A-Fa-f:.]+(?:\/\d{1,3})?$/, message)
+    .transform((value, context) => {
+      const [ip = '', prefix] = value.split('/')
+      const version = isIP(ip)
+      if (version === 0) return fail(context, message)
+      const bitsMax = version === 4 ? 32 : 128
+      return prefix === undefined || Number(prefix) <= bitsMax
+        ? value
+        : fail(context, `the block of an IPv${version} address ends in /0 to /${bitsMax}`)
+    })
+    .meta({ title: 'address block' })
+}
+
+/** The Origin field of a page: `scheme://host[:port]` or `null`. The result is as browsers write it. */
+export function origin() {
+  const message =
+    'expected an origin such as https://app.example.com or https://localhost:3000 (scheme, host and port; no path), or "null" in quotes'
+  return word(/^(?:null|[A-Za-z][A-Za-z0-9+.-]*:\/\/[^\s/?#@*]+)$/, message)
+    .transform((value, context) => {
+      if (value === 'null') return value
+      if (!URL.canParse(value)) return fail(context, message)
+      // A browser leaves a scheme's own port out. For schemes without one, URL.origin is "null".
+      return /^https?:/i.test(value) ? new URL(value).origin : value.toLowerCase()
+    })
+    .meta({ title: 'origin' })
+}
+
+/** A host that a route is for, in lower case: `chat.example.com`, `*.example.com`, an address. */
+export function hostPattern() {
+  const message =
+    'expected a host such as chat.example.com or *.example.com, without a port; leave it out for every host'
+  return word(/^[^\s/]+$/, message)
+    .transform((value, context) => {
+      const host = value.toLowerCase().replace(/\.$/, '')
+      const plain = host.startsWith('*.') ? host.slice(2) : host
+      const isAddress = host.startsWith('[') && isIPv6(host.slice(1, -1))
+      if (isAddress || hostNamePattern.test(plain)) return host
+      const hint = /[^\0-\x7f]/.test(host) ? ` (in ASCII: ${new URL(`http://${plain}`).host})` : ''
+      return fail(context, message + hint)
+    })
+    .meta({ title: 'host' })
+}
+
+/** An http or https URL of a service that is asked over fetch: it may have a path and a query. */
+export function serviceUrl() {
+  const message = 'expected an URL that starts with http:// or https://'
+  return word(/^https?:\/\/[^\s]+$/i, message)
+    .transform((value, context) => {
+      if (!URL.canParse(value)) return fail(context, message)
+      const url = new URL(value)
+      return url.username === '' && url.password === ''
+        ? value
+        : fail(context, 'credentials do not belong in an URL')
+    })
+    .meta({ title: 'URL' })
+}
+
+/** A DNS name, as sent in TLS. */
+export function serverName() {
+  return word(hostNamePattern, 'expected a host name such as chat.example.com').meta({
+    title: 'host name',
+  })
+}
+
+const unixPathMessage = `a unix socket has an absolute path of at most ${unixPathBytesMax} bytes: unix:/run/app.sock`
+
+function unixPath(value: string): string | undefined {
+  const path = value.slice('unix:'.length)
+  const valid = /^\/[^\0]*[^\0/]$/.test(path) && Buffer.byteLength(path) <= unixPathBytesMax
+  return valid ? path : undefined
+}
+
+/** A host name or an address without the brackets of IPv6, or undefined. */
+function plainHost(host: string): string | undefined {
+  if (host.startsWith('[') && host.endsWith(']')) {
+    const inner = host.slice(1, -1)
+    return isIPv6(inner) ? inner : undefined
+  }
+  // Names of digits and dots alone are addresses that someone mistyped: 10.0.0.256.
+  if (/^[\d.]+$/.test(host)) return isIPv4(host) ? host : undefined
+  return hostNamePattern.test(host) ? host : undefined
+}

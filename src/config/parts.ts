@@ -1,0 +1,76 @@
+/**
+ * The parts of a configuration that are valid by themselves, with their paths. A mistake in one part does not hide the
+ * mistakes between the others.
+ */
+
+import type { z } from 'zod'
+
+import { authEntry } from './auth-schema.ts'
+import type { AuthEntry } from './auth-schema.ts'
+import { valueAt } from './issues.ts'
+import type { Path } from './problem.ts'
+import { route, routeSettings } from './route-schema.ts'
+import type { RouteEntry, RouteSettings } from './route-schema.ts'
+import { configSchema, listener, upstream } from './schema.ts'
+import type { Admin, Listener, Upstream } from './schema.ts'
+
+export interface Part<Value> {
+  readonly path: Path
+  readonly value: Value
+}
+
+export interface Parts {
+  readonly listeners: readonly Part<Listener>[]
+  readonly admin: Part<Admin> | undefined
+  readonly upstreams: readonly Part<Upstream>[]
+  readonly auth: readonly Part<AuthEntry>[]
+  readonly defaults: Part<RouteSettings> | undefined
+  /** Without `defaults`: with what each route says itself. */
+  readonly routes: readonly Part<RouteEntry>[]
+  /** All names that are written, also those whose entry is not valid. */
+  readonly upstreamNames: readonly string[]
+  readonly authNames: readonly string[]
+}
+
+export function partsOf(raw: unknown): Parts {
+  const listeners = configSchema.shape.listeners.safeParse(valueAt(raw, ['listeners']))
+  return {
+    listeners: listeners.success
+      ? listeners.data.map((value, index) => ({ path: ['listeners', index], value }))
+      : partsBelow(raw, 'listeners', listener),
+    admin: partAt(configSchema.shape.admin, raw, ['admin']),
+    upstreams: partsBelow(raw, 'upstreams', upstream),
+    auth: partsBelow(raw, 'auth', authEntry),
+    defaults: partAt(routeSettings, raw, ['defaults']),
+    routes: partsBelow(raw, 'routes', route),
+    upstreamNames: namesBelow(raw, 'upstreams'),
+    authNames: namesBelow(raw, 'auth'),
+  }
+}
+
+/** Every entry of the map or list at `key` that is valid. */
+function partsBelow<Schema extends z.ZodType>(
+  raw: unknown,
+  key: string,
+  schema: Schema,
+): Part<z.output<Schema>>[] {
+  const entries = valueAt(raw, [key])
+  const steps = Array.isArray(entries) ? [...entries.keys()] : namesBelow(raw, key)
+  return steps.flatMap((step) => partAt(schema, raw, [key, step]) ?? [])
+}
+
+function partAt<Schema extends z.ZodType>(
+  schema: Schema,
+  raw: unknown,
+  path: Path,
+): Part<z.output<Schema>> | undefined {
+  const result = schema.safeParse(valueAt(raw, path))
+  return result.success ? { path, value: result.data } : undefined
+}
+
+function namesBelow(raw: unknown, key: string): string[] {
+  const entries = valueAt(raw, [key])
+  return typeof entries === 'object' && entries !== null && !Array.isArray(entries)
+    ? Object.keys(entries)
+    : []
+}

@@ -1,0 +1,89 @@
+/**
+ * What is wrong with a configuration, told so that it can be put right: where, what, and what would be right, with a
+ * picture of the line. Secrets that stand in the file never get into a picture.
+ */
+
+/** Keys and indexes from the root of the file to a value. */
+export type Path = readonly (string | number)[]
+
+/** A problem before its place in the file is known. */
+export interface Finding {
+  readonly path: Path
+  /** What is wrong and what would be right. */
+  readonly text: string
+  /** Points at the key instead of at its value. */
+  readonly atKey?: boolean
+}
+
+/** A place in a file; line and column count from 1. */
+export interface Place {
+  readonly line: number
+  readonly column: number
+  /** The whole line. */
+  readonly source: string
+}
+
+export interface Problem {
+  /** The file's name as the user gave it. */
+  readonly file: string
+  /** Unset when the file could not be read at all. */
+  readonly place: Place | undefined
+  /** As in `routes[2].upstream`; empty for the file as a whole. */
+  readonly path: string
+  readonly text: string
+}
+
+const pictureColumnsMax = 100
+
+/** Everything that is wrong with a configuration. `message` holds all problems, ready to print. */
+export class ConfigError extends Error {
+  readonly problems: readonly Problem[]
+
+  constructor(problems: readonly Problem[]) {
+    super(problems.map(formatProblem).join('\n'))
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+/** `routes[2].match.host`; a key that is not a plain word goes in quotes. */
+export function formatPath(path: Path): string {
+  let text = ''
+  for (const step of path) {
+    if (typeof step === 'number') text += `[${step}]`
+    else if (!/^[\w-]+$/.test(step)) text += `[${JSON.stringify(step)}]`
+    else text += text === '' ? step : `.${step}`
+  }
+  return text
+}
+
+/** `file:line:column: path: text`, and below it the line with a caret. */
+export function formatProblem(problem: Problem): string {
+  const { file, place, path, text } = problem
+  const where = place === undefined ? file : `${file}:${place.line}:${place.column}`
+  const headline = [where, path, text].filter((part) => part !== '').join(': ')
+  return place === undefined ? headline : `${headline}\n${picture(place)}`
+}
+
+function picture(place: Place): string {
+  const line = withoutSecrets(place.source)
+  // A long line is cut so that the caret stays in view.
+  const start = place.column > pictureColumnsMax ? place.column - pictureColumnsMax / 2 : 0
+  const shown = line.slice(start, start + pictureColumnsMax)
+  const gutter = `${place.line} | `
+  // Tabs stay tabs, so that the caret stands below its character however wide a tab is.
+  const indent = shown.slice(0, place.column - 1 - start).replace(/[^\t]/g, ' ')
+  return `  ${gutter}${shown}\n  ${' '.repeat(gutter.length - 2)}| ${indent}^`
+}
+
+/** Covers the value of `secret` and the credentials in an URL; the length stays, so that columns stay right. */
+function withoutSecrets(line: string): string {
+  return line
+    .replace(
+      /(\bsecret["']?\s*:\s*)(\S.*)$/,
+      (_, key: string, value: string) => key + '*'.repeat(value.length),
+    )
+    .replace(/(:\/\/)([^/\s"']+)@/g, (_, slashes: string, credentials: string) => {
+      return `${slashes}${'*'.repeat(credentials.length)}@`
+    })
+}

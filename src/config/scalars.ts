@@ -1,0 +1,170 @@
+/**
+ * The values that a configuration is made of: durations, sizes, counts, switches, names, files, patterns. Each is a
+ * zod schema from what the file says to what the program uses; its message says what is accepted.
+ */
+
+import { RE2JS } from 're2js'
+import { z } from 'zod'
+
+const millisecondsPer = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+const bytesPer = { '': 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const
+
+/** Timers above 2^31-1 ms fire at once, so 24 days is the longest. */
+const durationMaxMs = 24 * millisecondsPer.d
+
+/** Far above any sensible pattern; it bounds the work of compiling it. */
+const patternCharsMax = 1000
+
+/** A schema for one word of text, with one message for everything that can be wrong with its form. */
+export function word(pattern: RegExp, message: string) {
+  return z.string({ error: message }).regex(pattern, { error: message })
+}
+
+/** Text that is not empty. */
+export function text(what: string) {
+  const message = `expected ${what}`
+  return z.string({ error: message }).min(1, { error: message })
+}
+
+/** A list of at least `min` items. */
+export function list<Item extends z.ZodType>(item: Item, what: string, min = 0) {
+  const message = `expected ${what}`
+  return z.array(item, { error: message }).min(min, { error: message })
+}
+
+/** One item or a list of them; always a list afterwards. */
+export function oneOrMore<Item extends z.ZodType>(item: Item, what: string) {
+  return z
+    .union([item, list(item, what, 1)], { error: `expected ${what}` })
+    .transform((value) => (Array.isArray(value) ? value : [value]) as z.output<Item>[])
+}
+
+/** One of these words. */
+export function choice<const Words extends readonly [string, ...string[]]>(words: Words) {
+  return z.enum(words, { error: `expected ${orList(words)}` })
+}
+
+/** `a`, `a or b`, `a, b or c`. */
+export function orList(words: readonly string[]): string {
+  return words.length < 2
+    ? words.join('')
+    : `${words.slice(0, -1).join(', ')} or ${words.at(-1) ?? ''}`
+}
+
+/**
+ * A duration to milliseconds. `off` gives `Infinity`, and 0 is accepted, only where they are allowed.
+ * The longest is 24 days.
+ */
+export function duration(allowed: { off?: boolean; zero?: boolean } = {}) {
+  const message = `expected a duration such as 500ms, 5s, 10m, 12h or 7d${allowed.off === true ? ', or off' : ''}`
+  const pattern =
+    allowed.off === true ? /^(?:\d{1,12}(?:ms|s|m|h|d)|off)$/ : /^\d{1,12}(?:ms|s|m|h|d)$/
+  return word(pattern, message)
+    .transform((value, context) => {
+      if (value === 'off') return Infinity
+      const [, digits = '', unit = ''] = /^(\d+)(\D+)$/.exec(value) ?? []
+      const durationMs = Number(digits) * millisecondsPer[unit as keyof typeof millisecondsPer]
+      if (durationMs === 0 && allowed.zero !== true) {
+        const instead = allowed.off === true ? '; write off for no limit' : ''
+        return fail(context, `must be longer than 0${instead}`)
+      }
+      if (durationMs > durationMaxMs) {
+        const instead = allowed.off === true ? ', or off' : ''
+        return fail(context, `must be at most 24d${instead}`)
+      }
+      return durationMs
+    })
+    .meta({ title: 'duration' })
+}
+
+/** A size to bytes: `64KiB`, `1MiB`, or a plain number of bytes. */
+export function size(minBytes: number, maxBytes: number) {
+  const range = `from ${formatSize(minBytes)} to ${formatSize(maxBytes)}`
+  const message = `expected a size such as 64KiB, 1MiB or 16384, ${range}`
+  const bytes = z.int({ error: message }).min(minBytes, message).max(maxBytes, message)
+  const written = word(/^\d{1,12}(?:[KMG]iB)?$/, message)
+    .transform((value) => {
+      const [, digits = '', unit = ''] = /^(\d+)(\D*)$/.exec(value) ?? []
+      return Number(digits) * bytesPer[unit as keyof typeof bytesPer]
+    })
+    .pipe(bytes)
+  return z.union([bytes, written], { error: message }).meta({ title: 'size' })
+}
+
+function formatSize(bytes: number): string {
+  return bytes >= bytesPer.MiB ? `${bytes / bytesPer.MiB}MiB` : `${bytes / bytesPer.KiB}KiB`
+}
+
+/** A whole number. Digits in quotes are accepted too, since a value from the environment is text. */
+export function count(min: number, max: number) {
+  const message = `expected a whole number from ${min} to ${max}`
+  const number = z.int({ error: message }).min(min, message).max(max, message)
+  const written = word(/^\d{1,12}$/, message)
+    .transform(Number)
+    .pipe(number)
+  return z.union([number, written], { error: message }).meta({ title: 'number' })
+}
+
+/** A whole number from 1, or `off`, which gives `Infinity`. */
+export function limit() {
+  const max = 1_000_000_000
+  const message = `expected a whole number from 1 to ${max}, or off`
+  const number = z.int({ error: message }).min(1, message).max(max, message)
+  const off = z.literal('off', { error: message }).transform(() => Infinity)
+  const written = word(/^\d{1,12}$/, message)
+    .transform(Number)
+    .pipe(number)
+  return z.union([number, off, written], { error: message }).meta({ title: 'number or off' })
+}
+
+/** `true` or `false`; in quotes too, since a value from the environment is text. */
+export function flag() {
+  const message = 'expected true or false'
+  const written = z.enum(['true', 'false'], { error: message })
+  return z
+    .union([z.boolean({ error: message }), written.transform((value) => value === 'true')], {
+      error: message,
+    })
+    .meta({ title: 'true or false' })
+}
+
+/** The name of a route, an upstream or a check: it becomes a metric label, and cannot be taken for an URL. */
+export const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+
+export const nameMessage =
+  'expected a name of letters, digits, ".", "_" and "-", at most 64 of them, that starts with a letter or digit'
+
+export function name() {
+  return word(namePattern, nameMessage).meta({ title: 'name' })
+}
+
+/** The path of a file, relative to the config file or absolute; it is resolved and read later. */
+export function file() {
+  return text('the path of a file').meta({ title: 'file' })
+}
+
+/** A regular expression in RE2 syntax, which matches in linear time whatever a client sends. */
+export function regex() {
+  const message = `expected a regular expression of at most ${patternCharsMax} characters`
+  return text(`a regular expression of at most ${patternCharsMax} characters`)
+    .max(patternCharsMax, { error: message })
+    .transform((value, context) => {
+      try {
+        RE2JS.compile(value)
+        return value
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error)
+        const hint = /\(\?[=!<]|\\[1-9]/.test(value)
+          ? '; look-around and back-references are not supported (RE2 syntax)'
+          : ''
+        return fail(context, `not a valid regular expression: ${reason}${hint}`)
+      }
+    })
+    .meta({ title: 'regular expression' })
+}
+
+/** Reports `message` as it is, and ends the transformation. */
+export function fail(context: z.core.$RefinementCtx, message: string): never {
+  context.addIssue({ code: 'custom', message })
+  return z.NEVER
+}

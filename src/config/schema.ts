@@ -1,0 +1,165 @@
+/**
+ * Every key of the configuration once, with its default, its bounds and a line about it. The types, the JSON Schema,
+ * the table in the README and the example file's test all come from here.
+ */
+
+import { z } from 'zod'
+
+import { authEntry } from './auth-schema.ts'
+import { address, addressBlock, serverName } from './network.ts'
+import { endpoint, route, routeSettings } from './route-schema.ts'
+import { choice, duration, file, limit, list, name, size, word } from './scalars.ts'
+import { key, optional, required, section } from './section.ts'
+
+export const listener = section({
+  address: key(address(), '0.0.0.0:8080', 'host:port, [::1]:port, :port or unix:/path.'),
+  tls: optional(
+    section({
+      cert: required(file(), 'PEM file: the certificate, then those of its issuers.'),
+      key: required(file(), 'PEM file: the private key of the certificate.'),
+    }),
+    'Serves HTTPS here; plain HTTP if left out.',
+  ),
+  headTimeout: key(duration(), '10s', 'For a whole request head: 408 after it.'),
+  headBytes: key(size(1024, 1024 ** 2), '16KiB', 'The largest request head: 431 above it.'),
+  keepAliveTimeout: key(duration(), '75s', 'How long a connection may wait for its next request.'),
+  connections: key(limit(), 'off', 'Connections open at once on this listener.'),
+})
+
+const adminSection = section({
+  address: key(address(), '127.0.0.1:9090', 'Where /metrics, /healthz and /readyz are served.'),
+})
+
+export const admin = z.union([choice(['off']), adminSection], {
+  error: 'expected off, or a map with the key address',
+})
+
+const hashKeyMessage = 'expected client, path, header:NAME or cookie:NAME'
+
+const hashKey = word(
+  /^(?:client|path|(?:header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+)$/,
+  hashKeyMessage,
+)
+
+export const upstream = section({
+  endpoints: required(
+    list(endpoint, 'a list of URLs, such as [http://chat-1:3000]', 1),
+    'URLs, or maps of url and weight.',
+  ),
+  balance: key(
+    z.union(
+      [
+        choice(['least-tunnels', 'round-robin', 'random-two', 'hash']),
+        section({
+          hash: required(
+            hashKey,
+            'What picks the endpoint: client, path, header:NAME or cookie:NAME.',
+          ),
+        }),
+      ],
+      {
+        error:
+          'expected least-tunnels, round-robin, random-two, hash or { hash: client | path | header:NAME | cookie:NAME }',
+      },
+    ),
+    'least-tunnels',
+    'least-tunnels, round-robin, random-two, hash (by client), or { hash: ... }.',
+  ),
+  health: key(
+    section({
+      setAside: key(
+        duration({ zero: true }),
+        '1s',
+        'How long an endpoint that failed gets nothing; doubled at each further failure.',
+      ),
+      setAsideMax: key(duration({ zero: true }), '1m', 'The longest time it is set aside.'),
+    }),
+    {},
+    'What happens to an endpoint that fails.',
+  ),
+  tls: key(
+    section({
+      ca: optional(file(), "PEM file of the authorities to trust, in place of the system's."),
+      serverName: optional(
+        serverName(),
+        "Expected name of the certificate, if not the URL's host.",
+      ),
+    }),
+    {},
+    'For https endpoints.',
+  ),
+})
+
+export const configSchema = section({
+  listeners: key(
+    list(listener, 'a list of listeners, such as [{ address: 0.0.0.0:8080 }]', 1),
+    [{}],
+    'Where clients connect.',
+  ),
+  admin: key(admin, {}, 'Where operators connect, or off.'),
+  log: key(
+    section({
+      level: key(
+        choice(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
+        'info',
+        'The least level that is logged.',
+      ),
+      format: key(
+        choice(['json', 'pretty']),
+        'json',
+        'One JSON object a line, or text for people.',
+      ),
+    }),
+    {},
+    'The log, on standard output.',
+  ),
+  trustedProxies: key(
+    list(addressBlock(), 'a list of addresses and blocks, such as [10.0.0.0/8]'),
+    [],
+    'Whose X-Forwarded-*, X-Request-Id and stripped handshakes count.',
+  ),
+  shutdown: key(
+    section({
+      drain: key(
+        duration({ zero: true }),
+        '30s',
+        'How long tunnels may end by themselves after SIGTERM.',
+      ),
+    }),
+    {},
+    'How the gateway ends.',
+  ),
+  relay: key(
+    section({
+      bufferBytes: key(
+        size(4096, 16 * 1024 ** 2),
+        '64KiB',
+        'Buffer of a tunnel, each way: a peer that does not read stalls the other.',
+      ),
+    }),
+    {},
+    'How bytes flow in a tunnel.',
+  ),
+  defaults: key(routeSettings, {}, 'Settings for all routes; a route overrides them.'),
+  upstreams: key(
+    z.record(name(), upstream, { error: 'expected a map from names to upstreams' }),
+    {},
+    'Where requests go, by name.',
+  ),
+  auth: key(
+    z.record(name(), authEntry, { error: 'expected a map from names to checks' }),
+    {},
+    'Checks of credentials, by name.',
+  ),
+  routes: required(
+    list(route, 'a list of routes, such as [{ upstream: "http://localhost:3000" }]', 1),
+    'What is served; the first route that matches wins.',
+  ),
+})
+
+/** The file as written, before defaults. */
+export type ConfigInput = z.input<typeof configSchema>
+export type ConfigOutput = z.output<typeof configSchema>
+export type Listener = z.output<typeof listener>
+export type Admin = z.output<typeof admin>
+export type Upstream = z.output<typeof upstream>

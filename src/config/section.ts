@@ -1,0 +1,63 @@
+/** Building blocks of the schema: a map that knows its keys, and the three kinds of keys in it. */
+
+import leven from 'leven'
+import { z } from 'zod'
+
+/**
+ * A map with these keys and no others. For an unknown key the message names the key that was probably meant; with
+ * several unknown keys there is one line for each, in the order of the issue's `keys`.
+ */
+export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
+  const known = Object.keys(shape)
+  return z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === 'unrecognized_keys'
+        ? issue.keys.map((each) => unknownKey(each, known)).join('\n')
+        : `expected a map with ${known.length === 1 ? 'the key' : 'keys of'} ${known.join(', ')}`,
+  })
+}
+
+/** A key with a default, written as in the file. The default goes through the same checks as a written value. */
+export function key<Schema extends z.ZodType>(
+  schema: Schema,
+  defaultValue: NonNullable<z.input<Schema>>,
+  description: string,
+) {
+  return schema.prefault(defaultValue).meta({ description })
+}
+
+/** A key that may be left out. */
+export function optional<Schema extends z.ZodType>(schema: Schema, description: string) {
+  return schema.optional().meta({ description })
+}
+
+/** A key that must be there. */
+export function required<Schema extends z.ZodType>(schema: Schema, description: string) {
+  return schema.meta({ description })
+}
+
+/** The entry of `known` that was probably meant by `word`, if one is near enough. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  let best: string | undefined
+  let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1
+  for (const candidate of known) {
+    const distance = leven(plain(word), plain(candidate))
+    if (distance < bestDistance) {
+      best = candidate
+      bestDistance = distance
+    }
+  }
+  return best
+}
+
+/** `strip_prefix`, `strip-prefix` and `StripPrefix` are all `stripPrefix`. */
+function plain(word: string): string {
+  return word.toLowerCase().replace(/[-_ ]/g, '')
+}
+
+function unknownKey(word: string, known: readonly string[]): string {
+  const meant = nearest(word, known)
+  return meant === undefined
+    ? `unknown key; known here: ${known.join(', ')}`
+    : `unknown key, did you mean "${meant}"?`
+}
