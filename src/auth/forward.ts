@@ -1,0 +1,161 @@
+/**
+ * Asks another server whether a request may pass, as nginx's auth_request and Traefik's forwardAuth do. Its 2xx is a yes;
+ * any other answer (a redirect to a login page, a 401 with a challenge) goes to the client as it came.
+ */
+
+import { Agent as HttpAgent, type IncomingMessage } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
+import type { ForwardAuthConfig } from '../config/config.ts'
+import { Refusal, type Fields } from '../errors.ts'
+import type { RequestFacts } from '../request/facts.ts'
+import { fieldValue, fieldValues, hopByHop, listItems } from '../request/headers.ts'
+import { ask } from './forward-exchange.ts'
+import { questionFields } from './forward-request.ts'
+import { anonymous, isUserName, USER_FIELD, type Check, type Identity } from './identity.ts'
+
+/** Questions at once; more of them wait, and their time runs. */
+const CONNECTIONS_MAX = 512
+
+/** Connections that are kept open between questions. */
+const IDLE_CONNECTIONS_MAX = 64
+
+/** The body of a yes is of no use; a short one is read so that its connection can be used again. */
+const UNUSED_BODY_BYTES_MAX = 64 * 1024
+
+/** Copying them would change how the request to the upstream is framed or where it goes. */
+const neverCopied: ReadonlySet<string> = new Set([...hopByHop, 'content-length', 'host', 'trailer'])
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/**
+ * Refusals: E_AUTH_TIMEOUT, E_AUTH_UNAVAILABLE, and E_FORWARD_DENIED, whose `details.answer` holds the server's answer
+ * with its body unread. Whoever takes that Refusal must read the body to its end or destroy it (`discardAnswer`);
+ * otherwise it holds a connection for 30 s.
+ */
+export function createForwardCheck(config: ForwardAuthConfig): Check {
+  return new ForwardCheck(config)
+}
+
+/** Frees what an answer holds that does not go to the client. */
+export function discardAnswer(refusal: Refusal): void {
+  const body = refusal.details.answer?.body
+  if (body !== undefined && 'destroy' in body) (body as IncomingMessage).destroy()
+}
+
+class ForwardCheck implements Check {
+  readonly name: string
+  readonly ownFields: readonly string[]
+  readonly #config: ForwardAuthConfig
+  readonly #url: URL
+  readonly #agent: HttpAgent
+  readonly #copied: ReadonlySet<string>
+  readonly #own: ReadonlySet<string>
+
+  constructor(config: ForwardAuthConfig) {
+    this.name = config.name
+    this.#config = config
+    this.#url = new URL(config.url)
+    const Agent = this.#url.protocol === 'https:' ? HttpsAgent : HttpAgent
+    this.#agent = new Agent({
+      keepAlive: true,
+      maxSockets: CONNECTIONS_MAX,
+      maxFreeSockets: IDLE_CONNECTIONS_MAX,
+    })
+    const copied = config.copy.map((name) => name.toLowerCase())
+    this.#copied = new Set(copied.filter((name) => !neverCopied.has(name)))
+    this.#own = new Set([
+      ...copied,
+      ...(config.userHeader === undefined ? [] : [config.userHeader.toLowerCase()]),
+      USER_FIELD,
+    ])
+    this.ownFields = [...this.#own]
+  }
+
+  async check(facts: RequestFacts): Promise<Identity | Refusal> {
+    const reply = await ask({
+      url: this.#url,
+      agent: this.#agent,
+      fields: questionFields(facts, this.#url.host, this.#own),
+      timeoutMs: this.#config.timeoutMs,
+    })
+    if (reply.kind === 'answered') return this.#read(reply.response)
+    if (reply.kind === 'failed') {
+      return new Refusal('E_AUTH_UNAVAILABLE', { cause: `${this.name}: ${reply.cause}` })
+    }
+    const cause = `${this.name}: no answer within ${this.#config.timeoutMs} ms`
+    return new Refusal('E_AUTH_TIMEOUT', { cause })
+  }
+
+  /** Questions that are under way get their answers; their connections close behind them. */
+  close(): void {
+    this.#agent.on('free', (socket) => socket.destroy())
+    for (const sockets of Object.values(this.#agent.freeSockets)) {
+      for (const socket of sockets ?? []) socket.destroy()
+    }
+  }
+
+  #read(response: IncomingMessage): Identity | Refusal {
+    const status = response.statusCode ?? 0
+    if (status < 200 || status > 299) return this.#denied(status, response)
+    this.#drain(response)
+    const fields: string[] = []
+    const received = response.rawHeaders
+    for (let index = 0; index < received.length; index += 2) {
+      const name = received[index] as string
+      if (this.#copied.has(name.toLowerCase())) fields.push(name, received[index + 1] as string)
+    }
+    return { ...anonymous, user: this.#userOf(received), fields }
+  }
+
+  #userOf(fields: Fields): string | undefined {
+    const { userHeader } = this.#config
+    if (userHeader === undefined) return undefined
+    const value = fieldValue(fields, userHeader.toLowerCase())
+    if (value === undefined) return undefined
+    const user = textOf(value)
+    return isUserName(user) ? user : undefined
+  }
+
+  #denied(status: number, response: IncomingMessage): Refusal {
+    return new Refusal('E_FORWARD_DENIED', {
+      cause: `${this.name}: the authorization server answered ${status}`,
+      answer: {
+        status,
+        reason: response.statusMessage ?? '',
+        fields: endToEndFields(response.rawHeaders),
+        body: response,
+      },
+    })
+  }
+
+  #drain(response: IncomingMessage): void {
+    const timer = setTimeout(() => response.destroy(), this.#config.timeoutMs)
+    let bytes = 0
+    response.on('data', (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes > UNUSED_BODY_BYTES_MAX) response.destroy()
+    })
+    response.on('close', () => clearTimeout(timer))
+  }
+}
+
+/** Field values are bytes (RFC 9110 5.5); names of people come as UTF-8, or else as Latin-1. */
+function textOf(value: string): string {
+  try {
+    return decoder.decode(Buffer.from(value, 'latin1'))
+  } catch {
+    return value
+  }
+}
+
+/** RFC 9110 7.6.1. Content-Length stays: the body goes on as it is. */
+function endToEndFields(fields: Fields): Fields {
+  const named = listItems(fieldValues(fields, 'connection')).map((name) => name.toLowerCase())
+  const left: string[] = []
+  for (let index = 0; index < fields.length; index += 2) {
+    const key = (fields[index] as string).toLowerCase()
+    if (hopByHop.has(key) || named.includes(key)) continue
+    left.push(fields[index] as string, fields[index + 1] as string)
+  }
+  return left
+}

@@ -1,0 +1,140 @@
+/**
+ * A file that is parsed at start and again whenever it changes. A content that does not parse never replaces one that
+ * did. The path is looked up anew each time, so that renames by editors and Kubernetes' swapped symlinks are seen.
+ */
+
+import { readFile, stat } from 'node:fs/promises'
+import type { AuthLog } from './identity.ts'
+
+export interface WatchedFileOptions<Value> {
+  /** Absolute. */
+  readonly path: string
+  /** What the file is for, in logs and errors, e.g. `users of auth.staff`. */
+  readonly what: string
+  /** Throws an Error for a content that is wrong; its message must not repeat secrets. */
+  readonly parse: (text: string) => Value
+  readonly log: AuthLog
+  /** How often the file is looked at; 1 s unless given. */
+  readonly intervalMs?: number | undefined
+}
+
+const INTERVAL_MS = 1000
+
+/** Two writes within this time may leave the same times on a file: file systems count in ticks of some milliseconds. */
+const TICK_MS = 1000
+
+/** Reads the file and begins to watch it. Rejects with an Error that names the path when it cannot be read or parsed. */
+export async function watchFile<Value>(
+  options: WatchedFileOptions<Value>,
+): Promise<WatchedFile<Value>> {
+  const { path, what, parse } = options
+  try {
+    const content = await readContent(path)
+    return new WatchedFile(options, parse(content.text), content)
+  } catch (error) {
+    throw new Error(`${path} (${what}): ${messageOf(error)}`, { cause: error })
+  }
+}
+
+/** Logs each reload: info for a good one, error for one that failed. */
+export class WatchedFile<Value> {
+  readonly #options: WatchedFileOptions<Value>
+  #value: Value
+  /** Undefined while the file cannot be read. */
+  #content: Content | undefined
+  #timer: NodeJS.Timeout | undefined
+  #closed = false
+
+  /** Use `watchFile`. */
+  constructor(options: WatchedFileOptions<Value>, value: Value, content: Content) {
+    this.#options = options
+    this.#value = value
+    this.#content = content
+    this.#schedule()
+  }
+
+  /** What the last good content says. */
+  get value(): Value {
+    return this.#value
+  }
+
+  /** Ends the watch; a reload that is under way is dropped. */
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#timer)
+  }
+
+  #schedule(): void {
+    if (this.#closed) return
+    this.#timer = setTimeout(this.#look, this.#options.intervalMs ?? INTERVAL_MS).unref()
+  }
+
+  readonly #look = (): void => {
+    void this.#reloadIfChanged().then(() => this.#schedule())
+  }
+
+  async #reloadIfChanged(): Promise<void> {
+    const known = this.#content
+    const content = await readIfChanged(this.#options.path, known).catch(messageOf)
+    if (this.#closed) return
+    if (typeof content === 'string') {
+      // Once, not at each look.
+      if (known !== undefined) this.#logFailure(content)
+      this.#content = undefined
+      return
+    }
+    this.#content = content
+    if (content.text !== known?.text) this.#apply(content.text)
+  }
+
+  #apply(text: string): void {
+    const { path, what, parse, log } = this.#options
+    try {
+      this.#value = parse(text)
+      log.info({ file: path, what }, 'file reloaded')
+    } catch (error) {
+      this.#logFailure(messageOf(error))
+    }
+  }
+
+  #logFailure(cause: string): void {
+    const { path, what, log } = this.#options
+    log.error({ file: path, what, cause }, 'file not reloaded, the old content stays in use')
+  }
+}
+
+interface Look {
+  /** The same for the same file with the same times and size. */
+  readonly version: string
+  /** It was changed so lately that another change could leave the same version. */
+  readonly young: boolean
+}
+
+interface Content extends Look {
+  readonly text: string
+}
+
+async function lookAt(path: string): Promise<Look> {
+  const { dev, ino, size, mtimeNs, ctimeNs, ctimeMs } = await stat(path, { bigint: true })
+  return {
+    version: `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`,
+    young: Date.now() - Number(ctimeMs) < TICK_MS,
+  }
+}
+
+/** Looks before it reads: a change in between makes another version, and is seen at the next look. */
+async function readContent(path: string): Promise<Content> {
+  const look = await lookAt(path)
+  return { ...look, text: await readFile(path, 'utf8') }
+}
+
+/** `known` itself when the file is surely the same. */
+async function readIfChanged(path: string, known: Content | undefined): Promise<Content> {
+  const { version, young } = await lookAt(path)
+  if (known?.version === version && !known.young && !young) return known
+  return readContent(path)
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
