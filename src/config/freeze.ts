@@ -4,7 +4,11 @@ export function deepFreeze<Value>(value: Value): Value {
   if (value instanceof Map) {
     for (const item of value.values()) deepFreeze(item)
     // Object.freeze does not reach the entries of a map: its own methods have to refuse.
-    Object.assign(value, { set: refuse, delete: refuse, clear: refuse })
+    Object.defineProperties(value, {
+      set: { value: refuse },
+      delete: { value: refuse },
+      clear: { value: refuse },
+    })
   } else {
     for (const item of Object.values(value)) deepFreeze(item)
   }

@@ -1,0 +1,54 @@
+/** The life of the process around a gateway: start, serve, drain at the first signal, leave at the second. */
+
+import { constants } from 'node:os'
+
+import type { Config } from '../config/config.ts'
+import { describeStartFailure } from './start-failure.ts'
+
+export type Signal = 'SIGTERM' | 'SIGINT'
+
+/** What the process offers. */
+export interface Host {
+  onSignal(handle: (signal: Signal) => void): void
+  /** One message for the operator. */
+  tell(message: string): void
+  exit(code: number): void
+}
+
+export interface Stoppable {
+  /** Drains; resolves when nothing is left. */
+  stop(): Promise<void>
+}
+
+/** Resolves when the gateway serves, or when starting has failed and the process was told to exit. */
+export async function run(
+  config: Config,
+  start: (config: Config) => Promise<Stoppable>,
+  host: Host,
+): Promise<void> {
+  let stopping = false
+  const started = start(config)
+  const stop = async (): Promise<void> => {
+    try {
+      const gateway = await started
+      await gateway.stop()
+      host.exit(0)
+    } catch (error) {
+      host.tell(describeStartFailure(error, config))
+      host.exit(1)
+    }
+  }
+  host.onSignal((signal) => {
+    // The shell's convention for a process that a signal has ended.
+    if (stopping) return host.exit(128 + constants.signals[signal])
+    stopping = true
+    void stop()
+  })
+  try {
+    await started
+  } catch (error) {
+    if (stopping) return
+    host.tell(describeStartFailure(error, config))
+    host.exit(1)
+  }
+}

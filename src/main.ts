@@ -1,0 +1,93 @@
+#!/usr/bin/env node
+/** The program: the only part that touches the command line, the environment, signals and exit codes. */
+
+import { readFileSync } from 'node:fs'
+
+import { parseArguments } from './cli/arguments.ts'
+import { authFileProblems, summary } from './cli/check.ts'
+import { chooseConfigFile, noConfigFile } from './cli/config-file.ts'
+import { help } from './cli/help.ts'
+import { run } from './cli/run.ts'
+import type { Config } from './config/config.ts'
+import { jsonSchema } from './config/json-schema.ts'
+import { loadConfig } from './config/load.ts'
+import { ConfigError } from './config/problem.ts'
+
+const command = parseArguments(process.argv.slice(2))
+switch (command.name) {
+  case 'help':
+    print(help)
+    break
+  case 'version':
+    print(`upgate ${version()}\n`)
+    break
+  case 'schema':
+    print(`${JSON.stringify(jsonSchema(), null, 2)}\n`)
+    break
+  case 'misuse':
+    tell(`${command.problem}\nupgate --help shows what there is.`)
+    process.exitCode = 2
+    break
+  case 'check':
+    await check(command.file)
+    break
+  case 'run':
+    await serve(command.file)
+    break
+}
+
+async function check(given: string | undefined): Promise<void> {
+  const loaded = load(given)
+  if (loaded === undefined) return
+  const problems = await authFileProblems(loaded.config)
+  if (problems === undefined) print(`${summary(loaded.file, loaded.config)}\n`)
+  else giveUp(problems)
+}
+
+async function serve(given: string | undefined): Promise<void> {
+  const loaded = load(given)
+  if (loaded === undefined) return
+  // Only here, so that the other commands need not load the whole gateway.
+  const { startGateway } = await import('./gateway.ts')
+  await run(loaded.config, startGateway, {
+    onSignal: (handle) => {
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, handle)
+    },
+    tell,
+    exit: (code) => process.exit(code),
+  })
+}
+
+/** The configuration; or undefined, when everything that is wrong has been told and the exit code is set. */
+function load(given: string | undefined): { file: string; config: Config } | undefined {
+  const file = chooseConfigFile(given, process.env)
+  if (file === undefined) return giveUp(`upgate: ${noConfigFile}`)
+  try {
+    const config = loadConfig(file, process.env)
+    for (const warning of config.warnings) process.stderr.write(`warning: ${warning}\n`)
+    return { file, config }
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    const count = error.problems.length
+    return giveUp(count === 1 ? error.message : `${error.message}\n${count} problems in ${file}`)
+  }
+}
+
+function giveUp(message: string): undefined {
+  process.stderr.write(`${message}\n`)
+  process.exitCode = 1
+}
+
+function print(text: string): void {
+  process.stdout.write(text)
+}
+
+function tell(message: string): void {
+  process.stderr.write(`upgate: ${message}\n`)
+}
+
+function version(): string {
+  // The same way from src/ and from dist/.
+  const file = new URL('../package.json', import.meta.url)
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
+}
