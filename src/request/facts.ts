@@ -1,4 +1,15 @@
-import type { Fields } from '../errors.ts'
+/**
+ * Reads what later steps need to know of a request, out of its head and its connection. It refuses requests that two
+ * readers could understand in two ways, and believes `trustedProxies` alone about anybody else.
+ */
+
+import { Refusal, type Fields } from '../errors.ts'
+import { plainAddress, type AddressSet } from './address-set.ts'
+import { parseAuthority, type Authority } from './authority.ts'
+import { ownForwarded, trustedForwarded, type Forwarded } from './forwarded.ts'
+import { fieldValues, listItems } from './headers.ts'
+import { onlyValue, requestIdOf, traceparentOf } from './identifiers.ts'
+import { parseTarget } from './target.ts'
 
 /** What the listener knows of the connection that a request came over. */
 export interface Connection {
@@ -35,7 +46,10 @@ export interface RequestFacts {
   readonly query: string
   /** Host as sent or as the absolute-form target names it, with its port; empty for HTTP/1.0 without one. */
   readonly authority: string
-  /** `authority` in lower case without its port and without a trailing dot. */
+  /**
+   * The host that the client asked for, in lower case, without its port and without a trailing dot: that of `authority`,
+   * or of a trusted proxy's X-Forwarded-Host.
+   */
   readonly host: string
   readonly httpVersion: '1.0' | '1.1'
   /** As received. */
@@ -53,10 +67,162 @@ export interface RequestFacts {
   readonly stripped: boolean
 }
 
-/** Values of X-Forwarded-For, -Proto, -Host and -Port for the upstream. */
-export interface Forwarded {
-  readonly for: string
-  readonly proto: 'http' | 'https'
-  readonly host: string
-  readonly port: string
+/**
+ * Refuses with E_METHOD_DENIED (TRACE, CONNECT), E_TARGET_INVALID, E_HOST_INVALID, E_BODY_MALFORMED and
+ * E_WEBSOCKET_REQUEST.
+ */
+export function readFacts(
+  head: RequestHead,
+  connection: Connection,
+  trusted: AddressSet,
+): RequestFacts | Refusal {
+  const { method, httpVersion, fields } = head
+  if (method === 'TRACE' || method === 'CONNECT') return methodDenied(method)
+  const target = parseTarget(method, head.target)
+  if (target instanceof Refusal) return target
+  const authority = readAuthority(head, target.authority)
+  if (authority instanceof Refusal) return authority
+  const broken = brokenFraming(head)
+  if (broken !== undefined) return new Refusal('E_BODY_MALFORMED', { cause: broken })
+
+  const { localPort } = connection
+  const peer = plainAddress(connection.peerAddress) ?? ''
+  // A TCP peer that is already gone has no address either: it must not pass for a unix socket's.
+  const peerTrusted = (peer !== '' || localPort === undefined) && trusted.has(peer)
+  const asked = readUpgrade(head, peerTrusted)
+  if (asked instanceof Refusal) return asked
+
+  const proto = connection.encrypted ? 'https' : 'http'
+  const own = { peer, proto, authority: authority.text, localPort } as const
+  const told = peerTrusted ? trustedForwarded(fields, own, trusted) : undefined
+  const forwarded = told?.forwarded ?? ownForwarded(own)
+  return Object.freeze<RequestFacts>({
+    requestId: requestIdOf(fields, peerTrusted),
+    traceparent: traceparentOf(fields, peerTrusted),
+    method,
+    target: target.target,
+    path: target.path,
+    otherPaths: target.otherPaths,
+    query: target.query,
+    authority: authority.text,
+    host: told?.authority?.host ?? authority.host,
+    httpVersion,
+    fields,
+    clientIp: told?.clientIp ?? peer,
+    peerTrusted,
+    proto: forwarded.proto,
+    forwarded,
+    upgrade: asked.tokens,
+    stripped: asked.stripped,
+  })
+}
+
+/** RFC 9110 15.5.6: a 405 says what would do. */
+function methodDenied(method: string): Refusal {
+  const fields = ['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS']
+  return new Refusal('E_METHOD_DENIED', { cause: `the method ${method}`, fields })
+}
+
+/** RFC 9112 3.2: HTTP/1.1 needs one Host, HTTP/1.0 may have one, and an absolute-form target's authority replaces it. */
+function readAuthority(
+  { fields, httpVersion }: RequestHead,
+  ofTarget: Authority | undefined,
+): Authority | Refusal {
+  const hosts = fieldValues(fields, 'host')
+  const [text] = hosts
+  if (hosts.length > 1)
+    return new Refusal('E_HOST_INVALID', { cause: `${hosts.length} Host fields` })
+  if (text === undefined) {
+    if (httpVersion === '1.1') return new Refusal('E_HOST_INVALID', { cause: 'no Host field' })
+    return ofTarget ?? noHost
+  }
+  const authority = parseAuthority(text)
+  if (authority === undefined) {
+    return new Refusal('E_HOST_INVALID', { cause: `the host ${JSON.stringify(text)}` })
+  }
+  return ofTarget ?? authority
+}
+
+const noHost: Authority = { text: '', host: '', port: undefined }
+
+/**
+ * What makes a body's end ambiguous, or undefined. RFC 9112 6.1 and 6.3 let a server repair some of these; a gateway that
+ * passes the framing on must not, since the next reader may repair it in another way.
+ */
+function brokenFraming({ fields, httpVersion }: RequestHead): string | undefined {
+  const codings = fieldValues(fields, 'transfer-encoding')
+  const lengths = fieldValues(fields, 'content-length')
+  const [coding] = codings
+  const [length] = lengths
+  if (coding !== undefined) {
+    if (length !== undefined) return 'both Transfer-Encoding and Content-Length'
+    if (httpVersion === '1.0') return 'Transfer-Encoding in HTTP/1.0'
+    if (codings.length > 1 || coding.toLowerCase() !== 'chunked') {
+      return `the transfer coding ${JSON.stringify(codings.join(', '))}`
+    }
+  }
+  if (length !== undefined && (lengths.length > 1 || !/^\d{1,15}$/.test(length))) {
+    return `the length ${JSON.stringify(lengths.join(', '))}`
+  }
+  return undefined
+}
+
+interface AskedUpgrade {
+  readonly tokens: readonly string[]
+  readonly stripped: boolean
+}
+
+const noUpgrade: AskedUpgrade = { tokens: [], stripped: false }
+const strippedWebsocket: AskedUpgrade = { tokens: ['websocket'], stripped: true }
+
+/** RFC 9110 7.8: protocol-name ["/" protocol-version], each a token. */
+const PROTOCOL = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:\/[!#$%&'*+.^_`|~0-9A-Za-z-]+)?$/
+const TOKENS_MAX = 16
+
+/**
+ * Upgrade counts only if Connection names it, and not in HTTP/1.0 (RFC 9110 7.8). A WebSocket handshake from a trusted
+ * proxy counts without it.
+ */
+function readUpgrade(head: RequestHead, peerTrusted: boolean): AskedUpgrade | Refusal {
+  const { method, fields } = head
+  const tokens = head.httpVersion === '1.1' ? upgradeTokens(fields) : noUpgrade.tokens
+  if (tokens.length === 0) {
+    return peerTrusted && method === 'GET' && isStrippedHandshake(fields)
+      ? strippedWebsocket
+      : noUpgrade
+  }
+  const others = tokens.filter((token) => token.toLowerCase() !== 'websocket')
+  if (others.length === tokens.length) return { tokens, stripped: false }
+  if (method === 'GET' && websocketKey(fields) !== undefined) return { tokens, stripped: false }
+  if (others.length > 0) return { tokens: others, stripped: false }
+  const cause =
+    method === 'GET'
+      ? 'no valid Sec-WebSocket-Key, or several'
+      : `a WebSocket handshake by ${method}`
+  return new Refusal('E_WEBSOCKET_REQUEST', { cause })
+}
+
+function upgradeTokens(fields: Fields): readonly string[] {
+  const values = fieldValues(fields, 'upgrade')
+  if (values.length === 0) return noUpgrade.tokens
+  const options = listItems(fieldValues(fields, 'connection'))
+  if (!options.some((option) => option.toLowerCase() === 'upgrade')) return noUpgrade.tokens
+  return listItems(values)
+    .slice(0, TOKENS_MAX)
+    .filter((token) => PROTOCOL.test(token))
+}
+
+function isStrippedHandshake(fields: Fields): boolean {
+  return (
+    websocketKey(fields) !== undefined && onlyValue(fields, 'sec-websocket-version') !== undefined
+  )
+}
+
+/** RFC 6455 4.1: 16 bytes in base64. */
+const WEBSOCKET_KEY = /^[A-Za-z0-9+/]{22}==$/
+
+/** The value of Sec-WebSocket-Key, if there is exactly one and it is valid. */
+export function websocketKey(fields: Fields): string | undefined {
+  const key = onlyValue(fields, 'sec-websocket-key')
+  return key !== undefined && WEBSOCKET_KEY.test(key) ? key : undefined
 }

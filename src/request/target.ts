@@ -1,0 +1,58 @@
+/** Parses a request target (RFC 9112 3.2) into the origin form that goes on, the query, and all readings of the path. */
+
+import { Refusal } from '../errors.ts'
+import { parseAuthority, type Authority } from './authority.ts'
+import { readPath } from './paths.ts'
+
+export interface Target {
+  /** `/path?query`, byte for byte as sent; or `*`. */
+  readonly target: string
+  readonly path: string
+  readonly otherPaths: readonly string[]
+  /** Without its `?`. */
+  readonly query: string
+  /** Of the absolute form: it replaces Host (RFC 9112 3.2.2). */
+  readonly authority: Authority | undefined
+}
+
+/** What no valid target holds: a fragment, characters that have to be encoded, a `%` that encodes none or a NUL. */
+const INVALID = /[^!-~]|#|%(?![0-9A-Fa-f]{2})|%00/
+const ABSOLUTE = /^https?:\/\/([^/?]*)/i
+
+/**
+ * Takes the origin form, the absolute form of http and https (reduced to the origin form), and `*` for OPTIONS.
+ * Refuses everything else with E_TARGET_INVALID.
+ */
+export function parseTarget(method: string, text: string): Target | Refusal {
+  if (INVALID.test(text)) return invalid(text)
+  if (text.startsWith('/')) return originForm(text, undefined)
+  if (text === '*') return method === 'OPTIONS' ? asterisk(undefined) : invalid(text)
+  const match = ABSOLUTE.exec(text)
+  if (match === null) return invalid(text)
+  const authority = parseAuthority(match[1] ?? '')
+  if (authority === undefined) return invalid(text)
+  const rest = text.slice(match[0].length)
+  // RFC 9112 3.2.4: OPTIONS for a whole server has no path.
+  if (rest === '' && method === 'OPTIONS') return asterisk(authority)
+  return originForm(rest.startsWith('/') ? rest : `/${rest}`, authority)
+}
+
+function originForm(target: string, authority: Authority | undefined): Target {
+  const mark = target.indexOf('?')
+  const { path, otherPaths } = readPath(mark < 0 ? target : target.slice(0, mark))
+  return { target, path, otherPaths, query: mark < 0 ? '' : target.slice(mark + 1), authority }
+}
+
+function asterisk(authority: Authority | undefined): Target {
+  return { target: '*', path: '*', otherPaths: [], query: '', authority }
+}
+
+function invalid(text: string): Refusal {
+  const mark = text.indexOf('?')
+  // A query may hold a token, and so may the userinfo of an absolute form: neither may be logged.
+  const shown = mark < 0 ? text : `${text.slice(0, mark)}?...`
+  const cause = shown.includes('@')
+    ? 'a target with userinfo'
+    : `the target ${JSON.stringify(shown)}`
+  return new Refusal('E_TARGET_INVALID', { cause })
+}
