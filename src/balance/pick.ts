@@ -41,16 +41,16 @@ function pickLeastTunnels<C extends Candidate>(candidates: readonly [C, ...C[]])
   for (const candidate of candidates) {
     if (isLessLoaded(candidate, least)) least = candidate
   }
-  const bar = least
   let weights = 0
-  let chosen: C | undefined
+  // The first of the equals, so that its turn has grown before another is compared with it.
+  let chosen = least
   for (const candidate of candidates) {
-    if (isLessLoaded(bar, candidate)) continue
+    if (isLessLoaded(least, candidate)) continue
     weights += candidate.weight
     candidate.turn += candidate.weight
-    if (chosen === undefined || candidate.turn > chosen.turn) chosen = candidate
+    if (candidate.turn > chosen.turn) chosen = candidate
   }
-  return takeTurn(chosen ?? bar, weights)
+  return takeTurn(chosen, weights)
 }
 
 /** Smooth weighted round-robin (nginx): weights 3 and 1 give a a b a, not a a a b. */

@@ -106,10 +106,10 @@ export class Pool {
   #keyOf(facts: RequestFacts): string {
     const key = this.#hashKey
     if (key === undefined) return ''
-    if (key.by === 'client') return facts.clientIp
-    if (key.by === 'path') return facts.path
-    const value =
-      key.by === 'header' ? fieldValue(facts.fields, key.name) : cookieValue(facts.fields, key.name)
+    let value: string | undefined
+    if (key.by === 'path') value = facts.path
+    if (key.by === 'header') value = fieldValue(facts.fields, key.name)
+    if (key.by === 'cookie') value = cookieValue(facts.fields, key.name)
     return value === undefined || value === '' ? facts.clientIp : value
   }
 }
