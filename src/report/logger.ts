@@ -1,0 +1,116 @@
+/**
+ * The logger: JSON lines for machines, or `pretty` ones for people, on standard output. Nothing is redacted here, because
+ * nothing is logged whole: whoever reports names each field, and no header, query or token is among them.
+ */
+
+import { pino } from 'pino'
+import { isColorSupported, prettyFactory } from 'pino-pretty'
+import type { LogConfig } from '../config/config.ts'
+
+/** Bytes of log that may wait for a slow reader; lines beyond them are dropped and counted. */
+const WAITING_BYTES_MAX = 8 * 1024 * 1024
+
+/** How long `flush` waits for a reader that does not read. */
+const FLUSH_WAIT_MS = 2000
+
+type Write = (fields: object, message: string) => void
+
+/** What the parts of the gateway see of it: each line is named fields and a fixed message. */
+export interface Logger {
+  readonly trace: Write
+  readonly debug: Write
+  readonly info: Write
+  readonly warn: Write
+  readonly error: Write
+  /** Fulfilled when every line so far is written, or after 2 s if nobody reads them. It never rejects. */
+  flush(): Promise<void>
+}
+
+/** Takes whole lines, each with its newline. */
+export interface LineStream {
+  write(line: string): unknown
+}
+
+/** `destination` takes the place of standard output. */
+export function createLogger(config: LogConfig, destination?: LineStream): Logger {
+  if (destination !== undefined) {
+    return Object.assign(build(config, destination, false), { flush: () => Promise.resolve() })
+  }
+  const output = openStandardOutput()
+  const log = build(config, output, isColorSupported)
+  let dropped = 0
+  output.on('drop', () => {
+    dropped += 1
+  })
+  output.on('drain', () => {
+    if (dropped === 0) return
+    const lines = dropped
+    dropped = 0
+    log.warn({ lines }, 'log lines dropped')
+  })
+  return Object.assign(log, { flush: () => emptied(output) })
+}
+
+function build(config: LogConfig, lines: LineStream, colorize: boolean): Omit<Logger, 'flush'> {
+  return pino(
+    {
+      level: config.level,
+      // No pid and no hostname: whoever collects the lines knows where they come from.
+      base: null,
+      timestamp: isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    config.format === 'json' ? lines : prettyInto(lines, colorize),
+  )
+}
+
+/** In this thread, so that no line is lost in another one at exit. */
+function prettyInto(lines: LineStream, colorize: boolean): LineStream {
+  const pretty = prettyFactory({ colorize, singleLine: true, translateTime: 'SYS:HH:MM:ss.l' })
+  return { write: (line) => lines.write(pretty(line)) }
+}
+
+/**
+ * Asynchronous: 2.7 µs of the event loop's time a line, against 4.3 µs with a synchronous write per line. Lines that come
+ * while a write is under way go out together with the next one. A reader that stalls stalls the log and no tunnel. What
+ * is left at `process.exit` is written there.
+ */
+function openStandardOutput() {
+  const output = pino.destination({
+    dest: 1,
+    sync: false,
+    maxLength: WAITING_BYTES_MAX,
+    // Every line is longer, so none waits for more; with 0 the callback of `flush` would come too early.
+    minLength: 1,
+  })
+  output.on('error', () => {
+    // A full disk is no reason to end tunnels: the log goes on when it can be written again. The flush that the library
+    // does at exit would try for ever, though.
+    output.flushSync = () => {}
+  })
+  return output
+}
+
+function emptied(output: ReturnType<typeof openStandardOutput>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, FLUSH_WAIT_MS)
+    output.flush(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
+}
+
+let secondMs = -1
+let secondText = ''
+
+/** RFC 3339 with milliseconds. The text of the running second is kept: 0.06 µs a line against 0.4 µs, and 0.04 µs for a number. */
+function isoTime(): string {
+  const now = Date.now()
+  const milliseconds = now % 1000
+  if (now - milliseconds !== secondMs) {
+    secondMs = now - milliseconds
+    secondText = `,"time":"${new Date(secondMs).toISOString().slice(0, -4)}`
+  }
+  return `${secondText}${String(milliseconds).padStart(3, '0')}Z"`
+}

@@ -1,0 +1,273 @@
+/**
+ * The one place that tells the outside what happened: the log lines of requests and tunnels, and their metrics. A line is
+ * made of the fields named here; no header, query string or token is among them.
+ */
+
+import { randomUUID } from 'node:crypto'
+import type { Tried } from '../auth/authorize.ts'
+import type { RouteConfig } from '../config/config.ts'
+import { catalogue, type Code, type Refusal } from '../errors.ts'
+import type { TunnelEnd } from '../relay/tunnel-end.ts'
+import type { RequestFacts } from '../request/facts.ts'
+import type { Logger } from './logger.ts'
+import { NONE, type HandshakeResult, type Metrics } from './metrics.ts'
+
+/** Longest value from a client in a log line. Whoever sends 16 KiB of path shall not fill the disk with it. */
+const VALUE_CHARS_MAX = 1024
+
+/** What is known of a request when it ends; what it did not come to is undefined. */
+export interface RequestReport {
+  /** Undefined where the head could not be understood: `requestId` and `clientIp` say who it was then. */
+  readonly facts: RequestFacts | undefined
+  readonly requestId?: string
+  readonly clientIp?: string
+  readonly method?: string
+  readonly route: RouteConfig | undefined
+  /** The endpoint tried last, by its URL in the config. */
+  readonly endpoint: string | undefined
+  readonly user: string | undefined
+  /** From the request's head to its end. */
+  readonly durationMs: number
+}
+
+/** A request that got an answer from an upstream. */
+export interface AnsweredReport extends RequestReport {
+  readonly status: number
+  readonly bytesUp?: number
+  readonly bytesDown?: number
+  /** What broke the answer off, where something did. */
+  readonly cause?: string | undefined
+}
+
+/** A request that the gateway answered itself, or whose client left before an answer. */
+export interface RefusedReport extends RequestReport {
+  readonly refusal: Refusal
+  readonly bytesUp?: number
+  readonly bytesDown?: number
+}
+
+/** A client whose bytes were no request at all. */
+export interface BrokenReport {
+  readonly requestId: string
+  readonly clientIp: string
+  readonly refusal: Refusal
+}
+
+export interface TunnelReport extends RequestReport {
+  readonly facts: RequestFacts
+  readonly route: RouteConfig
+  /** The token that the upstream switched to. */
+  readonly protocol: string
+  /** From the request's head to its 101. */
+  readonly handshakeMs: number
+}
+
+/** A tunnel between its two lines: the fields that both have. */
+export interface ReportedTunnel {
+  readonly requestId: string
+  readonly tunnelId: string
+  readonly route: string
+  readonly upstream: string
+  readonly endpoint: string
+  readonly clientIp: string
+  readonly host: string
+  readonly path: string
+  readonly method: string
+  readonly protocol: string
+  readonly user: string | undefined
+  readonly status: number
+  readonly handshakeMs: number
+}
+
+export class Report {
+  readonly #log: Logger
+  readonly #metrics: Metrics
+
+  constructor(log: Logger, metrics: Metrics) {
+    this.#log = log
+    this.#metrics = metrics
+  }
+
+  authTried(route: string, tried: readonly Tried[]): void {
+    for (const { check, result } of tried) this.#metrics.authTried(route, check, result)
+  }
+
+  /** A plain request that an upstream answered. */
+  requestAnswered(report: AnsweredReport): void {
+    this.#answered(report, undefined)
+  }
+
+  /** A plain request that the gateway refused, or an upgrade that it refused before a route said that it is one. */
+  requestRefused(report: RefusedReport): void {
+    this.#refused(report, undefined)
+  }
+
+  /** An upgrade to which the upstream gave another answer than 101. */
+  handshakeAnswered(report: AnsweredReport & { readonly handshakeMs?: number }): void {
+    const protocol = askedProtocol(report)
+    this.#handshakeEnded(report, protocol, 'answered', report.handshakeMs)
+    this.#answered(report, protocol)
+  }
+
+  /** An upgrade that the gateway refused. */
+  handshakeRefused(report: RefusedReport): void {
+    const protocol = askedProtocol(report)
+    this.#handshakeEnded(report, protocol, report.refusal.code, undefined)
+    this.#refused(report, protocol)
+  }
+
+  broken({ requestId, clientIp, refusal }: BrokenReport): void {
+    this.#metrics.requestEnded(NONE, refusal.status)
+    this.#log[catalogue[refusal.code].level](
+      {
+        requestId,
+        clientIp,
+        status: refusal.status,
+        code: refusal.code,
+        cause: refusal.details.cause,
+      },
+      'request',
+    )
+  }
+
+  /** Returns the tunnel with its id; it goes to `tunnelClosed`. */
+  tunnelOpened(report: TunnelReport): ReportedTunnel {
+    const { facts, route } = report
+    const tunnel = {
+      requestId: facts.requestId,
+      tunnelId: randomUUID(),
+      route: route.name,
+      upstream: route.upstream,
+      endpoint: report.endpoint ?? NONE,
+      clientIp: facts.clientIp,
+      host: clipped(facts.host),
+      path: clipped(facts.path),
+      method: facts.method,
+      protocol: clipped(report.protocol),
+      user: clippedIfAny(report.user),
+      status: 101,
+      handshakeMs: microseconds(report.handshakeMs),
+    }
+    this.#metrics.requestEnded(tunnel.route, tunnel.status)
+    this.#metrics.handshakeEnded(tunnel, 'ok', report.handshakeMs)
+    this.#metrics.tunnelOpened(tunnel)
+    this.#log.info(tunnel, 'tunnel open')
+    return tunnel
+  }
+
+  tunnelClosed(tunnel: ReportedTunnel, end: TunnelEnd): void {
+    this.#metrics.tunnelClosed(tunnel, end)
+    this.#log.info(
+      {
+        requestId: tunnel.requestId,
+        tunnelId: tunnel.tunnelId,
+        route: tunnel.route,
+        upstream: tunnel.upstream,
+        endpoint: tunnel.endpoint,
+        clientIp: tunnel.clientIp,
+        host: tunnel.host,
+        path: tunnel.path,
+        method: tunnel.method,
+        protocol: tunnel.protocol,
+        user: tunnel.user,
+        status: tunnel.status,
+        handshakeMs: tunnel.handshakeMs,
+        durationMs: microseconds(end.durationMs),
+        bytesUp: end.bytesUp,
+        bytesDown: end.bytesDown,
+        by: end.by,
+        reason: end.reason,
+        cause: end.cause,
+      },
+      'tunnel close',
+    )
+  }
+
+  /** An endpoint was set aside, or is back. */
+  endpointChanged(upstream: string, endpoint: { readonly url: string }, up: boolean): void {
+    const fields = { upstream, endpoint: endpoint.url }
+    if (up) this.#log.info(fields, 'endpoint up')
+    else this.#log.warn(fields, 'endpoint down')
+  }
+
+  #answered(report: AnsweredReport, protocol: string | undefined): void {
+    const { status, cause } = report
+    this.#metrics.requestEnded(routeLabel(report), status)
+    this.#log.info(requestFields(report, { protocol, status, code: undefined, cause }), 'request')
+  }
+
+  #refused(report: RefusedReport, protocol: string | undefined): void {
+    const { refusal } = report
+    const { code, status } = refusal
+    this.#metrics.requestEnded(routeLabel(report), status)
+    this.#log[catalogue[code].level](
+      requestFields(report, { protocol, status, code, cause: refusal.details.cause }),
+      'request',
+    )
+  }
+
+  #handshakeEnded(
+    report: RequestReport,
+    protocol: string | undefined,
+    result: HandshakeResult,
+    ms: number | undefined,
+  ): void {
+    const labels = {
+      route: routeLabel(report),
+      upstream: report.route?.upstream ?? NONE,
+      protocol: protocol ?? NONE,
+    }
+    this.#metrics.handshakeEnded(labels, result, ms)
+  }
+}
+
+interface Outcome {
+  readonly protocol: string | undefined
+  readonly status: number
+  readonly code: Code | undefined
+  readonly cause: string | undefined
+}
+
+function requestFields(report: AnsweredReport | RefusedReport, outcome: Outcome): object {
+  const { facts, route } = report
+  return {
+    requestId: facts?.requestId ?? report.requestId,
+    route: route?.name,
+    upstream: route?.upstream,
+    endpoint: report.endpoint,
+    clientIp: facts?.clientIp ?? report.clientIp,
+    host: clippedIfAny(facts?.host),
+    path: clippedIfAny(facts?.path),
+    method: facts?.method ?? report.method,
+    protocol: outcome.protocol,
+    user: clippedIfAny(report.user),
+    status: outcome.status,
+    code: outcome.code,
+    durationMs: microseconds(report.durationMs),
+    bytesUp: report.bytesUp,
+    bytesDown: report.bytesDown,
+    cause: outcome.cause,
+  }
+}
+
+function routeLabel({ route }: RequestReport): string {
+  return route?.name ?? NONE
+}
+
+/** The one that stands first in the request: nobody has chosen another one. */
+function askedProtocol({ facts }: RequestReport): string | undefined {
+  return clippedIfAny(facts?.upgrade[0])
+}
+
+function clipped(value: string): string {
+  return value.length <= VALUE_CHARS_MAX ? value : `${value.slice(0, VALUE_CHARS_MAX)}...`
+}
+
+function clippedIfAny(value: string | undefined): string | undefined {
+  return value === undefined ? undefined : clipped(value)
+}
+
+/** Milliseconds with three decimals: a line does not need sixteen. */
+function microseconds(ms: number): number {
+  return Math.round(ms * 1000) / 1000
+}
