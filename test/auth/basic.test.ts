@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { describe, it, mock } from 'node:test'
+import { hashSync, verify } from '@node-rs/bcrypt'
+import { createBasicCheck, type BasicOptions } from '../../src/auth/basic.ts'
+import type { Check, Identity } from '../../src/auth/identity.ts'
+import { Refusal } from '../../src/errors.ts'
+import { basicFields, fakeFacts } from './fake-facts.ts'
+import { RecordingLog } from './recording-log.ts'
+import { temporaryFolder } from './temporary-folder.ts'
+
+const annHash = hashSync('pa:ss wörd', { cost: 4, version: '2y' })
+const bobHash = hashSync('builder', { cost: 5, version: '2b' })
+/** Of `password`. */
+const cidHash = '{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g='
+const users = `ann:${annHash}\nbob:${bobHash}\ncid:${cidHash}\n`
+const challenge = ['WWW-Authenticate', 'Basic realm="the \\"staff\\"", charset="UTF-8"']
+
+interface TestCheck extends AsyncDisposable {
+  readonly check: Check
+  readonly path: string
+  readonly log: RecordingLog
+  readonly verify: ReturnType<typeof countedVerify>
+  outcome(fields: readonly string[]): Promise<Identity | Refusal>
+}
+
+function countedVerify(check: NonNullable<BasicOptions['verify']> = verify) {
+  return mock.fn(check)
+}
+
+async function open(
+  content = users,
+  verifier: NonNullable<BasicOptions['verify']> = verify,
+): Promise<TestCheck> {
+  const folder = await temporaryFolder()
+  const path = await folder.write('users', content)
+  const log = new RecordingLog()
+  const counted = countedVerify(verifier)
+  const config = { name: 'staff', type: 'basic', users: path, realm: 'the "staff"' } as const
+  const check = await createBasicCheck(config, log, { verify: counted, intervalMs: 5 })
+  return {
+    check,
+    path,
+    log,
+    verify: counted,
+    outcome: async (fields) => check.check(fakeFacts({ fields })),
+    async [Symbol.asyncDispose]() {
+      check.close()
+      await folder[Symbol.asyncDispose]()
+    },
+  }
+}
+
+function codeOf(outcome: Identity | Refusal): string {
+  return outcome instanceof Refusal ? outcome.code : `pass ${outcome.user}`
+}
+
+describe('basic auth', () => {
+  it('lets users with their passwords in, by bcrypt and {SHA}', async () => {
+    await using test = await open()
+    assert.deepEqual(await test.outcome(basicFields('ann', 'pa:ss wörd')), {
+      user: 'ann',
+      fields: [],
+      hiddenQuery: [],
+      hiddenSubprotocols: [],
+      markerSubprotocol: undefined,
+      expiresAtMs: undefined,
+    })
+    assert.equal(codeOf(await test.outcome(basicFields('bob', 'builder'))), 'pass bob')
+    assert.equal(codeOf(await test.outcome(basicFields('cid', 'password'))), 'pass cid')
+  })
+
+  it('asks for credentials when there are none, or those of another scheme', async () => {
+    await using test = await open()
+    for (const fields of [[], ['Authorization', 'Bearer abc'], ['Authorization', 'Basicx abc']]) {
+      const outcome = await test.outcome(fields)
+      assert.ok(outcome instanceof Refusal)
+      assert.equal(outcome.code, 'E_AUTH_MISSING')
+      assert.deepEqual(outcome.details.fields, challenge)
+    }
+  })
+
+  it('refuses wrong passwords and unknown users alike', async () => {
+    await using test = await open()
+    const refusals = [
+      await test.outcome(basicFields('ann', 'wrong')),
+      await test.outcome(basicFields('cid', 'wrong')),
+      await test.outcome(basicFields('nobody', 'wrong')),
+    ]
+    for (const refusal of refusals) assert.equal(refusal, refusals[0])
+    assert.equal(codeOf(refusals[0] as Refusal), 'E_AUTH_INVALID')
+    assert.deepEqual((refusals[0] as Refusal).details.fields, challenge)
+  })
+
+  it('spends a bcrypt of the highest cost on unknown users and on {SHA} users', async () => {
+    await using test = await open()
+    await test.outcome(basicFields('nobody', 'x'))
+    await test.outcome(basicFields('cid', 'x'))
+    await test.outcome(basicFields('cid', 'password'))
+    const hashes = test.verify.mock.calls.map((call) => call.arguments[1])
+    assert.equal(hashes.length, 3)
+    for (const hash of hashes) assert.match(hash, /^\$2b\$05\$/)
+  })
+
+  it('needs no bcrypt for a file of {SHA} alone', async () => {
+    await using test = await open(`cid:${cidHash}`)
+    assert.equal(codeOf(await test.outcome(basicFields('cid', 'password'))), 'pass cid')
+    assert.equal(codeOf(await test.outcome(basicFields('cid', 'no'))), 'E_AUTH_INVALID')
+    assert.equal(codeOf(await test.outcome(basicFields('nobody', ''))), 'E_AUTH_INVALID')
+    assert.equal(test.verify.mock.callCount(), 0)
+  })
+
+  const encode = (text: string | Buffer) => Buffer.from(text as string).toString('base64')
+  const good = encode('ann:pa:ss wörd')
+  const malformed: readonly (readonly [name: string, fields: readonly string[]])[] = [
+    ['no credentials behind the scheme', ['Authorization', 'Basic']],
+    ['text that is not base64', ['Authorization', 'Basic ann:pass']],
+    [
+      'base64 without its padding',
+      ['Authorization', `Basic ${encode('ann:x').replace(/=+$/, '')}`],
+    ],
+    ['base64url', ['Authorization', `Basic ${encode('ann:~~~???').replace('/', '_')}`]],
+    ['something behind the base64', ['Authorization', `Basic ${good} x`]],
+    ['no colon', ['Authorization', `Basic ${encode('ann')}`]],
+    ['a NUL', ['Authorization', `Basic ${encode('ann\0:pa:ss wörd')}`]],
+    [
+      'bytes that are not UTF-8',
+      ['Authorization', `Basic ${encode(Buffer.from('ann:w\xf6rd', 'latin1'))}`],
+    ],
+    ['a password of more than 1024 bytes', basicFields('ann', 'ö'.repeat(513))],
+    ['more than 4096 characters', ['Authorization', `Basic ${encode('a'.repeat(4000))}`]],
+    [
+      'two fields, both right',
+      ['Authorization', `Basic ${good}`, 'authorization', `Basic ${good}`],
+    ],
+    ['two fields of two schemes', ['Authorization', 'Bearer x', 'Authorization', `Basic ${good}`]],
+  ]
+  for (const [name, fields] of malformed) {
+    it(`refuses ${name} without a bcrypt`, async () => {
+      await using test = await open()
+      const outcome = await test.outcome(fields)
+      assert.ok(outcome instanceof Refusal)
+      assert.equal(outcome.code, 'E_AUTH_INVALID')
+      assert.deepEqual(outcome.details.fields, challenge)
+      assert.equal(test.verify.mock.callCount(), 0)
+    })
+  }
+
+  it('reads the scheme in any case', async () => {
+    await using test = await open()
+    assert.equal(codeOf(await test.outcome(['authorization', `bAsIC  ${good}`])), 'pass ann')
+  })
+
+  it('spends one bcrypt on 200 clients that come back at once with the same credentials', async () => {
+    await using test = await open()
+    const fields = basicFields('ann', 'pa:ss wörd')
+    const outcomes = await Promise.all(Array.from({ length: 200 }, () => test.outcome(fields)))
+    assert.ok(outcomes.every((outcome) => codeOf(outcome) === 'pass ann'))
+    assert.equal(test.verify.mock.callCount(), 1)
+  })
+
+  it('answers at once, without a promise, for credentials that were right lately', async () => {
+    await using test = await open()
+    const facts = fakeFacts({ fields: basicFields('ann', 'pa:ss wörd') })
+    await test.check.check(facts)
+    const outcome = test.check.check(facts)
+    assert.ok(!(outcome instanceof Promise))
+    assert.equal(codeOf(outcome), 'pass ann')
+  })
+
+  it('does not remember wrong credentials', async () => {
+    await using test = await open()
+    await test.outcome(basicFields('ann', 'wrong'))
+    await test.outcome(basicFields('ann', 'wrong'))
+    assert.equal(test.verify.mock.callCount(), 2)
+  })
+
+  it('forgets a password as soon as the file has another one', async () => {
+    await using test = await open()
+    await test.outcome(basicFields('ann', 'pa:ss wörd'))
+    await writeFile(test.path, `ann:${hashSync('new', { cost: 4 })}`)
+    assert.equal((await test.log.next()).message, 'file reloaded')
+    assert.equal(codeOf(await test.outcome(basicFields('ann', 'pa:ss wörd'))), 'E_AUTH_INVALID')
+    assert.equal(codeOf(await test.outcome(basicFields('ann', 'new'))), 'pass ann')
+  })
+
+  it('refuses to begin a 65th check, but not those who need none', async () => {
+    const gate = Promise.withResolvers<boolean>()
+    let isOpen = true
+    await using test = await open(users, () => (isOpen ? Promise.resolve(true) : gate.promise))
+    await test.outcome(basicFields('ann', 'pa:ss wörd'))
+    isOpen = false
+    const checks = Array.from({ length: 64 }, (_, index) =>
+      test.outcome(basicFields('bob', `guess ${index}`)),
+    )
+    const busy = await test.outcome(basicFields('bob', 'builder'))
+    assert.ok(busy instanceof Refusal)
+    assert.equal(busy.code, 'E_AUTH_BUSY')
+    assert.equal(busy.details.retryAfterSeconds, 1)
+    assert.equal(codeOf(await test.outcome(basicFields('ann', 'pa:ss wörd'))), 'pass ann')
+    gate.resolve(false)
+    for (const outcome of await Promise.all(checks)) assert.equal(codeOf(outcome), 'E_AUTH_INVALID')
+  })
+
+  it('does not start with a file that is wrong', async () => {
+    await assert.rejects(open('ann:hunter2'), /users \(users of auth\.staff\): line 1: plain/)
+  })
+})

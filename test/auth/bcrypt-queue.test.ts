@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { BcryptQueue } from '../../src/auth/bcrypt-queue.ts'
+
+/** A bcrypt that a test finishes by hand. */
+function manualVerify() {
+  const running: PromiseWithResolvers<boolean>[] = []
+  let calls = 0
+  const verify = (): Promise<boolean> => {
+    calls += 1
+    const pending = Promise.withResolvers<boolean>()
+    running.push(pending)
+    return pending.promise
+  }
+  return { verify, running, calls: () => calls }
+}
+
+describe('BcryptQueue', () => {
+  it('makes one check for all who ask for the same', async () => {
+    const manual = manualVerify()
+    const queue = new BcryptQueue(manual.verify)
+    const asked = [queue.verify('k', 'p', 'h'), queue.verify('k', 'p', 'h')]
+    manual.running[0]?.resolve(true)
+    assert.deepEqual(await Promise.all(asked), [true, true])
+    assert.equal(manual.calls(), 1)
+  })
+
+  it('runs two checks at a time, and the others in their order', async () => {
+    const manual = manualVerify()
+    const queue = new BcryptQueue(manual.verify)
+    const checks = ['a', 'b', 'c', 'd'].map((key) => queue.verify(key, 'p', 'h'))
+    assert.equal(manual.calls(), 2)
+    manual.running[0]?.resolve(true)
+    await checks[0]
+    await checks[0]
+    assert.equal(manual.calls(), 3)
+    manual.running[1]?.resolve(false)
+    await checks[1]
+    manual.running[2]?.resolve(true)
+    await checks[2]
+    manual.running[3]?.resolve(false)
+    assert.deepEqual(await Promise.all(checks), [true, false, true, false])
+  })
+
+  it('takes no more than 64 checks, and more again when one has ended', async () => {
+    const manual = manualVerify()
+    const queue = new BcryptQueue(manual.verify)
+    const checks = Array.from({ length: 64 }, (_, index) => queue.verify(`${index}`, 'p', 'h'))
+    assert.ok(checks.every((check) => check !== undefined))
+    assert.equal(queue.verify('64', 'p', 'h'), undefined)
+    manual.running[0]?.resolve(true)
+    await checks[0]
+    assert.notEqual(queue.verify('64', 'p', 'h'), undefined)
+  })
+
+  it('goes on after a check that failed', async () => {
+    const manual = manualVerify()
+    const queue = new BcryptQueue(manual.verify)
+    const failing = queue.verify('a', 'p', 'h')
+    manual.running[0]?.reject(new Error('broken'))
+    await assert.rejects(failing as Promise<boolean>, { message: 'broken' })
+    const next = queue.verify('a', 'p', 'h')
+    manual.running[1]?.resolve(true)
+    assert.equal(await next, true)
+  })
+})
