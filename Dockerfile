@@ -1,0 +1,32 @@
+# Two stages: the compiler and the development dependencies stay in the first one.
+
+FROM node:24-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci
+COPY tsconfig.json tsconfig.build.json ./
+COPY src ./src
+RUN npm run build && npm prune --omit=dev
+
+FROM node:24-bookworm-slim
+LABEL org.opencontainers.image.title="upgate" \
+      org.opencontainers.image.description="A gateway for HTTP Upgrade" \
+      org.opencontainers.image.licenses="MIT"
+# Nothing is installed at run time, so nothing that could install is there.
+RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack \
+           /usr/local/bin/yarn /usr/local/bin/yarnpkg /opt/yarn-*
+ENV NODE_ENV=production \
+    UPGATE_HEALTH_URL=http://127.0.0.1:9090/healthz
+WORKDIR /app
+COPY --from=build /app/package.json ./
+COPY --from=build /app/node_modules ./node_modules
+COPY --from=build /app/dist ./dist
+COPY config/docker/upgate.yaml /etc/upgate/upgate.yaml
+USER node
+# Clients; metrics and health.
+EXPOSE 8080 9090
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+  CMD ["node", "-e", "require('http').get(process.env.UPGATE_HEALTH_URL, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
+ENTRYPOINT ["node", "/app/dist/main.js"]
+CMD ["run"]
