@@ -10,18 +10,9 @@ import { TLSSocket } from 'node:tls'
  */
 export function resetSocket(socket: Socket): void {
   if (socket.destroyed) return
-  const transport = socket instanceof TLSSocket ? transportOf(socket) : socket
-  if (transport !== undefined && !isSendingFin(socket)) sendReset(transport)
-  socket.destroy()
-}
-
-/**
- * Node's own TLSSocket refuses `resetAndDestroy`. The TCP socket below it has no public name: `_parent` is set for
- * the sockets of a TLS server and for those of `tls.connect({ socket })`, and undefined for a plain `tls.connect`.
- */
-function transportOf(socket: TLSSocket): Socket | undefined {
-  const { _parent: parent } = socket as TLSSocket & { readonly _parent?: unknown }
-  return parent instanceof Socket ? parent : undefined
+  if (isSendingFin(socket)) socket.destroy()
+  else if (socket instanceof TLSSocket) resetTls(socket)
+  else reset(socket)
 }
 
 /**
@@ -32,11 +23,28 @@ function isSendingFin(socket: Socket): boolean {
   return socket.writableEnded && !socket.writableFinished && socket.writableLength === 0
 }
 
-function sendReset(transport: Socket): void {
+/**
+ * Node refuses to reset a TLSSocket, and to reset the TCP socket below it and destroy both frees OpenSSL's state while
+ * OpenSSL may be on the stack (a crash). So the TLSSocket is destroyed as ever, which destroys the TCP socket below at
+ * the right moment, and that is made a reset. The TCP socket has no public name: `_parent` is set for the sockets of
+ * a TLS server and for those of `tls.connect({ socket })`, and is null for a `tls.connect` by address.
+ */
+function resetTls(socket: TLSSocket): void {
+  const { _parent: transport } = socket as TLSSocket & { readonly _parent?: unknown }
+  if (transport instanceof Socket) {
+    transport.destroy = () => {
+      Reflect.deleteProperty(transport, 'destroy')
+      return reset(transport)
+    }
+  }
+  socket.destroy()
+}
+
+function reset(transport: Socket): Socket {
   try {
-    transport.resetAndDestroy()
-  } catch (error) {
-    // Thrown for a unix socket, which the caller closes.
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_INVALID_HANDLE_TYPE') throw error
+    return transport.resetAndDestroy().destroy()
+  } catch {
+    // ERR_INVALID_HANDLE_TYPE: a unix socket.
+    return transport.destroy()
   }
 }
