@@ -104,19 +104,16 @@ class Dial implements Dialing {
       return
     }
     this.#unlisten()
-    const secure = connectTls(tlsOptions(this.#endpoint, tls, this.#socket))
+    const state = tlsState(tls)
+    const secure = connectTls(tlsOptions(tls.serverName, state, this.#socket))
     this.#secure = secure
+    // TLS 1.3 sends its tickets with or after the first data, so this one listener stays.
+    secure.on('session', state.onSession)
     secure.on('secureConnect', this.#onSecure)
     secure.on('error', this.#onError)
   }
 
-  readonly #onSecure = (): void => {
-    const { tls } = this.#endpoint
-    // TLS 1.3 sends its tickets with or after the first data, so this one listener stays.
-    if (tls !== undefined)
-      this.#secure?.on('session', (session) => (tlsState(tls).session = session))
-    this.#onDone(this.#release())
-  }
+  readonly #onSecure = (): void => this.#onDone(this.#release())
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
     const code =
@@ -145,8 +142,9 @@ class Dial implements Dialing {
 /** What all connections to one endpoint share. An EndpointTls is new after a change of the config, so no session outlives the CA it was verified by. */
 interface TlsState {
   readonly context: SecureContext
-  /** The last ticket; its resumption saves the certificates and their verification. */
+  /** The last ticket; its resumption saves the certificates and their verification. Node gives out those of verified peers alone. */
   session: Buffer | undefined
+  readonly onSession: (session: Buffer) => void
 }
 
 const tlsStates = new WeakMap<EndpointTls, TlsState>()
@@ -155,23 +153,28 @@ function tlsState(tls: EndpointTls): TlsState {
   const known = tlsStates.get(tls)
   if (known !== undefined) return known
   const context = createSecureContext(tls.ca === undefined ? {} : { ca: tls.ca })
-  const state = { context, session: undefined }
+  const state: TlsState = {
+    context,
+    session: undefined,
+    onSession: (session) => {
+      state.session = session
+    },
+  }
   tlsStates.set(tls, state)
   return state
 }
 
-function tlsOptions(endpoint: Endpoint, tls: EndpointTls, socket: Socket): ConnectionOptions {
-  const { context, session } = tlsState(tls)
+function tlsOptions(serverName: string, state: TlsState, socket: Socket): ConnectionOptions {
   return {
     socket,
-    secureContext: context,
+    secureContext: state.context,
     // The name that the certificate is checked for. SNI carries names only (RFC 6066 3).
-    host: tls.serverName,
-    servername: isIP(tls.serverName) === 0 ? tls.serverName : '',
+    host: serverName,
+    servername: isIP(serverName) === 0 ? serverName : '',
     ALPNProtocols: ['http/1.1'],
     // Said again, as NODE_TLS_REJECT_UNAUTHORIZED would turn the default off.
     rejectUnauthorized: true,
-    ...(session === undefined ? {} : { session }),
+    ...(state.session === undefined ? {} : { session: state.session }),
   }
 }
 
