@@ -84,6 +84,14 @@ function usesOf(pool: Pool): number[] {
   return pool.endpoints.map(({ inUse }) => inUse)
 }
 
+function serverNames(config: UpstreamConfig): (string | undefined)[] {
+  return poolOf(config).pool.endpoints.map(({ tls }) => tls?.serverName)
+}
+
+function withCa(ca: string): UpstreamConfig {
+  return upstream(['a'], { tls: { ca, serverName: undefined } })
+}
+
 describe('Pool', () => {
   it('works with the clock and the dice of its own', () => {
     const pool = new Pool(upstream(['a', 'b'], { balance: { policy: 'random-two' } }), {
@@ -328,11 +336,9 @@ describe('Pool', () => {
         endpoint('unix', { tls: true, address: { kind: 'unix', path: '/run/chat.sock' } }),
         endpoint('http://chat'),
       ]
-      const names = (config: UpstreamConfig) =>
-        poolOf(config).pool.endpoints.map(({ tls }) => tls?.serverName)
-      assert.deepEqual(names(upstream([], { endpoints })), ['chat', 'localhost', undefined])
+      assert.deepEqual(serverNames(upstream([], { endpoints })), ['chat', 'localhost', undefined])
       assert.deepEqual(
-        names(upstream([], { endpoints, tls: { ca: undefined, serverName: 'inner' } })),
+        serverNames(upstream([], { endpoints, tls: { ca: undefined, serverName: 'inner' } })),
         ['inner', 'inner', undefined],
       )
     })
@@ -346,7 +352,6 @@ describe('Pool', () => {
     })
 
     it('throws for a CA that is missing or holds no certificate', () => {
-      const withCa = (ca: string) => upstream(['a'], { tls: { ca, serverName: undefined } })
       assert.throws(() => poolOf(withCa(join(fixtures, 'none.pem'))), /ENOENT/)
       assert.throws(
         () => poolOf(withCa(join(fixtures, 'key.pem'))),
