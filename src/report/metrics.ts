@@ -17,19 +17,19 @@ import type { Cell } from './series.ts'
 export const NONE = '-'
 
 /** The label value of protocols that no route names, and of statuses that nobody has registered. */
-export const OTHER = 'other'
+const OTHER = 'other'
 
 /** `ok` for a tunnel, `answered` where the upstream gave another answer than 101, else why the gateway refused. */
 export type HandshakeResult = 'ok' | 'answered' | Code
 
-export interface HandshakeLabels {
+interface HandshakeLabels {
   readonly route: string
   readonly upstream: string
   /** The token as it was sent; `NONE` where none was. */
   readonly protocol: string
 }
 
-export interface TunnelLabels extends HandshakeLabels {
+interface TunnelLabels extends HandshakeLabels {
   readonly endpoint: string
 }
 
