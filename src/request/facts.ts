@@ -68,8 +68,8 @@ export interface RequestFacts {
 }
 
 /**
- * Refuses with E_METHOD_DENIED (TRACE, CONNECT), E_TARGET_INVALID, E_HOST_INVALID, E_BODY_MALFORMED and
- * E_WEBSOCKET_REQUEST.
+ * Refuses with E_METHOD_DENIED (TRACE, CONNECT), E_TARGET_INVALID, E_TARGET_AMBIGUOUS, E_HOST_INVALID, E_BODY_MALFORMED
+ * and E_WEBSOCKET_REQUEST.
  */
 export function readFacts(
   head: RequestHead,

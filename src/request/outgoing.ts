@@ -64,11 +64,16 @@ function isBelow(path: string, prefix: string): boolean {
 }
 
 /** Whether each reading of the whole is the prefix and a reading of the rest: no dot segment crosses the border. */
-function hasReadings(whole: PathReadings, prefix: string, rest: string): boolean {
+function hasReadings(whole: PathReadings | undefined, prefix: string, rest: string): boolean {
+  const inner = readPath(rest)
+  if (whole === undefined || inner === undefined) return false
   const start = canonicalPath(prefix)
-  const { path, otherPaths } = readPath(rest)
-  const allowed = new Set(otherPaths.map((reading) => start + reading)).add(start + path)
-  return whole.path === start + path && whole.otherPaths.every((reading) => allowed.has(reading))
+  const allowed = new Set(inner.otherPaths.map((reading) => start + reading)).add(
+    start + inner.path,
+  )
+  return (
+    whole.path === start + inner.path && whole.otherPaths.every((reading) => allowed.has(reading))
+  )
 }
 
 function ambiguous(raw: string): Refusal {

@@ -15,25 +15,47 @@ const PLAIN = /^(?:\/(?!\.\.?(?:\/|$))[A-Za-z0-9._~!$&'()*+,=:@-]+)*\/?$/
 
 const noPaths: readonly string[] = []
 
+/** Readings of one path, and their characters together. Honest paths have a handful. */
+const READINGS_MAX = 64
+const READING_CHARS_MAX = 65_536
+
 /**
- * All readings of a raw path that starts with `/` and whose percent-encoding is valid.
- *
- * The text of the path is taken in three ways: with its encoded unreserved characters decoded (RFC 3986 6.2.2.2), which
- * changes nothing about its meaning; with all encoded ASCII characters decoded and backslashes as slashes; and with that
- * done twice. Each of them counts as it is and without path parameters (`;x` up to the next slash, as servlet containers
- * remove them). Each of those six texts has up to four readings: dot segments and empty segments are resolved or kept,
- * independently of each other. `path` is the first text with both resolved: `%2F` stays encoded in it, and what climbs
- * above the root stays at the root (RFC 3986 5.2.4).
+ * What one server or another does to a path before it looks at it. Each step gives back its argument where there is
+ * nothing to do.
  */
-export function readPath(raw: string): PathReadings {
+const steps: readonly ((path: string) => string)[] = [
+  decodeUnreserved,
+  decodeVisible,
+  slashForBackslash,
+  withoutParameters,
+  mergeSlashes,
+  removeDotSegments,
+]
+
+/**
+ * All readings of a raw path that starts with `/` and whose percent-encoding is valid: what comes of it by any of these
+ * steps, in any order and any number of times.
+ * - Encoded unreserved characters are decoded, which changes nothing about the meaning (RFC 3986 6.2.2.2).
+ * - All encoded visible ASCII is decoded, slashes among it; done twice it undoes a double encoding.
+ * - Backslashes become slashes, as the URL parser of browsers and node has it.
+ * - Path parameters go (`;x` up to the next slash), as in servlet containers: `/public/..;/admin` is `/admin` there.
+ * - Runs of slashes become one.
+ * - Dot segments are removed; what climbs above the root stays at the root (RFC 3986 5.2.4).
+ *
+ * `path` is the reading by the first and the last two steps: `%2F` stays encoded in it. Undefined for a path with more
+ * readings than any honest one has.
+ */
+export function readPath(raw: string): PathReadings | undefined {
   if (PLAIN.test(raw)) return { path: raw, otherPaths: noPaths }
   const normal = decodeUnreserved(raw)
-  const decoded = decodeAll(raw)
   const path = resolved(normal)
-  const readings = new Set<string>()
-  for (const text of new Set([normal, decoded, decodeAll(decoded)])) {
-    addReadings(readings, text)
-    if (text.includes(';')) addReadings(readings, text.replace(/;[^/]*/g, ''))
+  const readings = new Set([normal])
+  let charsLeft = READING_CHARS_MAX
+  // A Set goes on to what is added to it during its iteration.
+  for (const reading of readings) {
+    charsLeft -= reading.length
+    if (readings.size > READINGS_MAX || charsLeft < 0) return undefined
+    for (const step of steps) readings.add(step(reading))
   }
   readings.delete(path)
   return { path, otherPaths: readings.size === 0 ? noPaths : [...readings] }
@@ -44,16 +66,16 @@ export function canonicalPath(raw: string): string {
   return PLAIN.test(raw) ? raw : resolved(decodeUnreserved(raw))
 }
 
-function addReadings(readings: Set<string>, text: string): void {
-  const merged = mergeSlashes(text)
-  readings.add(text)
-  readings.add(merged)
-  readings.add(removeDotSegments(text))
-  readings.add(removeDotSegments(merged))
-}
-
 function resolved(text: string): string {
   return removeDotSegments(mergeSlashes(text))
+}
+
+function slashForBackslash(text: string): string {
+  return text.includes('\\') ? text.replaceAll('\\', '/') : text
+}
+
+function withoutParameters(text: string): string {
+  return text.includes(';') ? text.replace(/;[^/]*/g, '') : text
 }
 
 function mergeSlashes(text: string): string {
@@ -91,9 +113,8 @@ function unreservedOf(encoded: string): string {
 }
 
 /** Encoded blanks, control characters and bytes beyond ASCII stay: no path in the configuration holds them raw. */
-function decodeAll(text: string): string {
-  const decoded = text.includes('%') ? text.replace(ENCODED, visibleOf) : text
-  return decoded.replaceAll('\\', '/')
+function decodeVisible(text: string): string {
+  return text.includes('%') ? text.replace(ENCODED, visibleOf) : text
 }
 
 function visibleOf(encoded: string): string {

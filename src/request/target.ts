@@ -21,7 +21,7 @@ const ABSOLUTE = /^https?:\/\/([^/?]*)/i
 
 /**
  * Takes the origin form, the absolute form of http and https (reduced to the origin form), and `*` for OPTIONS.
- * Refuses everything else with E_TARGET_INVALID.
+ * Refuses everything else with E_TARGET_INVALID, and a path that can be read in too many ways with E_TARGET_AMBIGUOUS.
  */
 export function parseTarget(method: string, text: string): Target | Refusal {
   if (INVALID.test(text)) return invalid(text)
@@ -37,9 +37,13 @@ export function parseTarget(method: string, text: string): Target | Refusal {
   return originForm(rest.startsWith('/') ? rest : `/${rest}`, authority)
 }
 
-function originForm(target: string, authority: Authority | undefined): Target {
+function originForm(target: string, authority: Authority | undefined): Target | Refusal {
   const mark = target.indexOf('?')
-  const { path, otherPaths } = readPath(mark < 0 ? target : target.slice(0, mark))
+  const readings = readPath(mark < 0 ? target : target.slice(0, mark))
+  if (readings === undefined) {
+    return new Refusal('E_TARGET_AMBIGUOUS', { cause: 'a path with too many readings' })
+  }
+  const { path, otherPaths } = readings
   return { target, path, otherPaths, query: mark < 0 ? '' : target.slice(mark + 1), authority }
 }
 
