@@ -213,8 +213,8 @@ describe('resetSocket', () => {
     await using peers = await tcpPair()
     failOnError(peers.near)
     const closed = closeOf(peers.near)
-    peers.near.end('the whole')
-    await new Promise((resolve) => peers.near.once('prefinish', resolve))
+    await new Promise((resolve) => peers.near.write('the whole', resolve))
+    peers.near.end()
     resetSocket(peers.near)
     await closed
     assert.equal(await endOf(peers.far), 'end')
