@@ -1,0 +1,38 @@
+/** HAProxy with one thread and an HTTP log. */
+import { join } from 'node:path'
+import type { Peer } from '../peers.ts'
+import { versionOf } from './version.ts'
+
+const command = '/usr/sbin/haproxy'
+
+export const haproxy: Peer = {
+  name: 'haproxy',
+  about: 'one thread; httplog to a file (a line at the close); keep-alive to the upstream',
+  version: () => versionOf(command, ['-v']),
+  plan: ({ port, upstreamPort, directory }) => ({
+    command,
+    args: ['-db', '-f', join(directory, 'haproxy.cfg')],
+    files: {
+      'haproxy.cfg': `global
+  nbthread 1
+  maxconn 9500
+  log stdout format raw daemon info
+defaults
+  mode http
+  log global
+  option httplog
+  option forwardfor
+  timeout connect 5s
+  timeout client 1m
+  timeout server 1m
+  timeout tunnel 10m
+frontend in
+  bind 127.0.0.1:${port} backlog 4096
+  http-request set-header X-Forwarded-Proto http
+  default_backend app
+backend app
+  server app 127.0.0.1:${upstreamPort}
+`,
+    },
+  }),
+}
