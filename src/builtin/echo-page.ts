@@ -92,7 +92,7 @@ function bodyBlock(body: SeenBody): string {
 }
 
 /** For element content and for attributes in either kind of quotes. */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }
 
