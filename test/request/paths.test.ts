@@ -2,6 +2,10 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { canonicalPath, readPath } from '../../src/request/paths.ts'
 
+function upper(path: string): string {
+  return path.replaceAll(/%../g, (encoded) => encoded.toUpperCase())
+}
+
 describe('readPath', () => {
   const cases: [name: string, raw: string, path: string, others: string[]][] = [
     ['a plain path', '/public/a.b_c~d-1', '/public/a.b_c~d-1', []],
@@ -110,8 +114,6 @@ describe('readPath', () => {
       state = (state * 48_271) % 0x7fffffff
       return state % below
     }
-    const upper = (path: string): string =>
-      path.replaceAll(/%../g, (encoded) => encoded.toUpperCase())
     let ambiguous = 0
     let refused = 0
     for (let round = 0; round < 5000; round += 1) {
