@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { describe, it } from 'node:test'
+import { Chromium } from '../support/chromium.ts'
+import { startTestGateway } from '../support/gateway.ts'
+import { findProgram } from '../support/programs.ts'
+
+const chromium = findProgram('chromium')
+
+function tlsFile(name: string): Buffer {
+  return readFileSync(new URL(`../fixtures/tls/${name}`, import.meta.url))
+}
+
+describe('Chromium through the gateway', () => {
+  for (const { scheme, yaml, files } of [
+    { scheme: 'http', yaml: '', files: {} },
+    {
+      scheme: 'https',
+      yaml: 'listeners: [{ address: "127.0.0.1:0", tls: { cert: ./cert.pem, key: ./key.pem } }]\n',
+      files: { 'cert.pem': tlsFile('cert.pem'), 'key.pem': tlsFile('key.pem') },
+    },
+  ]) {
+    it(
+      `loads the echo page over ${scheme} and gets its messages back over a WebSocket`,
+      { skip: chromium.skip },
+      async () => {
+        await using gateway = await startTestGateway(
+          `${yaml}routes: [{ name: echo, upstream: "builtin:echo" }]`,
+          files,
+        )
+        await using browser = await Chromium.start(chromium.path)
+        const page = await browser.page()
+        await page.load(`${scheme}://127.0.0.1:${gateway.port}/try?it=1`)
+        assert.equal(await page.evaluate('document.title'), 'upgate echo')
+
+        await page.evaluate("document.querySelector('#protocols').value = 'chat, json'")
+        await page.evaluate("document.querySelector('#toggle').click()")
+        await page.until("document.querySelector('#state').dataset.state === 'open'")
+        assert.match(
+          String(await page.evaluate("document.querySelector('#log').textContent")),
+          /subprotocol chat, permessage-deflate/,
+        )
+
+        await page.type('grüße <b>aus dem Browser</b>')
+        await page.until("document.querySelector('#log [data-kind=received]') !== null")
+        assert.equal(
+          await page.evaluate(
+            "document.querySelector('#log [data-kind=received]').textContent.slice(2)",
+          ),
+          'grüße <b>aus dem Browser</b>',
+        )
+
+        await page.evaluate("document.querySelector('#toggle').click()")
+        await page.until("document.querySelector('#log').textContent.includes('closed 1000')")
+        assert.deepEqual(page.complaints, [])
+        const close = await gateway.log('tunnel close', { route: 'echo', path: '/try' })
+        assert.equal(close['protocol'], 'websocket')
+      },
+    )
+  }
+
+  it(
+    'refuses the WebSocket of a page from an origin that is not listed',
+    { skip: chromium.skip },
+    async () => {
+      await using pages = await startTestGateway('routes: [{ upstream: "builtin:echo" }]')
+      await using gateway = await startTestGateway(
+        `routes: [{ origins: ["http://127.0.0.1:${pages.port}"], upstream: "builtin:echo" }]`,
+      )
+      await using browser = await Chromium.start(chromium.path)
+      const connect = `new Promise((resolve) => {
+      const socket = new WebSocket('ws://127.0.0.1:${gateway.port}/')
+      socket.onopen = () => { socket.close(); resolve('open') }
+      socket.onerror = () => resolve('refused')
+    })`
+      const page = await browser.page()
+      // The echo page's own policy lets it connect to itself alone.
+      await page.call('Page.setBypassCSP', { enabled: true })
+      await page.load(`http://127.0.0.1:${pages.port}/`)
+      assert.equal(await page.evaluate(connect), 'open')
+      await page.load(`http://localhost:${pages.port}/`)
+      assert.equal(await page.evaluate(connect), 'refused')
+      const refused = await gateway.log('request', { code: 'E_ORIGIN_DENIED' })
+      assert.equal(refused['status'], 403)
+    },
+  )
+})
