@@ -1,0 +1,357 @@
+/**
+ * One request to one endpoint, and its answer on the way to the client.
+ *
+ *     connecting --> asking: head, body up --> answering: head, body down --> over
+ *          |            |                          |
+ *          +------------+--> Failure, and the      +--> ForwardEnd with brokenOff,
+ *                            caller may try again       and the client cut off
+ *
+ * What is waited for is limited all the time: the connection by `connectMs`; the upstream's head, from the end of the
+ * request on, and its taking more of the body, by `handshakeMs`; the client's next part of the body, and from the head
+ * on any byte either way, by `idleMs`.
+ */
+
+import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { EndpointLease } from '../balance/endpoint.ts'
+import { Refusal, type Code } from '../errors.ts'
+import type { Dialing } from '../handshake/dial.ts'
+import type { Framing } from '../handshake/framing.ts'
+import { incomingFields } from '../request/outgoing.ts'
+import { answerHead, unaskedSwitch } from './answer-head.ts'
+import type { Client } from './client.ts'
+import { Download, type DownloadWatcher } from './download.ts'
+import { DialError, type Connecting } from './endpoint-agent.ts'
+import type { BreakOff, ForwardEnd, PlainExchange } from './exchange.ts'
+import { Silence } from './silence.ts'
+import { Upload, type UploadWatcher } from './upload.ts'
+
+/** Informational answers to one request; more is an upstream that has lost its mind. */
+const INFORMATION_MAX = 32
+
+const NO_EDITS = { set: [], remove: [] }
+
+/** RFC 9110 9.2.2: a proxy repeats only these by itself. */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
+
+export interface AttemptOptions {
+  readonly exchange: PlainExchange
+  readonly client: Client
+  readonly lease: EndpointLease
+  /** Of the request's body. */
+  readonly framing: Framing
+  /** `performance.now()` at the start of the exchange. */
+  readonly startMs: number
+}
+
+/** Nothing was sent to the client yet. */
+export interface Failure {
+  readonly refusal: Refusal
+  /** Where the request may be sent again: over a new connection to the same endpoint, to the next one, or nowhere. */
+  readonly again: 'fresh' | 'next' | 'never'
+}
+
+export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
+  readonly connectTimeoutMs: number
+  readonly ended: Promise<ForwardEnd | Failure>
+  readonly #options: AttemptOptions
+  readonly #silence = new Silence()
+  readonly #resolve: (end: ForwardEnd | Failure) => void
+  #dialing: Dialing | undefined
+  #request: ClientRequest | undefined
+  #upload: Upload | undefined
+  #download: Download | undefined
+  #isConnected = false
+  #isOver = false
+  #informationCount = 0
+  #headMs = 0
+
+  constructor(options: AttemptOptions) {
+    const { promise, resolve } = Promise.withResolvers<ForwardEnd | Failure>()
+    this.ended = promise
+    this.#resolve = resolve
+    this.#options = options
+    this.connectTimeoutMs = options.exchange.timeouts.connectMs
+    options.client.onGone = this.#onClientGone
+  }
+
+  get exchange(): PlainExchange {
+    return this.#options.exchange
+  }
+
+  onDialing(dialing: Dialing): void {
+    this.#dialing = dialing
+  }
+
+  /** The request is made, but has no connection yet. */
+  begin(request: ClientRequest): void {
+    this.#request = request
+    // Beyond its default node would drop fields silently; the size of the head bounds them.
+    request.maxHeadersCount = 0
+    request.on('information', this.#onInformation)
+    request.on('upgrade', this.#onUpgrade)
+    request.on('close', this.#onRequestClose)
+    if (this.#options.framing.kind === 'none') request.end()
+  }
+
+  /** The request has got its connection and is about to be written. */
+  connected(request: ClientRequest): void {
+    if (this.#isOver) {
+      request.destroy()
+      return
+    }
+    const { client, framing, lease } = this.#options
+    this.#isConnected = true
+    lease.succeeded()
+    if (framing.kind !== 'none') {
+      this.#upload = new Upload(client.req, request, framing.kind === 'chunked', this)
+      this.#upload.start()
+    }
+    this.onUploadTurn()
+  }
+
+  /** The head of the final answer. */
+  answered(answer: IncomingMessage): void {
+    if (this.#isOver) return
+    const { client, exchange, startMs } = this.#options
+    const head = answerHead(
+      exchange.req.method ?? '',
+      client.httpVersion,
+      answer,
+      exchange.responseEdits,
+    )
+    if (head instanceof Refusal) {
+      this.#fail(head, 'never')
+      return
+    }
+    // A client that was not told to continue may send its body all the same, or may not: nobody can know where its next request begins.
+    if (client.awaitsContinue) client.res.shouldKeepAlive = false
+    const download = new Download(head, answer, client.res, this)
+    try {
+      download.start()
+    } catch (error) {
+      download.stop()
+      // What the upstream sent is checked: these are fields of the configuration.
+      client.res.statusMessage = ''
+      this.#fail(new Refusal('E_INTERNAL', { cause: nodeErrorCode(error) }), 'never')
+      return
+    }
+    this.#headMs = performance.now() - startMs
+    this.#download = download
+    this.#silence.watch(exchange.timeouts.idleMs, this.#onIdle)
+  }
+
+  /** The request cannot be made at all. */
+  refuse(refusal: Refusal): void {
+    this.#fail(refusal, 'never')
+  }
+
+  /** An error of the request, its connection or its answer's grammar. */
+  broken(error: NodeJS.ErrnoException): void {
+    if (this.#isOver) return
+    const download = this.#download
+    if (download === undefined) this.#failBy(error)
+    // The whole answer is there: only the rest of the upload is lost.
+    else if (download.isReceived) this.#endUpload()
+    else this.#breakOff(breakOffBy(error))
+  }
+
+  #failBy(error: NodeJS.ErrnoException): void {
+    if (error instanceof DialError) {
+      this.#options.lease.failed()
+      this.#fail(error.refusal, 'next')
+      return
+    }
+    const code: Code = isGrammarError(error) ? 'E_UPSTREAM_PROTOCOL' : 'E_UPSTREAM_RESET'
+    const refusal = new Refusal(code, { cause: causeOf(error) })
+    if (code === 'E_UPSTREAM_PROTOCOL') {
+      this.#fail(refusal, 'never')
+      return
+    }
+    const isReused = this.#request?.reusedSocket === true
+    // That an idle connection was closed says nothing about the endpoint's health.
+    if (!isReused) this.#options.lease.failed()
+    if (!this.#isRepeatable()) this.#fail(refusal, 'never')
+    else this.#fail(refusal, isReused ? 'fresh' : 'next')
+  }
+
+  /** Not a byte has gone out, or it does no harm to send them all twice. */
+  #isRepeatable(): boolean {
+    const { exchange, framing } = this.#options
+    if (!this.#isConnected) return true
+    const { method = '' } = exchange.req
+    return framing.kind === 'none' && IDEMPOTENT.has(method) && this.#informationCount === 0
+  }
+
+  readonly #onInformation = (information: InformationEvent): void => {
+    if (this.#isOver) return
+    this.#informationCount += 1
+    if (this.#informationCount > INFORMATION_MAX) {
+      const cause = 'too many informational answers'
+      this.#fail(new Refusal('E_UPSTREAM_PROTOCOL', { cause }), 'never')
+      return
+    }
+    this.#options.client.inform({
+      status: information.statusCode,
+      reason: information.statusMessage,
+      fields: incomingFields(information.rawHeaders, NO_EDITS),
+    })
+    this.onUploadTurn()
+  }
+
+  readonly #onUpgrade = (_answer: IncomingMessage, socket: Duplex): void => {
+    socket.on('error', ignore)
+    socket.destroy()
+    this.#fail(unaskedSwitch(), 'never')
+  }
+
+  /** Also comes when the connection goes back to the agent. */
+  readonly #onRequestClose = (): void => {
+    if (!this.#isOver && this.#download?.isReceived === true) this.#endUpload()
+  }
+
+  readonly #onClientGone = (): void => {
+    const { client } = this.#options
+    if (this.#download === undefined) {
+      this.#fail(new Refusal('E_CLIENT_GONE', { cause: client.goneBy }), 'never')
+    } else {
+      const cause = 'the client left before the end of the answer'
+      this.#breakOff({ by: 'client', reason: client.goneBy, cause })
+    }
+  }
+
+  onUploaded(): void {
+    this.#silence.touch()
+  }
+
+  onUploadTurn(): void {
+    if (this.#isOver) return
+    if (this.#download !== undefined) {
+      this.#silence.touch()
+      this.#settleWhole()
+      return
+    }
+    const { client, exchange } = this.#options
+    const { handshakeMs, idleMs } = exchange.timeouts
+    const upload = this.#upload
+    const isUpstreamsTurn =
+      upload === undefined ||
+      upload.isDone ||
+      upload.isBlocked ||
+      (client.awaitsContinue && upload.bytes === 0)
+    if (isUpstreamsTurn) this.#silence.watch(handshakeMs, this.#onUpstreamSilent)
+    else this.#silence.watch(idleMs, this.#onClientSilent)
+  }
+
+  readonly #onUpstreamSilent = (): void => {
+    const { handshakeMs } = this.exchange.timeouts
+    const cause = `no answer head after ${handshakeMs} ms`
+    this.#fail(new Refusal('E_HANDSHAKE_TIMEOUT', { cause }), 'never')
+  }
+
+  readonly #onClientSilent = (): void => {
+    const { idleMs } = this.exchange.timeouts
+    const cause = `nothing more of the body after ${idleMs} ms`
+    this.#fail(new Refusal('E_HEAD_TIMEOUT', { cause }), 'never')
+  }
+
+  readonly #onIdle = (): void => {
+    const cause = `no byte for ${this.exchange.timeouts.idleMs} ms`
+    this.#breakOff({ by: 'gateway', reason: 'idle', cause })
+  }
+
+  onDownloaded(): void {
+    this.#silence.touch()
+  }
+
+  onDownloadDone(): void {
+    const { req } = this.#options.client
+    // The response no longer tells of the connection once it is done.
+    if (this.#upload?.isDone === false) req.socket.once('close', this.#endUpload)
+    this.#settleWhole()
+  }
+
+  onDownloadBroken(): void {
+    if (this.#isOver) return
+    const cause = 'the upstream closed in the middle of its answer'
+    this.#breakOff({ by: 'upstream', reason: 'eof', cause })
+  }
+
+  readonly #endUpload = (): void => {
+    this.#upload?.stop()
+    this.#settleWhole()
+  }
+
+  /** Ends the exchange once the answer is out and the body is in. */
+  #settleWhole(): void {
+    if (this.#isOver || this.#download?.isDone !== true) return
+    if (this.#upload?.isDone === false) return
+    this.#settleAnswered(this.#download, undefined)
+  }
+
+  #fail(refusal: Refusal, again: Failure['again']): void {
+    if (this.#isOver) return
+    this.#settle({ refusal, again })
+  }
+
+  #breakOff(brokenOff: BreakOff): void {
+    const download = this.#download
+    if (this.#isOver || download === undefined) return
+    this.#settleAnswered(download, download.isDone ? undefined : brokenOff)
+    if (!download.isDone) this.#options.client.cutOff(download.head.framing === 'close')
+  }
+
+  #settleAnswered(download: Download, brokenOff: BreakOff | undefined): void {
+    this.#settle({
+      status: download.head.status,
+      endpoint: this.#options.lease.endpoint,
+      headMs: this.#headMs,
+      bytesUp: this.#upload?.bytes ?? 0,
+      bytesDown: download.bytes,
+      brokenOff,
+    })
+  }
+
+  #settle(end: ForwardEnd | Failure): void {
+    this.#isOver = true
+    this.#silence.end()
+    const { client } = this.#options
+    client.onGone = undefined
+    client.req.socket.off('close', this.#endUpload)
+    this.#upload?.stop()
+    this.#download?.stop()
+    if (!this.#isConnected) this.#dialing?.cancel()
+    // A whole request with a whole answer leaves its connection to the agent.
+    if (this.#request?.writableEnded !== true || this.#download?.isDone !== true) {
+      this.#request?.destroy()
+    }
+    this.#resolve(end)
+  }
+}
+
+/** Whether node's parser found the answer's grammar broken. */
+function isGrammarError({ code }: NodeJS.ErrnoException): boolean {
+  return code?.startsWith('HPE_') === true
+}
+
+function breakOffBy(error: NodeJS.ErrnoException): BreakOff {
+  const reason = error.code === 'ECONNRESET' ? 'reset' : 'error'
+  return { by: 'upstream', reason, cause: causeOf(error) }
+}
+
+function causeOf({ code, message }: NodeJS.ErrnoException): string {
+  return code === undefined || message.includes(code) ? message : `${code}: ${message}`
+}
+
+/** The code of an error that node throws for what it does not write. Everything else is a fault of ours and goes on. */
+export function nodeErrorCode(error: unknown): string {
+  const code = error instanceof TypeError || error instanceof RangeError ? codeOf(error) : undefined
+  if (code === undefined || !code.startsWith('ERR_')) throw error
+  return code
+}
+
+function codeOf(error: NodeJS.ErrnoException): string | undefined {
+  return error.code
+}
+
+function ignore(): void {}

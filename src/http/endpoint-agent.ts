@@ -1,0 +1,90 @@
+/**
+ * The connections to one endpoint. They come from `dial`, which makes TCP, unix and TLS connections alike, so for
+ * node's HTTP client every endpoint is plain `http:`; those that are idle wait here for the next request, for a while.
+ */
+
+import { Agent, type ClientRequestArgs } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Endpoint } from '../balance/endpoint.ts'
+import { Refusal } from '../errors.ts'
+import { dialNow, type Dialing } from '../handshake/dial.ts'
+
+/** Idle connections that an endpoint may have. */
+const IDLE_MAX = 64
+/** Below the five seconds after which many servers close: a request that meets their FIN may be lost. */
+const IDLE_MS = 4000
+
+/** The key in the options of a request under which the agent finds who asks for a connection. */
+export const kConnecting: unique symbol = Symbol('upgate.connecting')
+
+/** A request that may need a new connection. */
+export interface Connecting {
+  readonly connectTimeoutMs: number
+  /** Called when a new connection is begun, not when an idle one is used. */
+  onDialing(dialing: Dialing): void
+}
+
+/** Carries the refusal of `dial` through node's HTTP client to the request's `error` event. */
+export class DialError extends Error {
+  readonly refusal: Refusal
+
+  constructor(refusal: Refusal) {
+    super(refusal.details.cause ?? refusal.code)
+    this.refusal = refusal
+  }
+}
+
+export interface EndpointAgentOptions {
+  /** Whether connections are kept for further requests. */
+  readonly keepAlive: boolean
+  readonly idleMax?: number
+  readonly idleMs?: number
+}
+
+export class EndpointAgent extends Agent {
+  readonly #endpoint: Endpoint
+  #isClosed = false
+
+  constructor(endpoint: Endpoint, options: EndpointAgentOptions) {
+    super({
+      keepAlive: options.keepAlive,
+      maxFreeSockets: options.idleMax ?? IDLE_MAX,
+      timeout: options.idleMs ?? IDLE_MS,
+      // Node would work out a name for TLS for each request; that is `dial`'s.
+      servername: '',
+    } as ConstructorParameters<typeof Agent>[0])
+    this.#endpoint = endpoint
+  }
+
+  override createConnection(
+    options: ClientRequestArgs,
+    onDone: (error: Error | null, socket?: Duplex) => void,
+  ): undefined {
+    const { [kConnecting]: connecting } = options as unknown as Record<
+      typeof kConnecting,
+      Connecting
+    >
+    const dialing = dialNow(this.#endpoint, connecting.connectTimeoutMs, (result) => {
+      if (result instanceof Refusal) {
+        onDone(new DialError(result))
+        return
+      }
+      // A head that goes out by itself has no encoding, and the default would turn its bytes above 0x7f into UTF-8.
+      result.setDefaultEncoding('latin1')
+      onDone(null, result)
+    })
+    connecting.onDialing(dialing)
+  }
+
+  override keepSocketAlive(socket: Duplex): boolean {
+    return !this.#isClosed && (super.keepSocketAlive(socket) as unknown as boolean)
+  }
+
+  /** Closes the idle connections now and the others when their request is done. */
+  close(): void {
+    this.#isClosed = true
+    for (const sockets of Object.values(this.freeSockets)) {
+      for (const socket of sockets ?? []) socket.destroy()
+    }
+  }
+}

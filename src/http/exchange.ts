@@ -1,0 +1,51 @@
+/** What goes into a plain exchange (a request that asks for no upgrade, and its answer), and what comes out of it. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Endpoint, EndpointLease } from '../balance/endpoint.ts'
+import type { FieldEdits, TimeoutsConfig } from '../config/config.ts'
+import type { Fields, Refusal } from '../errors.ts'
+import type { EndedBy, EndReason } from '../relay/tunnel-end.ts'
+import type { RequestFacts } from '../request/facts.ts'
+
+export interface PlainExchange {
+  /** Nobody has read its body yet. */
+  readonly req: IncomingMessage
+  /** Nothing was written to it yet, and no field is set on it. */
+  readonly res: ServerResponse
+  readonly facts: RequestFacts
+  /** The request target to send upstream, byte for byte. */
+  readonly target: string
+  /**
+   * The fields to send upstream: no hop-by-hop ones, but the Content-Length or Transfer-Encoding of the client's body
+   * as received (never both).
+   */
+  readonly fields: Fields
+  readonly responseEdits: FieldEdits
+  /** `lifetimeMs` has no meaning here. */
+  readonly timeouts: TimeoutsConfig
+  /** The next endpoint to try, or why there is none. */
+  acquire(tried: ReadonlySet<Endpoint>): EndpointLease | Refusal
+  /** Called at the start of each attempt: the last endpoint named is the one that a Refusal came from. */
+  onAttempt?(endpoint: Endpoint): void
+}
+
+/** An exchange whose answer began to go to the client. */
+export interface ForwardEnd {
+  readonly status: number
+  readonly endpoint: Endpoint
+  /** From the start of the exchange to the head of the answer. */
+  readonly headMs: number
+  /** Bytes of the request's body that went to the upstream. */
+  readonly bytesUp: number
+  /** Bytes of the answer's body that went to the client. */
+  readonly bytesDown: number
+  /** Undefined when the client got the whole answer. Otherwise its connection is closed, so that it sees that it did not. */
+  readonly brokenOff: BreakOff | undefined
+}
+
+export interface BreakOff {
+  readonly by: EndedBy
+  readonly reason: EndReason
+  /** For the log: an error code or what was broken. */
+  readonly cause: string
+}

@@ -1,0 +1,81 @@
+/** Puts fields into a shape that node's HTTP client and server write out unchanged, and picks the trailers that may go on. */
+
+import type { Fields } from '../errors.ts'
+
+/**
+ * Fields for `http.request` or `writeHead`. Two kinds would not survive: node throws for a Trailer without chunked
+ * coding, and it takes the bytes of a Content-Disposition behind a Content-Length for UTF-8 and writes them as latin1,
+ * so one with bytes above 0x7f is put before it.
+ */
+export function writableFields(fields: Fields, isChunked: boolean): Fields {
+  let lengthAt = -1
+  for (let index = 0; index < fields.length; index += 2) {
+    const name = fields[index] as string
+    if (name.length === 14 && name.toLowerCase() === 'content-length') lengthAt = index
+    else if (!isChunked && name.length === 7 && name.toLowerCase() === 'trailer') {
+      return writableFields(withoutPair(fields, index), isChunked)
+    } else if (lengthAt >= 0 && isMangledDisposition(name, fields[index + 1] as string)) {
+      const pair = fields.slice(index, index + 2)
+      return writableFields(withoutPair(fields, index).toSpliced(lengthAt, 0, ...pair), isChunked)
+    }
+  }
+  return fields
+}
+
+function isMangledDisposition(name: string, value: string): boolean {
+  if (name.length !== 19 || name.toLowerCase() !== 'content-disposition') return false
+  return /[\x80-\xff]/.test(value)
+}
+
+function withoutPair(fields: Fields, index: number): string[] {
+  return fields.toSpliced(index, 2)
+}
+
+/** RFC 9110 6.5.1: fields that frame, route, authenticate or describe the content mean nothing good after it. */
+const FORBIDDEN_TRAILERS: ReadonlySet<string> = new Set([
+  'transfer-encoding',
+  'content-length',
+  'content-encoding',
+  'content-range',
+  'content-type',
+  'host',
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'upgrade',
+  'te',
+  'trailer',
+  'expect',
+  'max-forwards',
+  'cache-control',
+  'range',
+  'authorization',
+  'proxy-authorization',
+  'proxy-authenticate',
+  'www-authenticate',
+  'cookie',
+  'set-cookie',
+  'forwarded',
+  'location',
+  'retry-after',
+  'vary',
+  'date',
+  'age',
+  'expires',
+])
+
+/** Names that only the gateway gives. */
+const FORBIDDEN_PREFIXES = ['x-forwarded-', 'x-auth-', 'x-request-id', 'traceparent']
+
+/** The trailers that go on, as `addTrailers` takes them. */
+export function passedTrailers(raw: Fields): [name: string, value: string][] {
+  const passed: [string, string][] = []
+  for (let index = 0; index < raw.length; index += 2) {
+    const name = raw[index] as string
+    const lower = name.toLowerCase()
+    if (FORBIDDEN_TRAILERS.has(lower)) continue
+    if (FORBIDDEN_PREFIXES.some((prefix) => lower.startsWith(prefix))) continue
+    passed.push([name, raw[index + 1] as string])
+  }
+  return passed
+}

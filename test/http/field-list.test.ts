@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { passedTrailers, writableFields } from '../../src/http/field-list.ts'
+
+describe('writableFields', () => {
+  const cases: Record<string, [fields: string[], isChunked: boolean, written: string[]]> = {
+    'keeps the same list where nothing is to do': [
+      ['A', '1', 'a', '2'],
+      false,
+      ['A', '1', 'a', '2'],
+    ],
+    'keeps a Trailer of a chunked body': [['Trailer', 'X'], true, ['Trailer', 'X']],
+    'drops every Trailer of another body': [
+      ['Trailer', 'X', 'A', '1', 'trailer', 'Y'],
+      false,
+      ['A', '1'],
+    ],
+    'leaves a plain Content-Disposition where it is': [
+      ['Content-Length', '2', 'Content-Disposition', 'inline'],
+      false,
+      ['Content-Length', '2', 'Content-Disposition', 'inline'],
+    ],
+    'leaves a Content-Disposition where it is that has no length before it': [
+      ['Content-Disposition', '\xe9', 'Content-Length', '2'],
+      false,
+      ['Content-Disposition', '\xe9', 'Content-Length', '2'],
+    ],
+    'moves a Content-Disposition with bytes above 0x7f before the length': [
+      ['content-length', '2', 'B', '1', 'content-disposition', '\xe9'],
+      false,
+      ['content-disposition', '\xe9', 'content-length', '2', 'B', '1'],
+    ],
+  }
+  for (const [name, [fields, isChunked, written]] of Object.entries(cases)) {
+    it(name, () => {
+      assert.deepEqual(writableFields(fields, isChunked), written)
+    })
+  }
+})
+
+describe('passedTrailers', () => {
+  it('passes checksums and their like, in order, case and number', () => {
+    assert.deepEqual(passedTrailers(['X-Sum', '1', 'grpc-status', '0', 'x-sum', '2']), [
+      ['X-Sum', '1'],
+      ['grpc-status', '0'],
+      ['x-sum', '2'],
+    ])
+  })
+
+  for (const name of [
+    'Transfer-Encoding',
+    'CONTENT-LENGTH',
+    'Host',
+    'Set-Cookie',
+    'Authorization',
+    'X-Forwarded-For',
+    'X-Auth-User',
+    'X-Request-Id',
+    'traceparent',
+    'Trailer',
+  ]) {
+    it(`drops ${name}`, () => {
+      assert.deepEqual(passedTrailers([name, '1']), [])
+    })
+  }
+})
