@@ -3,6 +3,7 @@
 import type { AuthConfig } from '../config/config.ts'
 import { createApiKeyCheck } from './api-key.ts'
 import { createBasicCheck } from './basic.ts'
+import { messageOf } from './error-message.ts'
 import { createForwardCheck } from './forward.ts'
 import type { AuthLog, Check } from './identity.ts'
 import { createJwtCheck } from './jwt.ts'
@@ -20,7 +21,7 @@ export async function createChecks(
   const reasons = settled.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
   if (reasons.length === 0) return new Map(checks.map((check) => [check.name, check]))
   for (const check of checks) check.close()
-  throw new Error(reasons.map(String).join('\n'), { cause: reasons[0] })
+  throw new Error(reasons.map(messageOf).join('\n'), { cause: reasons[0] })
 }
 
 async function create(config: AuthConfig, log: AuthLog): Promise<Check> {

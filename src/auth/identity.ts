@@ -15,8 +15,8 @@ export interface Hidden {
 
 export interface Identity extends Hidden {
   /**
-   * Goes to the upstream as X-Auth-User (as UTF-8) and into the log. Well-formed text without control characters and
-   * without blanks at its ends, so that it is one field value and stays the same one on its way.
+   * Goes to the upstream as X-Auth-User (percent-encoded where it is not ASCII) and into the log. Well-formed text
+   * without control characters and without blanks at its ends, so that it stays the same on its way; see `isUserName`.
    */
   readonly user: string | undefined
   /** Fields for the upstream (a forward-auth server's `copy`). */

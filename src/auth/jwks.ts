@@ -13,6 +13,7 @@ import {
   type RemoteJWKSet,
 } from 'jose'
 import { Refusal } from '../errors.ts'
+import { messageOf } from './error-message.ts'
 import type { AuthLog } from './identity.ts'
 
 export interface RemoteKeysOptions {
@@ -138,11 +139,9 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** fetch wraps what went wrong, sometimes twice. */
+/** What fetch wraps, sometimes twice: its own message says no more than that it failed. */
 function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  if (error.cause instanceof Error) return describe(error.cause)
-  return (error as NodeJS.ErrnoException).code === undefined || error.message !== ''
-    ? error.message
-    : String((error as NodeJS.ErrnoException).code)
+  return error instanceof Error && error.cause instanceof Error
+    ? describe(error.cause)
+    : messageOf(error)
 }

@@ -5,6 +5,7 @@ import type { JwtAuthConfig } from '../config/config.ts'
 import { Refusal } from '../errors.ts'
 import type { RequestFacts } from '../request/facts.ts'
 import { bearerChallenge } from './challenge.ts'
+import { messageOf } from './error-message.ts'
 import {
   anonymous,
   isUserName,
@@ -116,7 +117,7 @@ class JwtCheck implements Check {
   /** Whatever else goes wrong inside the verification is the token's fault: a wrong type of key, a broken encoding. */
   #failure(error: unknown): Refusal {
     if (error instanceof KeysUnavailable) return error.refusal
-    return this.#invalid(error instanceof Error ? error.message : String(error))
+    return this.#invalid(messageOf(error))
   }
 
   #invalid(what: string): Refusal {

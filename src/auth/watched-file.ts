@@ -4,6 +4,7 @@
  */
 
 import { readFile, stat } from 'node:fs/promises'
+import { messageOf } from './error-message.ts'
 import type { AuthLog } from './identity.ts'
 
 export interface WatchedFileOptions<Value> {
@@ -133,8 +134,4 @@ async function readIfChanged(path: string, known: Content | undefined): Promise<
   const { version, young } = await lookAt(path)
   if (known?.version === version && !known.young && !young) return known
   return readContent(path)
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -51,6 +51,10 @@ async function open(
   }
 }
 
+function encode(text: string | Buffer): string {
+  return Buffer.from(text as string).toString('base64')
+}
+
 function codeOf(outcome: Identity | Refusal): string {
   return outcome instanceof Refusal ? outcome.code : `pass ${outcome.user}`
 }
@@ -110,7 +114,6 @@ describe('basic auth', () => {
     assert.equal(test.verify.mock.callCount(), 0)
   })
 
-  const encode = (text: string | Buffer) => Buffer.from(text as string).toString('base64')
   const good = encode('ann:pa:ss wörd')
   const malformed: readonly (readonly [name: string, fields: readonly string[]])[] = [
     ['no credentials behind the scheme', ['Authorization', 'Basic']],

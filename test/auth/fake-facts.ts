@@ -31,3 +31,12 @@ export function fakeFacts(changes: Partial<RequestFacts> = {}): RequestFacts {
 export function basicFields(user: string, password: string): string[] {
   return ['Authorization', `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`]
 }
+
+/** `Name: value` for each field, easier to read than the flat list. */
+export function fieldLines(fields: readonly string[]): string[] {
+  const lines: string[] = []
+  for (let index = 0; index < fields.length; index += 2) {
+    lines.push(`${fields[index]}: ${fields[index + 1]}`)
+  }
+  return lines
+}

@@ -19,9 +19,13 @@ function sign(payload: JWTPayload, header = { alg: 'HS256' }, key = secret): Pro
   return new SignJWT(payload).setProtectedHeader(header).sign(Buffer.from(key))
 }
 
+/** A part of a token. */
+function encode(part: object): string {
+  return Buffer.from(JSON.stringify(part)).toString('base64url')
+}
+
 /** Signs by hand, whatever jose thinks of the header. */
 function forge(header: object, payload: object, key: string): string {
-  const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
   const text = `${encode(header)}.${encode(payload)}`
   return `${text}.${createHmac('sha256', key).update(text).digest('base64url')}`
 }

@@ -1,0 +1,5 @@
+/** For logs: what went wrong, whatever was thrown. */
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

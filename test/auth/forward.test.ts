@@ -1,0 +1,390 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { text } from 'node:stream/consumers'
+import { describe, it } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import { createForwardCheck, discardAnswer } from '../../src/auth/forward.ts'
+import type { Check, Identity } from '../../src/auth/identity.ts'
+import type { ForwardAuthConfig } from '../../src/config/config.ts'
+import { Refusal, type Answer } from '../../src/errors.ts'
+import { fakeFacts, fieldLines } from './fake-facts.ts'
+import { closedUrl, httpFixture, rawFixture } from './http-fixture.ts'
+
+function open(url: string, changes: Partial<ForwardAuthConfig> = {}): Check & Disposable {
+  const check = createForwardCheck({
+    name: 'portal',
+    type: 'forward',
+    url,
+    copy: [],
+    timeoutMs: 10_000,
+    userHeader: undefined,
+    ...changes,
+  })
+  return Object.assign(check, { [Symbol.dispose]: () => check.close() })
+}
+
+async function identityOf(check: Check): Promise<Identity> {
+  const outcome = await check.check(fakeFacts())
+  assert.ok(!(outcome instanceof Refusal))
+  return outcome
+}
+
+/** The empty body of the yes has been read too, so the connection waits for the next question. */
+async function identityThenFree(check: Check): Promise<void> {
+  await identityOf(check)
+  await setImmediate()
+}
+
+async function refusalOf(check: Check): Promise<Refusal> {
+  const outcome = await check.check(fakeFacts())
+  assert.ok(outcome instanceof Refusal)
+  return outcome
+}
+
+async function answerOf(check: Check): Promise<Answer & { readonly body: IncomingMessage }> {
+  const refusal = await refusalOf(check)
+  assert.equal(refusal.code, 'E_FORWARD_DENIED')
+  const { answer } = refusal.details
+  assert.ok(answer !== undefined)
+  return answer as Answer & { readonly body: IncomingMessage }
+}
+
+describe('forward auth', () => {
+  it('asks with a GET for the configured URL, with facts and credentials', async () => {
+    await using server = await httpFixture((_, response) => response.end())
+    using check = open(`${server.url}/verify?for=chat`)
+    const fields = ['Host', 'chat.example.com', 'Cookie', 'a=1', 'Upgrade', 'websocket']
+    await check.check(fakeFacts({ method: 'POST', fields }))
+    const [request] = server.requests
+    assert.equal(request?.method, 'GET')
+    assert.equal(request?.url, '/verify?for=chat')
+    assert.deepEqual(request?.headers, {
+      host: new URL(server.url).host,
+      connection: 'keep-alive',
+      cookie: 'a=1',
+      'x-forwarded-method': 'POST',
+      'x-forwarded-proto': 'https',
+      'x-forwarded-host': 'chat.example.com',
+      'x-forwarded-port': '443',
+      'x-forwarded-uri': '/ws',
+      'x-forwarded-for': '192.0.2.7',
+      'x-original-method': 'POST',
+      'x-original-uri': '/ws',
+      'x-original-url': 'https://chat.example.com/ws',
+      'x-real-ip': '192.0.2.7',
+      'x-request-id': 'request-1',
+      traceparent: '00-0123456789abcdef0123456789abcdef-0123456789abcdef-01',
+    })
+  })
+
+  it('passes for any 2xx, with all values of the copied fields and the user', async () => {
+    await using server = await httpFixture((_, response) => {
+      const fields = ['X-Group', 'a', 'x-group', 'b', 'X-User', 'J\xc3\xb6rg', 'X-Else', 'c']
+      response.writeHead(299, fields).end('ok')
+    })
+    using check = open(server.url, {
+      copy: ['X-Group', 'X-Role', 'Connection'],
+      userHeader: 'X-User',
+    })
+    assert.deepEqual(await identityOf(check), {
+      user: 'Jörg',
+      fields: ['X-Group', 'a', 'x-group', 'b'],
+      hiddenQuery: [],
+      hiddenSubprotocols: [],
+      markerSubprotocol: undefined,
+      expiresAtMs: undefined,
+    })
+    assert.deepEqual(check.ownFields, ['x-group', 'x-role', 'connection', 'x-user', 'x-auth-user'])
+  })
+
+  const users: readonly (readonly [name: string, fields: string[], user: string | undefined])[] = [
+    ['in Latin-1', ['X-User', 'J\xf6rg'], 'Jörg'],
+    ['empty', ['X-User', ''], undefined],
+    ['not there', [], undefined],
+    ['with encoded control characters', ['X-User', 'a\xc2\x85b'], undefined],
+  ]
+  for (const [name, fields, user] of users) {
+    it(`reads a user that is ${name}`, async () => {
+      await using server = await httpFixture((_, response) => response.writeHead(200, fields).end())
+      using check = open(server.url, { userHeader: 'X-User' })
+      assert.equal((await identityOf(check)).user, user)
+    })
+  }
+
+  it('asks the next question over the same connection', async () => {
+    await using server = await httpFixture((_, response) => response.writeHead(204).end())
+    using check = open(server.url)
+    for (let index = 0; index < 5; index += 1) await identityThenFree(check)
+    assert.equal(server.connections.length, 1)
+  })
+
+  it('cuts the body of a yes off when it is endless', async () => {
+    const closed = Promise.withResolvers<void>()
+    await using server = await httpFixture((_, response) => {
+      response.on('close', closed.resolve)
+      const more = () => {
+        while (!response.destroyed && response.write('x'.repeat(10_000)));
+      }
+      response.on('drain', more)
+      more()
+    })
+    using check = open(server.url)
+    await identityOf(check)
+    await closed.promise
+  })
+
+  it('cuts the body of a yes off when it does not end in time', async () => {
+    const closed = Promise.withResolvers<void>()
+    await using server = await httpFixture((_, response) => {
+      response.on('close', closed.resolve)
+      response.write('x')
+    })
+    using check = open(server.url, { timeoutMs: 50 })
+    await identityOf(check)
+    await closed.promise
+  })
+
+  it('hands a redirect with its cookies on as it is, without following it', async () => {
+    await using server = await httpFixture((_, response) => {
+      const fields = ['Location', 'https://login/', 'Set-Cookie', 'a=1', 'set-cookie', 'b=2']
+      const hop = ['Connection', 'close, X-Hop', 'X-Hop', '1', 'Content-Length', '5', 'Date', 'now']
+      response.writeHead(302, 'Go There', [...fields, ...hop]).end('login')
+    })
+    using check = open(server.url)
+    const answer = await answerOf(check)
+    assert.deepEqual([answer.status, answer.reason], [302, 'Go There'])
+    assert.deepEqual(fieldLines(answer.fields), [
+      'Location: https://login/',
+      'Set-Cookie: a=1',
+      'set-cookie: b=2',
+      'Content-Length: 5',
+      'Date: now',
+    ])
+    assert.equal(await text(answer.body), 'login')
+    assert.equal(server.requests.length, 1)
+  })
+
+  for (const status of [304, 401, 403, 404, 500, 503]) {
+    it(`hands a ${status} on`, async () => {
+      await using server = await httpFixture((_, response) => {
+        response.writeHead(status, { 'WWW-Authenticate': 'Portal' }).end()
+      })
+      using check = open(server.url)
+      const refusal = await refusalOf(check)
+      assert.equal(refusal.code, 'E_FORWARD_DENIED')
+      assert.equal(refusal.status, status)
+      assert.deepEqual(refusal.details.answer?.fields.slice(0, 2), ['WWW-Authenticate', 'Portal'])
+      discardAnswer(refusal)
+    })
+  }
+
+  it('drops the chunked coding of an answer, and hands its content on', async () => {
+    await using server = await httpFixture((_, response) => {
+      response.writeHead(403, ['Date', 'now'])
+      response.write('no')
+      response.end(' way')
+    })
+    using check = open(server.url)
+    const answer = await answerOf(check)
+    assert.deepEqual(answer.fields, ['Date', 'now'])
+    assert.equal(await text(answer.body), 'no way')
+  })
+
+  it('does not read more of a body than its reader takes', async () => {
+    const stalled = Promise.withResolvers<void>()
+    let written = 0
+    const total = 64 * 1024 * 1024
+    await using server = await httpFixture((_, response) => {
+      response.writeHead(403)
+      const more = () => {
+        while (written < total) {
+          written += 65_536
+          if (!response.write(Buffer.alloc(65_536))) break
+        }
+        if (written >= total) response.end()
+      }
+      response.on('drain', more)
+      more()
+      stalled.resolve()
+    })
+    using check = open(server.url)
+    const answer = await answerOf(check)
+    await stalled.promise
+    // Nobody has read yet: what was written is in the buffers of the two sockets.
+    assert.ok(written < total / 2, `${written} bytes were taken`)
+    let received = 0
+    for await (const chunk of answer.body) received += (chunk as Buffer).length
+    assert.equal(received, total)
+  })
+
+  it('hands a slow body on as it comes', async () => {
+    const release = Promise.withResolvers<void>()
+    await using server = await httpFixture((_, response) => {
+      response.writeHead(401)
+      response.write('first ')
+      void release.promise.then(() => response.end('second'))
+    })
+    using check = open(server.url, { timeoutMs: 1000 })
+    const answer = await answerOf(check)
+    const [first] = (await once(answer.body, 'data')) as [Buffer]
+    assert.equal(first.toString(), 'first ')
+    release.resolve()
+    assert.equal(await text(answer.body), 'second')
+  })
+
+  it('breaks the body off when the server dies in the middle of it', async () => {
+    await using server = await rawFixture((socket) => {
+      socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nsome')
+    })
+    using check = open(server.url)
+    const answer = await answerOf(check)
+    await assert.rejects(text(answer.body), { code: 'ECONNRESET' })
+  })
+
+  it('survives a body that breaks off and that nobody reads', async () => {
+    await using server = await rawFixture((socket) => {
+      socket.write('HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nsome')
+    })
+    using check = open(server.url)
+    const answer = await answerOf(check)
+    const closed = Promise.withResolvers<void>()
+    // Not by `once`, which would listen for the error as well.
+    answer.body.on('close', closed.resolve)
+    server.connections[0]?.resetAndDestroy()
+    await closed.promise
+  })
+
+  it('closes the connection of an answer that is discarded', async () => {
+    const closed = Promise.withResolvers<void>()
+    await using server = await httpFixture((_, response) => {
+      response.on('close', closed.resolve)
+      response.writeHead(403).write('x')
+    })
+    using check = open(server.url)
+    discardAnswer(await refusalOf(check))
+    await closed.promise
+    discardAnswer(new Refusal('E_AUTH_MISSING'))
+  })
+
+  it('cuts off a body that does not move for 30 s', async () => {
+    await using server = await httpFixture((_, response) => {
+      response.writeHead(403).write('x')
+    })
+    using check = open(server.url)
+    const answer = await answerOf(check)
+    const closed = once(answer.body, 'close')
+    // The socket's own timer is not one that a test can move on.
+    assert.equal(answer.body.socket.timeout, 30_000)
+    answer.body.socket.emit('timeout')
+    await closed
+  })
+
+  it('times out when the server hangs', async () => {
+    for (const start of ['', 'HTTP/1.1 200 OK\r\nX-Slow: ', 'HTTP/1.1 100 Continue\r\n\r\n']) {
+      await using server = await rawFixture((socket) => socket.write(start))
+      using check = open(server.url, { timeoutMs: 50 })
+      const refusal = await refusalOf(check)
+      assert.equal(refusal.code, 'E_AUTH_TIMEOUT')
+      assert.equal(refusal.details.cause, 'portal: no answer within 50 ms')
+    }
+  })
+
+  const broken: readonly (readonly [name: string, bytes: string])[] = [
+    ['closes without an answer', ''],
+    ['dies in the middle of its head', 'HTTP/1.1 200 OK\r\nX-User: ro'],
+    ['speaks something else', 'SSH-2.0-x\r\n'],
+    ['sends a head of more than 32 KiB', `HTTP/1.1 200 OK\r\nX: ${'x'.repeat(33_000)}\r\n\r\n`],
+    ['sends two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n'],
+    ['sends a field with a NUL', 'HTTP/1.1 200 OK\r\nX-User: a\0b\r\n\r\n'],
+    [
+      'switches protocols',
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n',
+    ],
+  ]
+  for (const [name, bytes] of broken) {
+    it(`lets nobody in when the server ${name}`, async () => {
+      await using server = await rawFixture((socket) => socket.end(bytes))
+      using check = open(server.url, { userHeader: 'X-User' })
+      assert.equal((await refusalOf(check)).code, 'E_AUTH_UNAVAILABLE')
+      assert.equal(server.connections.length, 1)
+    })
+  }
+
+  it('lets nobody in when the server is not there', async () => {
+    using check = open(await closedUrl())
+    const refusal = await refusalOf(check)
+    assert.equal(refusal.code, 'E_AUTH_UNAVAILABLE')
+    assert.match(refusal.details.cause ?? '', /^portal: connect ECONNREFUSED/)
+  })
+
+  it('lets nobody in when an https server speaks http', async () => {
+    await using server = await httpFixture((_, response) => response.end())
+    using check = open(server.url.replace('http:', 'https:'))
+    assert.equal((await refusalOf(check)).code, 'E_AUTH_UNAVAILABLE')
+  })
+
+  it('reads all of very many fields', async () => {
+    const many = Array.from({ length: 2500 }, (_, index) => `a${index}: 1\r\n`).join('')
+    await using server = await rawFixture((socket) => {
+      socket.write(`HTTP/1.1 200 OK\r\n${many}X-User: ann\r\nContent-Length: 0\r\n\r\n`)
+    })
+    using check = open(server.url, { userHeader: 'X-User' })
+    assert.equal((await identityOf(check)).user, 'ann')
+  })
+
+  it('asks again over a fresh connection when a kept one turns out to be dead', async () => {
+    const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'
+    const turns: number[] = []
+    await using server = await rawFixture((socket, turn) => {
+      turns.push(turn)
+      if (turns.length === 2) socket.resetAndDestroy()
+      else socket.write(ok)
+    })
+    using check = open(server.url)
+    await identityThenFree(check)
+    await identityOf(check)
+    assert.deepEqual(turns, [0, 0, 1])
+  })
+
+  it('asks again only once', async () => {
+    const turns: number[] = []
+    await using server = await rawFixture((socket, turn) => {
+      turns.push(turn)
+      if (turns.length > 1) socket.resetAndDestroy()
+      else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
+    })
+    using check = open(server.url)
+    await identityThenFree(check)
+    assert.equal((await refusalOf(check)).code, 'E_AUTH_UNAVAILABLE')
+    assert.deepEqual(turns, [0, 0, 1])
+  })
+
+  it('closes idle connections at its end, and finishes questions that are under way', async () => {
+    const answer = Promise.withResolvers<void>()
+    const asked = Promise.withResolvers<void>()
+    await using server = await httpFixture((_, response) => {
+      if (server.requests.length === 1) return void response.end()
+      asked.resolve()
+      void answer.promise.then(() => response.end())
+    })
+    const check = open(server.url)
+    await identityThenFree(check)
+    const pending = [identityOf(check), identityOf(check)]
+    await asked.promise
+    check.close()
+    const ends = server.connections.map((socket) => once(socket, 'close'))
+    answer.resolve()
+    await Promise.all(pending)
+    await Promise.all(ends)
+  })
+
+  it('closes a connection that is idle when it ends', async () => {
+    await using server = await httpFixture((_, response) => response.end())
+    const check = open(server.url)
+    await identityThenFree(check)
+    const closed = once(server.connections[0] as NodeJS.EventEmitter, 'close')
+    check.close()
+    await closed
+  })
+})
