@@ -32,6 +32,5 @@ export async function authFileProblems(config: Config): Promise<string | undefin
   }
 }
 
-const silentLog = { info: ignore, warn: ignore, error: ignore }
-
-function ignore(): void {}
+/** Only problems matter here, and those come as an Error. */
+const silentLog = { info() {}, warn() {}, error() {} }

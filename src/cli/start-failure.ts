@@ -7,6 +7,8 @@ interface SystemError extends Error {
   readonly code?: string
   readonly syscall?: string
   readonly address?: string
+  /** In place of an address, when a name could not be resolved. */
+  readonly hostname?: string
   readonly port?: number
 }
 
@@ -44,7 +46,7 @@ function reason(code: string, message: string): string {
 
 /** The address as the config has it, and the key it stands under. */
 function placeOf(
-  { address = '', port }: SystemError,
+  { hostname = '', address = hostname, port }: SystemError,
   config: Config,
 ): { text: string; key: string | undefined } {
   const isIt = (candidate: Address): boolean =>

@@ -18,10 +18,11 @@ export function authFindings(entries: readonly Part<AuthEntry>[]): {
 } {
   const findings: Finding[] = []
   const warnings: Finding[] = []
-  for (const { path, value } of entries) {
+  for (const { path, value, isWhole } of entries) {
     if (value.type === 'jwt') {
-      findings.push(...keyFindings({ path, value }), ...algorithmFindings({ path, value }))
-      warnings.push(...secretWarnings({ path, value }))
+      const part = { path, value, isWhole }
+      findings.push(...keyFindings(part), ...algorithmFindings(part))
+      warnings.push(...secretWarnings(part))
     }
     if (value.type === 'forward') {
       for (const [index, name] of value.copy.entries()) {
@@ -37,11 +38,14 @@ export function authFindings(entries: readonly Part<AuthEntry>[]): {
   return { findings, warnings }
 }
 
-function keyFindings({ path, value }: Part<JwtEntry>): Finding[] {
-  const given = (['jwks', 'secret', 'publicKey'] as const).filter((key) => value[key] !== undefined)
-  const [first, second] = given
+function keyKinds(value: JwtEntry): ('jwks' | 'secret' | 'publicKey')[] {
+  return (['jwks', 'secret', 'publicKey'] as const).filter((key) => value[key] !== undefined)
+}
+
+function keyFindings({ path, value, isWhole }: Part<JwtEntry>): Finding[] {
+  const [first, second] = keyKinds(value)
   if (first === undefined) {
-    return [{ path, text: 'expected one of jwks, secret and publicKey' }]
+    return isWhole ? [{ path, text: 'expected one of jwks, secret and publicKey' }] : []
   }
   const findings: Finding[] = []
   if (second !== undefined) {
@@ -63,6 +67,7 @@ function secretWarnings({ path, value }: Part<JwtEntry>): Finding[] {
 }
 
 function algorithmFindings({ path, value }: Part<JwtEntry>): Finding[] {
+  if (keyKinds(value).length === 0) return []
   const hasSecret = value.secret !== undefined
   return (value.algorithms ?? []).flatMap((algorithm, index) => {
     if (isHmac(algorithm) === hasSecret) return []

@@ -34,11 +34,10 @@ export function crossChecks(parts: Parts, directory: string): Checked {
 
 /** Two listeners that would compete for one address. */
 function addressFindings(parts: Parts): Finding[] {
-  const places: { path: Path; address: Address }[] = parts.listeners.map(({ path, value }) => ({
-    path,
-    address: value.address,
-  }))
-  if (parts.admin !== undefined && parts.admin.value !== 'off') {
+  const places: { path: Path; address: Address }[] = parts.listeners
+    .filter((part) => part.isWhole)
+    .map(({ path, value }) => ({ path, address: value.address }))
+  if (parts.admin?.isWhole === true && parts.admin.value !== 'off') {
     places.push({ path: parts.admin.path, address: parts.admin.value.address })
   }
   return places.flatMap(({ path, address }, index) => {

@@ -26,7 +26,7 @@ export function isOwnedField(name: string): boolean {
   return ownedFields.has(lowerName) || lowerName.startsWith('sec-websocket-')
 }
 
-export function token(what: string) {
+function token(what: string) {
   return word(tokenPattern, `expected ${what}`)
 }
 

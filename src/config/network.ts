@@ -18,7 +18,7 @@ const hostNamePattern =
 export function address() {
   const message =
     'expected an address such as 0.0.0.0:8080, localhost:8080, [::1]:8080, :8080 or unix:/run/upgate.sock'
-  return word(/^(?:unix:\/.*|[^\s/]*:\d{1,5})$/, message)
+  return word(/^(?:unix:[^\s]*|[^\s/]*:\d{1,5})$/, message)
     .transform((value, context): Address => {
       if (value.startsWith('unix:')) {
         const path = unixPath(value)

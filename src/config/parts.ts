@@ -7,7 +7,7 @@ import type { z } from 'zod'
 
 import { authEntry } from './auth-schema.ts'
 import type { AuthEntry } from './auth-schema.ts'
-import { valueAt } from './issues.ts'
+import { findingsOf, valueAt } from './issues.ts'
 import type { Path } from './problem.ts'
 import { route, routeSettings } from './route-schema.ts'
 import type { RouteEntry, RouteSettings } from './route-schema.ts'
@@ -17,6 +17,8 @@ import type { Admin, Listener, Upstream } from './schema.ts'
 export interface Part<Value> {
   readonly path: Path
   readonly value: Value
+  /** False when keys that are wrong were left out of `value`: defaults then stand where something else was meant. */
+  readonly isWhole: boolean
 }
 
 export interface Parts {
@@ -36,7 +38,11 @@ export function partsOf(raw: unknown): Parts {
   const listeners = configSchema.shape.listeners.safeParse(valueAt(raw, ['listeners']))
   return {
     listeners: listeners.success
-      ? listeners.data.map((value, index) => ({ path: ['listeners', index], value }))
+      ? listeners.data.map((value, index) => ({
+          path: ['listeners', index],
+          value,
+          isWhole: true,
+        }))
       : partsBelow(raw, 'listeners', listener),
     admin: partAt(configSchema.shape.admin, raw, ['admin']),
     upstreams: partsBelow(raw, 'upstreams', upstream),
@@ -59,13 +65,32 @@ function partsBelow<Schema extends z.ZodType>(
   return steps.flatMap((step) => partAt(schema, raw, [key, step]) ?? [])
 }
 
+/** The part at a path, if need be without the keys that are wrong; undefined when nothing is left then. */
 function partAt<Schema extends z.ZodType>(
   schema: Schema,
   raw: unknown,
   path: Path,
 ): Part<z.output<Schema>> | undefined {
-  const result = schema.safeParse(valueAt(raw, path))
-  return result.success ? { path, value: result.data } : undefined
+  const written = valueAt(raw, path)
+  const whole = schema.safeParse(written)
+  if (whole.success) return { path, value: whole.data, isWhole: true }
+  if (typeof written !== 'object' || written === null) return undefined
+  const rest = structuredClone(written)
+  for (const finding of findingsOf(whole.error, written)) remove(rest, finding.path)
+  const result = schema.safeParse(rest)
+  return result.success ? { path, value: result.data, isWhole: false } : undefined
+}
+
+/** Removes the key at a path; for an item of a list the whole list, and for a key that is missing the map around it. */
+function remove(from: object, path: Path): void {
+  const firstIndex = path.findIndex((step) => typeof step === 'number')
+  const keys = firstIndex === -1 ? path : path.slice(0, firstIndex)
+  const target = valueAt(from, keys) === undefined ? keys.slice(0, -1) : keys
+  const parent = valueAt(from, target.slice(0, -1))
+  const last = target.at(-1)
+  if (last !== undefined && typeof parent === 'object' && parent !== null) {
+    Reflect.deleteProperty(parent, last)
+  }
 }
 
 function namesBelow(raw: unknown, key: string): string[] {

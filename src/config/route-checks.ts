@@ -35,10 +35,10 @@ export function upstreamName({ upstream }: RouteEntry): string | undefined {
 }
 
 function unknownName(what: string, name: string, known: readonly string[]): string {
+  const text = `no ${what} is named "${name}"`
   const meant = nearest(name, known)
-  const hint = meant === undefined ? '' : `, did you mean "${meant}"?`
-  const list = known.length === 0 ? 'there are none' : `known: ${known.join(', ')}`
-  return `no ${what} is named "${name}"${hint === '' ? `; ${list}` : hint}`
+  if (meant !== undefined) return `${text}, did you mean "${meant}"?`
+  return known.length === 0 ? `${text}; there are none` : `${text}; known: ${known.join(', ')}`
 }
 
 function authReferences({ path, value }: Part<RouteSettings>, known: readonly string[]): Finding[] {
@@ -56,13 +56,14 @@ function upstreamReference({ path, value }: Part<RouteEntry>, known: readonly st
   if (Array.isArray(value.upstream)) return duplicateEndpoints(upstreamPath, value.upstream)
   const name = upstreamName(value)
   if (name === undefined || known.includes(name)) return []
-  const unknown = unknownName('upstream', name, known)
-  return [{ path: upstreamPath, text: `${unknown}; an URL starts with http://` }]
+  return [{ path: upstreamPath, text: unknownName('upstream', name, known) }]
 }
 
 function nameFindings({ routes, upstreamNames }: Parts): Finding[] {
   const seen = new Map<string, Path>()
-  return routes.flatMap(({ path, value }) => {
+  return routes.flatMap(({ path, value, isWhole }) => {
+    // Its name may be among the keys that are wrong.
+    if (value.name === undefined && !isWhole) return []
     const name = routeName(value, path)
     const earlier = seen.get(name)
     seen.set(name, earlier ?? path)

@@ -85,6 +85,8 @@ const pathMatch = z.union(
       regex: optional(regex(), 'The whole path must match it, in RE2 syntax.'),
     }).transform((value, context): PathMatch => {
       const { exact, regex: pattern } = value
+      // An unknown key is told already, and is probably one of the two.
+      if (context.issues.length > 0) return z.NEVER
       if (exact !== undefined && pattern === undefined) return { kind: 'exact', path: exact }
       if (pattern !== undefined && exact === undefined) return { kind: 'regex', regex: pattern }
       return fail(context, 'expected either exact or regex')

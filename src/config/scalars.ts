@@ -153,7 +153,7 @@ export function regex() {
         RE2JS.compile(value)
         return value
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error)
+        const reason = String(error).replace(/^.*error parsing regexp: /, '')
         const hint = /\(\?[=!<]|\\[1-9]/.test(value)
           ? '; look-around and back-references are not supported (RE2 syntax)'
           : ''

@@ -30,7 +30,7 @@ const adminSection = section({
   address: key(address(), '127.0.0.1:9090', 'Where /metrics, /healthz and /readyz are served.'),
 })
 
-export const admin = z.union([choice(['off']), adminSection], {
+const admin = z.union([choice(['off']), adminSection], {
   error: 'expected off, or a map with the key address',
 })
 

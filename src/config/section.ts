@@ -39,7 +39,8 @@ export function required<Schema extends z.ZodType>(schema: Schema, description: 
 /** The entry of `known` that was probably meant by `word`, if one is near enough. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   let best: string | undefined
-  let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1
+  // Two letters that changed places count as two; the shorter a word, the more alike all words are.
+  let bestDistance = word.length < 4 ? 2 : Math.min(4, Math.floor(word.length / 3) + 2)
   for (const candidate of known) {
     const distance = leven(plain(word), plain(candidate))
     if (distance < bestDistance) {

@@ -9,8 +9,9 @@ import type { Finding } from './problem.ts'
 import type { MatchEntry, RouteEntry } from './route-schema.ts'
 
 export function shadowFindings(routes: readonly Part<RouteEntry>[]): Finding[] {
-  return routes.flatMap(({ path, value }, index) => {
-    const earlier = routes
+  const whole = routes.filter((part) => part.isWhole)
+  return whole.flatMap(({ path, value }, index) => {
+    const earlier = whole
       .slice(0, index)
       .find((other) => coversMatch(other.value.match, value.match))
     if (earlier === undefined) return []

@@ -92,6 +92,8 @@ function syntaxProblems(
   for (const error of [...document.errors, ...document.warnings]) {
     const at = place(error.pos[0])
     add(at, yamlText(error, at))
+    // The parser has lost the structure, and what it says of the rest of the file is of no use.
+    if (error.code === 'UNEXPECTED_TOKEN') break
   }
   visit(document, {
     Alias: (_, alias) => {
@@ -104,6 +106,8 @@ function syntaxProblems(
 
 function yamlText(error: YAMLError, place: Place): string {
   if (error.code === 'DUPLICATE_KEY') return 'this key is there twice'
+  if (error.code === 'MULTIPLE_DOCS')
+    return 'a second document (---) begins here; expected only one'
   const inFlow = place.source.slice(0, place.column).endsWith('${')
   const hint = inFlow ? '; between [ ] and { }, ${NAME} has to stand in quotes: "${NAME}"' : ''
   return `not valid YAML: ${error.message}${hint}`

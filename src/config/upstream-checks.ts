@@ -4,9 +4,9 @@ import type { Part } from './parts.ts'
 import type { Finding, Path } from './problem.ts'
 import type { Upstream } from './schema.ts'
 
-export function upstreamFindings({ path, value }: Part<Upstream>): Finding[] {
+export function upstreamFindings({ path, value, isWhole }: Part<Upstream>): Finding[] {
   const findings = duplicateEndpoints([...path, 'endpoints'], value.endpoints)
-  if (value.health.setAside > value.health.setAsideMax) {
+  if (isWhole && value.health.setAside > value.health.setAsideMax) {
     const text = 'must not be longer than setAsideMax'
     findings.push({ path: [...path, 'health', 'setAside'], text })
   }

@@ -1,0 +1,385 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+
+import { fixtures, loadText, withRoute } from './load-text.ts'
+
+const longSecret = '0123456789abcdef0123456789abcdef'
+
+function plainMap<Value>(map: ReadonlyMap<string, Value>): Record<string, Value> {
+  return Object.fromEntries(map)
+}
+
+describe('the configuration of the smallest file', () => {
+  const config = loadText('routes: [{ upstream: "http://localhost:3000" }]')
+
+  it('has the defaults of the gateway', () => {
+    assert.deepEqual(config.listeners, [
+      {
+        address: { kind: 'tcp', host: '0.0.0.0', port: 8080 },
+        tls: undefined,
+        headTimeoutMs: 10_000,
+        headBytesMax: 16_384,
+        keepAliveTimeoutMs: 75_000,
+        connectionsMax: Infinity,
+      },
+    ])
+    assert.deepEqual(config.admin, { address: { kind: 'tcp', host: '127.0.0.1', port: 9090 } })
+    assert.deepEqual(config.log, { level: 'info', format: 'json' })
+    assert.deepEqual(config.trustedProxies, [])
+    assert.deepEqual(config.shutdown, { drainMs: 30_000 })
+    assert.deepEqual(config.relay, { bufferBytes: 65_536 })
+    assert.equal(config.auth.size, 0)
+    assert.deepEqual(config.warnings, [])
+  })
+
+  it('has an upstream with the name of the route', () => {
+    assert.deepEqual(plainMap(config.upstreams), {
+      'route-1': {
+        name: 'route-1',
+        endpoints: [
+          {
+            url: 'http://localhost:3000',
+            address: { kind: 'tcp', host: 'localhost', port: 3000 },
+            tls: false,
+            weight: 1,
+          },
+        ],
+        balance: { policy: 'least-tunnels' },
+        health: { setAsideMs: 1000, setAsideMaxMs: 60_000 },
+        tls: { ca: undefined, serverName: undefined },
+      },
+    })
+  })
+
+  it('has the defaults of a route', () => {
+    const [route] = config.routes
+    assert.deepEqual(route && { ...route, match: undefined }, {
+      name: 'route-1',
+      match: undefined,
+      upgrade: ['websocket'],
+      http: true,
+      auth: [],
+      origins: undefined,
+      allow: undefined,
+      limits: {
+        tunnels: Infinity,
+        tunnelsPerClient: Infinity,
+        handshakesPerSecond: Infinity,
+        requestsPerSecond: Infinity,
+      },
+      timeouts: { connectMs: 5000, handshakeMs: 10_000, idleMs: 600_000, lifetimeMs: Infinity },
+      rewrite: { stripPrefix: undefined, addPrefix: undefined },
+      headers: { request: { set: [], remove: [] }, response: { set: [], remove: [] } },
+      upstream: 'route-1',
+    })
+    assert.equal(route?.match.hosts, undefined)
+    assert.equal(route?.match.path, undefined)
+    assert.equal(route?.match.methods, undefined)
+    assert.equal(route?.match.headers.size, 0)
+    assert.equal(route?.match.query.size, 0)
+  })
+})
+
+describe('defaults', () => {
+  const config = loadText(`
+defaults:
+  upgrade: [tcp]
+  http: false
+  origins: [https://a.com]
+  allow: [10.0.0.0/8]
+  limits: { tunnels: 5, tunnelsPerClient: 2 }
+  timeouts: { idle: 1m, connect: 1s }
+  rewrite: { stripPrefix: /a, addPrefix: /b }
+  headers: { request: { set: { X-A: a } }, response: { remove: [Server] } }
+routes:
+  - { match: { path: /one }, upstream: "http://a" }
+  - match: { path: /two }
+    upstream: http://a
+    upgrade: [websocket]
+    http: true
+    origins: off
+    allow: off
+    limits: { tunnels: off, handshakesPerSecond: 9 }
+    timeouts: { idle: off }
+    rewrite: { addPrefix: /c }
+    headers: { request: { remove: [X-B] } }
+`)
+  const [one, two] = config.routes
+
+  it('hold for a route that says nothing', () => {
+    assert.deepEqual(one?.upgrade, ['tcp'])
+    assert.equal(one?.http, false)
+    assert.deepEqual(one?.origins, ['https://a.com'])
+    assert.deepEqual(one?.allow, ['10.0.0.0/8'])
+    assert.equal(one?.limits.tunnels, 5)
+    assert.equal(one?.timeouts.idleMs, 60_000)
+    assert.deepEqual(one?.rewrite, { stripPrefix: '/a', addPrefix: '/b' })
+    assert.deepEqual(one?.headers.request.set, [['X-A', 'a']])
+    assert.deepEqual(one?.headers.response.remove, ['server'])
+  })
+
+  it('are merged key by key for timeouts and limits', () => {
+    assert.deepEqual(two?.limits, {
+      tunnels: Infinity,
+      tunnelsPerClient: 2,
+      handshakesPerSecond: 9,
+      requestsPerSecond: Infinity,
+    })
+    assert.deepEqual(two?.timeouts, {
+      connectMs: 1000,
+      handshakeMs: 10_000,
+      idleMs: Infinity,
+      lifetimeMs: Infinity,
+    })
+  })
+
+  it('are replaced as a whole for everything else', () => {
+    assert.deepEqual(two?.upgrade, ['websocket'])
+    assert.equal(two?.http, true)
+    assert.equal(two?.origins, undefined)
+    assert.equal(two?.allow, undefined)
+    assert.deepEqual(two?.rewrite, { stripPrefix: undefined, addPrefix: '/c' })
+    assert.deepEqual(two?.headers, {
+      request: { set: [], remove: ['x-b'] },
+      response: { set: [], remove: [] },
+    })
+  })
+})
+
+describe('a route', () => {
+  it('has the conditions of its match', () => {
+    const config = loadText(`
+routes:
+  - upstream: http://a
+    match:
+      host: [A.com, "*.b.com"]
+      path: /ws
+      methods: [GET, POST]
+      headers: { X-A: one, X-B: true, X-C: false, X-D: { regex: "[0-9]+" } }
+      query: { Room: lobby }
+  - { upstream: "http://a", match: { path: { exact: /x }, host: c.com } }
+  - { upstream: "http://a", match: { path: { regex: "/y.*" } } }
+`)
+    const [one, two, three] = config.routes.map((route) => route.match)
+    assert.deepEqual(one?.hosts, ['a.com', '*.b.com'])
+    assert.deepEqual(one?.path, { kind: 'prefix', path: '/ws' })
+    assert.deepEqual(one?.methods, ['GET', 'POST'])
+    assert.deepEqual(plainMap(one?.headers ?? new Map()), {
+      'x-a': { kind: 'equals', value: 'one' },
+      'x-b': { kind: 'present' },
+      'x-c': { kind: 'absent' },
+      'x-d': { kind: 'regex', regex: '[0-9]+' },
+    })
+    assert.deepEqual(plainMap(one?.query ?? new Map()), {
+      Room: { kind: 'equals', value: 'lobby' },
+    })
+    assert.deepEqual(two?.path, { kind: 'exact', path: '/x' })
+    assert.deepEqual(two?.hosts, ['c.com'])
+    assert.deepEqual(three?.path, { kind: 'regex', regex: '/y.*' })
+  })
+
+  it('has its tokens in lower case and once each, or any', () => {
+    const config = loadText(`
+routes:
+  - { upstream: "http://a", match: { path: /a }, upgrade: [SPDY/3.1, spdy/3.1, websocket] }
+  - { upstream: "http://a", match: { path: /b }, upgrade: any }
+  - { upstream: "http://a", match: { path: /c }, upgrade: [] }
+`)
+    assert.deepEqual(
+      config.routes.map((route) => route.upgrade),
+      [['spdy/3.1', 'websocket'], 'any', []],
+    )
+  })
+
+  it('has groups of checks', () => {
+    const config = loadText(`
+auth:
+  a: { type: basic, users: "\${FIXTURES}/users.htpasswd" }
+  b: { type: apiKey, keys: "\${FIXTURES}/keys.txt" }
+defaults: { auth: [a] }
+routes:
+  - { upstream: "http://a", match: { path: /a } }
+  - { upstream: "http://a", match: { path: /b }, auth: [a, { any: [a, b] }] }
+  - { upstream: "http://a", match: { path: /c }, auth: { any: [b, a] } }
+  - { upstream: "http://a", match: { path: /d }, auth: [] }
+`)
+    assert.deepEqual(
+      config.routes.map((route) => route.auth),
+      [[['a']], [['a'], ['a', 'b']], [['b', 'a']], []],
+    )
+  })
+
+  it('names its upstream, or has one of its own', () => {
+    const config = loadText(`
+upstreams: { chat: { endpoints: ["http://a"] } }
+routes:
+  - { match: { path: /a }, upstream: chat }
+  - { name: own, match: { path: /b }, upstream: ["http://b", { url: "unix:/c", weight: 2 }] }
+  - { match: { path: /c }, upstream: "builtin:echo" }
+`)
+    assert.deepEqual(
+      config.routes.map(({ name, upstream }) => [name, upstream]),
+      [
+        ['route-1', 'chat'],
+        ['own', 'own'],
+        ['route-3', 'route-3'],
+      ],
+    )
+    assert.deepEqual([...config.upstreams.keys()], ['chat', 'own', 'route-3'])
+    assert.deepEqual(
+      config.upstreams.get('own')?.endpoints.map(({ url, weight }) => [url, weight]),
+      [
+        ['http://b', 1],
+        ['unix:/c', 2],
+      ],
+    )
+    assert.deepEqual(config.upstreams.get('route-3')?.endpoints[0]?.address, {
+      kind: 'builtin',
+      name: 'echo',
+    })
+  })
+})
+
+describe('an upstream', () => {
+  const balances: [written: string, balance: unknown][] = [
+    ['least-tunnels', { policy: 'least-tunnels' }],
+    ['round-robin', { policy: 'round-robin' }],
+    ['random-two', { policy: 'random-two' }],
+    ['hash', { policy: 'hash', key: { by: 'client' } }],
+    ['{ hash: client }', { policy: 'hash', key: { by: 'client' } }],
+    ['{ hash: path }', { policy: 'hash', key: { by: 'path' } }],
+    ['{ hash: header:X-Room }', { policy: 'hash', key: { by: 'header', name: 'x-room' } }],
+    ['{ hash: cookie:Session }', { policy: 'hash', key: { by: 'cookie', name: 'Session' } }],
+  ]
+  for (const [written, balance] of balances) {
+    it(`balances by ${written}`, () => {
+      const yaml = withRoute(`upstreams: { a: { endpoints: ["http://a"], balance: ${written} } }`)
+      assert.deepEqual(loadText(yaml).upstreams.get('a')?.balance, balance)
+    })
+  }
+
+  it('has its TLS files as absolute paths', () => {
+    const config = loadText(
+      withRoute(
+        'upstreams: { a: { endpoints: ["https://a"], tls: { ca: "${FIXTURES}/../config/tls/cert.pem", serverName: b } } }',
+      ),
+    )
+    assert.deepEqual(config.upstreams.get('a')?.tls, {
+      ca: join(fixtures, 'tls/cert.pem'),
+      serverName: 'b',
+    })
+  })
+})
+
+describe('a listener', () => {
+  it('has its TLS files as absolute paths', () => {
+    const config = loadText(
+      withRoute(
+        'listeners: [{ tls: { cert: "${FIXTURES}/tls/cert.pem", key: "${FIXTURES}/tls/key.pem" } }]',
+      ),
+    )
+    assert.deepEqual(config.listeners[0]?.tls, {
+      cert: join(fixtures, 'tls/cert.pem'),
+      key: join(fixtures, 'tls/key.pem'),
+    })
+  })
+})
+
+describe('a check', () => {
+  it('of users has its realm', () => {
+    const config = loadText(
+      withRoute('auth: { a: { type: basic, users: "${FIXTURES}/users.htpasswd" } }'),
+    )
+    assert.deepEqual(config.auth.get('a'), {
+      name: 'a',
+      type: 'basic',
+      users: join(fixtures, 'users.htpasswd'),
+      realm: 'upgate',
+    })
+  })
+
+  it('of keys has its field', () => {
+    const config = loadText(
+      withRoute('auth: { a: { type: apiKey, keys: "${FIXTURES}/keys.txt" } }'),
+    )
+    assert.deepEqual(config.auth.get('a'), {
+      name: 'a',
+      type: 'apiKey',
+      header: 'X-Api-Key',
+      keys: join(fixtures, 'keys.txt'),
+    })
+  })
+
+  it('of another server has its timeout', () => {
+    const config = loadText(withRoute('auth: { a: { type: forward, url: "http://a/b?c" } }'))
+    assert.deepEqual(config.auth.get('a'), {
+      name: 'a',
+      type: 'forward',
+      url: 'http://a/b?c',
+      copy: [],
+      timeoutMs: 5000,
+      userHeader: undefined,
+    })
+  })
+
+  it('of tokens has defaults by its kind of key', () => {
+    const config = loadText(
+      withRoute(`auth:
+  secret: { type: jwt, secret: ${longSecret} }
+  remote: { type: jwt, jwks: "https://a" }
+  public: { type: jwt, publicKey: "\${FIXTURES}/tls/public.pem" }`),
+    )
+    const { claims, ...secret } = config.auth.get('secret') as { claims?: unknown }
+    assert.ok(claims instanceof Map && claims.size === 0)
+    assert.deepEqual(secret, {
+      name: 'secret',
+      type: 'jwt',
+      from: [{ in: 'header', name: 'Authorization' }],
+      jwks: undefined,
+      secret: longSecret,
+      publicKey: undefined,
+      algorithms: ['HS256'],
+      issuer: undefined,
+      audience: undefined,
+      clockToleranceMs: 30_000,
+      userClaim: 'sub',
+      realm: 'upgate',
+    })
+    for (const name of ['remote', 'public']) {
+      const check = config.auth.get(name)
+      assert.deepEqual(check?.type === 'jwt' && check.algorithms, [
+        'RS256',
+        'PS256',
+        'ES256',
+        'EdDSA',
+      ])
+    }
+  })
+
+  it('of tokens has what it asks for', () => {
+    const config = loadText(
+      withRoute(`auth:
+  a:
+    type: jwt
+    secret: ${longSecret}
+    from: [header:X-Token, "cookie:s", "query:access_token", subprotocol:bearer.v1]
+    algorithms: [HS512]
+    issuer: one
+    audience: [two, three]
+    claims: { role: [admin, 1], active: true }`),
+    )
+    const check = config.auth.get('a')
+    assert.ok(check?.type === 'jwt')
+    assert.deepEqual(check.from, [
+      { in: 'header', name: 'X-Token' },
+      { in: 'cookie', name: 's' },
+      { in: 'query', name: 'access_token' },
+      { in: 'subprotocol', name: 'bearer.v1' },
+    ])
+    assert.deepEqual(check.algorithms, ['HS512'])
+    assert.deepEqual(check.issuer, ['one'])
+    assert.deepEqual(check.audience, ['two', 'three'])
+    assert.deepEqual(plainMap(check.claims), { role: ['admin', 1], active: [true] })
+  })
+})
