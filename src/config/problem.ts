@@ -62,11 +62,16 @@ export function formatProblem(problem: Problem): string {
   const { file, place, path, text } = problem
   const where = place === undefined ? file : `${file}:${place.line}:${place.column}`
   const headline = [where, path, text].filter((part) => part !== '').join(': ')
-  return place === undefined ? headline : `${headline}\n${picture(place)}`
+  if (place === undefined) return headline
+  // The value of a secret may stand on a line of its own, below its key.
+  const line = path.endsWith('.secret')
+    ? place.source.slice(0, place.column - 1) +
+      place.source.slice(place.column - 1).replace(/./g, '*')
+    : withoutSecrets(place.source)
+  return `${headline}\n${picture(place, line)}`
 }
 
-function picture(place: Place): string {
-  const line = withoutSecrets(place.source)
+function picture(place: Place, line: string): string {
   // A long line is cut so that the caret stays in view.
   const start = place.column > pictureColumnsMax ? place.column - pictureColumnsMax / 2 : 0
   const shown = line.slice(start, start + pictureColumnsMax)

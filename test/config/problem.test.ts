@@ -40,6 +40,13 @@ describe('formatProblem', () => {
     assert.match(show('{ "secret": hunter2 }', 3), /\| \{ "secret": \*{9}\n/)
     assert.match(show('url: http://joe:hunter2@a', 3), /\| url: http:\/\/\*{11}@a\n/)
   })
+  it('covers a secret on a line of its own', () => {
+    const place = { line: 7, column: 5, source: '    hunter2 # x' }
+    assert.equal(
+      formatProblem({ file: 'a', place, path: 'auth.a.secret', text: 'b' }),
+      'a:7:5: auth.a.secret: b\n  7 |     ***********\n    |     ^',
+    )
+  })
   it('does without a place and a path', () => {
     assert.equal(formatProblem({ file: 'a', place: undefined, path: '', text: 'b' }), 'a: b')
   })
