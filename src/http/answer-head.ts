@@ -4,10 +4,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FieldEdits } from '../config/config.ts'
 import { Refusal, type Fields } from '../errors.ts'
 import { responseFraming } from '../handshake/framing.ts'
+import { fieldValue } from '../request/headers.ts'
 import { incomingFields } from '../request/outgoing.ts'
-import { writableFields } from './field-list.ts'
+import { withFraming, writableFields } from './field-list.ts'
 
-/** Where the client sees the end of the body: `none` has no body, `close` ends with the connection. */
+/**
+ * Where the client sees the end of the body: `none` has no body, `close` ends with the connection. That is for HTTP/1.0,
+ * which has no chunked coding.
+ */
 export type ClientFraming = 'none' | 'length' | 'chunked' | 'close'
 
 export interface AnswerHead {
@@ -34,64 +38,35 @@ export function answerHead(
     return new Refusal('E_UPSTREAM_PROTOCOL', { cause: 'the status line of the answer is broken' })
   }
   const framing = responseFraming(method, status, rawHeaders)
-  if (framing === undefined || (answer.httpVersion === '1.0' && hasField(rawHeaders, TE))) {
+  if (framing === undefined || isCodedOld(answer)) {
     return new Refusal('E_UPSTREAM_PROTOCOL', { cause: 'the framing of the answer is ambiguous' })
   }
   const edited = incomingFields(rawHeaders, edits)
-  const isBodyless = method === 'HEAD' || status === 204 || status === 304
-  const clientFraming = isBodyless ? 'none' : bodyFraming(framing.kind, edited, clientVersion)
-  // RFC 9110 8.6: a 204 has no Content-Length.
-  const isLengthKept = clientFraming === 'length' || (isBodyless && status !== 204)
-  const fields = framedFields(edited, clientFraming === 'chunked', isLengthKept)
-  return {
-    status,
-    reason,
-    fields: writableFields(fields, clientFraming === 'chunked'),
-    framing: clientFraming,
+  const length = fieldValue(edited, 'content-length')
+  if (method === 'HEAD' || status === 204 || status === 304) {
+    // RFC 9110 8.6: a 204 has no Content-Length; the others have that of the body they leave out.
+    const fields = withFraming(edited, undefined, status === 204 ? undefined : length)
+    return { status, reason, fields: writableFields(fields, false), framing: 'none' }
   }
+  const hasLength = length !== undefined && framing.kind !== 'chunked' && framing.kind !== 'close'
+  const ended = clientVersion === '1.1' ? 'chunked' : 'close'
+  const clientFraming = hasLength ? 'length' : ended
+  const isChunked = clientFraming === 'chunked'
+  const fields = withFraming(
+    edited,
+    isChunked ? 'chunked' : undefined,
+    hasLength ? length : undefined,
+  )
+  return { status, reason, fields: writableFields(fields, isChunked), framing: clientFraming }
+}
+
+/** RFC 9112 6.1: HTTP/1.0 has no transfer codings, so one under it is a framing that somebody else understands differently. */
+function isCodedOld({ httpVersion, rawHeaders }: IncomingMessage): boolean {
+  return httpVersion === '1.0' && fieldValue(rawHeaders, 'transfer-encoding') !== undefined
 }
 
 export function unaskedSwitch(): Refusal {
   return new Refusal('E_UPSTREAM_SWITCH', { cause: 'a 101 although no upgrade was asked for' })
-}
-
-const TE = 'transfer-encoding'
-const LENGTH = 'content-length'
-
-/** HTTP/1.0 has no chunked coding: what has no length ends with the connection there. */
-function bodyFraming(
-  upstream: 'none' | 'length' | 'chunked' | 'close',
-  fields: Fields,
-  clientVersion: '1.0' | '1.1',
-): ClientFraming {
-  const hasLength = upstream === 'none' || upstream === 'length'
-  if (hasLength && hasField(fields, LENGTH)) return 'length'
-  return clientVersion === '1.1' ? 'chunked' : 'close'
-}
-
-/** Puts the framing right where the upstream's own does not fit; otherwise everything stays in its place. */
-function framedFields(fields: Fields, isChunked: boolean, isLengthKept: boolean): Fields {
-  const framed: string[] = []
-  let needsChunked = isChunked
-  for (let index = 0; index < fields.length; index += 2) {
-    const name = fields[index] as string
-    const lower = name.toLowerCase()
-    if (lower === TE) {
-      if (!needsChunked) continue
-      needsChunked = false
-    } else if (lower === LENGTH && !isLengthKept) continue
-    framed.push(name, fields[index + 1] as string)
-  }
-  if (needsChunked) framed.push('Transfer-Encoding', 'chunked')
-  return framed
-}
-
-function hasField(fields: Fields, lowerName: string): boolean {
-  for (let index = 0; index < fields.length; index += 2) {
-    const name = fields[index] as string
-    if (name.length === lowerName.length && name.toLowerCase() === lowerName) return true
-  }
-  return false
 }
 
 /**

@@ -23,6 +23,7 @@ import type { Client } from './client.ts'
 import { Download, type DownloadWatcher } from './download.ts'
 import { DialError, type Connecting } from './endpoint-agent.ts'
 import type { BreakOff, ForwardEnd, PlainExchange } from './exchange.ts'
+import { breakOffBy, causeOf, isGrammarError, nodeErrorCode } from './node-errors.ts'
 import { Silence } from './silence.ts'
 import { Upload, type UploadWatcher } from './upload.ts'
 
@@ -96,10 +97,6 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
 
   /** The request has got its connection and is about to be written. */
   connected(request: ClientRequest): void {
-    if (this.#isOver) {
-      request.destroy()
-      return
-    }
     const { client, framing, lease } = this.#options
     this.#isConnected = true
     lease.succeeded()
@@ -200,7 +197,6 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
   }
 
   readonly #onUpgrade = (_answer: IncomingMessage, socket: Duplex): void => {
-    socket.on('error', ignore)
     socket.destroy()
     this.#fail(unaskedSwitch(), 'never')
   }
@@ -328,30 +324,3 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
     this.#resolve(end)
   }
 }
-
-/** Whether node's parser found the answer's grammar broken. */
-function isGrammarError({ code }: NodeJS.ErrnoException): boolean {
-  return code?.startsWith('HPE_') === true
-}
-
-function breakOffBy(error: NodeJS.ErrnoException): BreakOff {
-  const reason = error.code === 'ECONNRESET' ? 'reset' : 'error'
-  return { by: 'upstream', reason, cause: causeOf(error) }
-}
-
-function causeOf({ code, message }: NodeJS.ErrnoException): string {
-  return code === undefined || message.includes(code) ? message : `${code}: ${message}`
-}
-
-/** The code of an error that node throws for what it does not write. Everything else is a fault of ours and goes on. */
-export function nodeErrorCode(error: unknown): string {
-  const code = error instanceof TypeError || error instanceof RangeError ? codeOf(error) : undefined
-  if (code === undefined || !code.startsWith('ERR_')) throw error
-  return code
-}
-
-function codeOf(error: NodeJS.ErrnoException): string | undefined {
-  return error.code
-}
-
-function ignore(): void {}

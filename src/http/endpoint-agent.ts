@@ -80,6 +80,12 @@ export class EndpointAgent extends Agent {
     return !this.#isClosed && (super.keepSocketAlive(socket) as unknown as boolean)
   }
 
+  /** Whether it has no connection at all. */
+  get isUnused(): boolean {
+    const lists = [...Object.values(this.sockets), ...Object.values(this.freeSockets)]
+    return lists.every((sockets) => sockets === undefined || sockets.length === 0)
+  }
+
   /** Closes the idle connections now and the others when their request is done. */
   close(): void {
     this.#isClosed = true

@@ -16,8 +16,8 @@ export interface PlainExchange {
   /** The request target to send upstream, byte for byte. */
   readonly target: string
   /**
-   * The fields to send upstream: no hop-by-hop ones, but the Content-Length or Transfer-Encoding of the client's body
-   * as received (never both).
+   * The fields to send upstream, without hop-by-hop ones. The framing of the client's body stays where they have it and
+   * is added where they do not; so is Host.
    */
   readonly fields: Fields
   readonly responseEdits: FieldEdits

@@ -22,6 +22,36 @@ export function writableFields(fields: Fields, isChunked: boolean): Fields {
   return fields
 }
 
+/**
+ * The fields with exactly this Transfer-Encoding and this Content-Length (undefined for none), once each. They stay
+ * where the list has them, and are put at its end where it does not.
+ */
+export function withFraming(
+  fields: Fields,
+  coding: string | undefined,
+  length: string | undefined,
+): string[] {
+  const framed: string[] = []
+  let codingLeft = coding
+  let lengthLeft = length
+  for (let index = 0; index < fields.length; index += 2) {
+    const name = fields[index] as string
+    const lower = name.length === 17 || name.length === 14 ? name.toLowerCase() : ''
+    if (lower === 'transfer-encoding') {
+      if (codingLeft !== undefined) framed.push(name, codingLeft)
+      codingLeft = undefined
+    } else if (lower === 'content-length') {
+      if (lengthLeft !== undefined) framed.push(name, lengthLeft)
+      lengthLeft = undefined
+    } else {
+      framed.push(name, fields[index + 1] as string)
+    }
+  }
+  if (codingLeft !== undefined) framed.push('Transfer-Encoding', codingLeft)
+  if (lengthLeft !== undefined) framed.push('Content-Length', lengthLeft)
+  return framed
+}
+
 function isMangledDisposition(name: string, value: string): boolean {
   if (name.length !== 19 || name.toLowerCase() !== 'content-disposition') return false
   return /[\x80-\xff]/.test(value)

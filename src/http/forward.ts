@@ -7,13 +7,15 @@ import { createProxyServer } from 'http-proxy-3'
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Stream } from 'node:stream'
 import type { Endpoint } from '../balance/endpoint.ts'
-import { Refusal } from '../errors.ts'
+import { Refusal, type Fields } from '../errors.ts'
 import { requestFraming } from '../handshake/framing.ts'
-import { Attempt, nodeErrorCode, type Failure } from './attempt.ts'
+import { fieldValue, fieldValues } from '../request/headers.ts'
+import { Attempt, type Failure } from './attempt.ts'
 import { Client } from './client.ts'
 import { EndpointAgent, kConnecting } from './endpoint-agent.ts'
 import type { ForwardEnd, PlainExchange } from './exchange.ts'
-import { writableFields } from './field-list.ts'
+import { withFraming, writableFields } from './field-list.ts'
+import { nodeErrorCode } from './node-errors.ts'
 
 /** Of an upstream's answer. */
 const HEAD_BYTES_MAX = 65_536
@@ -28,7 +30,7 @@ const STRICT = {
   maxHeaderSize: HEAD_BYTES_MAX,
 }
 
-/** The plain HTTP of one configuration: it holds the idle connections to its endpoints. */
+/** Holds the idle connections to all endpoints. */
 export class Forwarder {
   readonly #agents = new Map<Endpoint, EndpointAgent>()
   readonly #proxy = createProxyServer({
@@ -51,7 +53,7 @@ export class Forwarder {
    * Sends the request to one endpoint after the other, at most once each, until one answers, and relays the answer.
    * Never rejects for what a client or an upstream did. A Refusal means that nothing was sent to the client yet (but
    * perhaps 1xx): what `acquire` refuses first, E_CLIENT_GONE, those of `dial`, E_HANDSHAKE_TIMEOUT, E_HEAD_TIMEOUT
-   * (its body stopped), E_UPSTREAM_RESET, E_UPSTREAM_PROTOCOL, E_UPSTREAM_SWITCH, E_REQUEST_MALFORMED. Fulfilled when the
+   * (its body stopped), E_BODY_MALFORMED, E_UPSTREAM_RESET, E_UPSTREAM_PROTOCOL, E_UPSTREAM_SWITCH, E_REQUEST_MALFORMED. Fulfilled when the
    * last byte is with the client and its body with the upstream, or when one of them broke off.
    *
    * A lease hears `failed` when the connection could not be made or broke before an answer. It does not when the answer
@@ -60,8 +62,12 @@ export class Forwarder {
   async forward(exchange: PlainExchange): Promise<ForwardEnd | Refusal> {
     using client = new Client(exchange.req, exchange.res)
     const startMs = performance.now()
-    const framing = requestFraming(exchange.fields)
-    const fields = writableFields(exchange.fields, framing.kind === 'chunked')
+    // What node's parser has found, and will read the body by; the fields to send are made to agree with it.
+    const framing = requestFraming(exchange.req.rawHeaders)
+    const coding = fieldValues(exchange.req.rawHeaders, 'transfer-encoding').join(', ')
+    if (framing.kind === 'chunked' && !endsChunked(coding)) {
+      return new Refusal('E_BODY_MALFORMED', { cause: 'the last transfer coding is not chunked' })
+    }
     const tried = new Set<Endpoint>()
     let failure: Failure | undefined
     for (;;) {
@@ -72,6 +78,7 @@ export class Forwarder {
       const { endpoint } = lease
       tried.add(endpoint)
       exchange.onAttempt?.(endpoint)
+      const fields = requestFields(exchange, coding, endpoint)
       const attempt = new Attempt({ exchange, client, lease, framing, startMs })
       let end = await this.#send(attempt, fields, this.#agentOf(endpoint))
       if ('again' in end && end.again === 'fresh' && !client.isGone) {
@@ -93,16 +100,14 @@ export class Forwarder {
   #agentOf(endpoint: Endpoint): EndpointAgent {
     const known = this.#agents.get(endpoint)
     if (known !== undefined) return known
+    // After a change of the configuration the old endpoints are not asked for again.
+    for (const [other, { isUnused }] of this.#agents) if (isUnused) this.#agents.delete(other)
     const agent = new EndpointAgent(endpoint, { keepAlive: true })
     this.#agents.set(endpoint, agent)
     return agent
   }
 
-  #send(
-    attempt: Attempt,
-    fields: readonly string[],
-    agent: EndpointAgent,
-  ): Promise<ForwardEnd | Failure> {
+  #send(attempt: Attempt, fields: Fields, agent: EndpointAgent): Promise<ForwardEnd | Failure> {
     const message = new Message(attempt)
     try {
       this.#proxy.web(
@@ -116,6 +121,29 @@ export class Forwarder {
     }
     return attempt.ended
   }
+}
+
+/** RFC 9112 6.3: the end of another body cannot be known. Node's parser refuses it too, but after it has handed out the request. */
+function endsChunked(coding: string): boolean {
+  return /(?:^|,)[\t ]*chunked[\t ]*$/i.test(coding)
+}
+
+/**
+ * The fields with the framing of the client's body, whichever of it they have, and with the Host that HTTP/1.1 must have
+ * (RFC 9112 3.2).
+ */
+function requestFields({ fields, req }: PlainExchange, coding: string, endpoint: Endpoint): Fields {
+  const isChunked = coding !== ''
+  const length = isChunked ? undefined : fieldValue(req.rawHeaders, 'content-length')
+  const framed = withFraming(fields, isChunked ? coding : undefined, length)
+  if (fieldValue(framed, 'host') === undefined) framed.unshift('Host', hostOf(endpoint))
+  return writableFields(framed, isChunked)
+}
+
+function hostOf({ address }: Endpoint): string {
+  if (address.kind === 'unix') return 'localhost'
+  const { host, port } = address
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 /**
@@ -148,7 +176,7 @@ function attemptOf(message: IncomingMessage): Attempt {
  * The object that http-proxy-3 turns into the options of `http.request`. Its own `headers` (merged by name) and `path`
  * (normalised) are let go; a flat list makes node write the fields as they are, in their order, number and case.
  */
-function requestOptions(attempt: Attempt, fields: readonly string[]): object {
+function requestOptions(attempt: Attempt, fields: Fields): object {
   const { target } = attempt.exchange
   return {
     ...STRICT,

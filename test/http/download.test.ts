@@ -97,6 +97,16 @@ describe('Download', () => {
     )
   })
 
+  it('answers 500 for edits that cannot be written', async () => {
+    const responseEdits = { set: [['X-Env', 'a\r\nb']] as const, remove: [] }
+    await using upstream = await startUpstream()
+    await using gateway = await startGateway([upstream], { responseEdits })
+    const { client, peer } = await exchange(upstream, gateway)
+    peer.send('HTTP/1.1 200 Fine\r\nContent-Length: 2\r\n\r\nok')
+    assert.match(await client.until('E_INTERNAL'), /^HTTP\/1.1 500 Internal Server Error\r\n/)
+    await peer.rest()
+  })
+
   it('passes each event of a stream on before the next one comes', async () => {
     await using upstream = await startUpstream()
     await using gateway = await startGateway([upstream])
@@ -172,7 +182,8 @@ describe('Download', () => {
     push()
     const [res] = gateway.responses
     // Stalled: what the response could not write waits for the client.
-    while (res?.writableNeedDrain !== true) await new Promise(setImmediate)
+    assert.ok(res !== undefined)
+    while (!res.writableNeedDrain) await new Promise(setImmediate)
     for (let turn = 0; turn < 200; turn += 1) await new Promise(setImmediate)
     assert.equal(res.writableNeedDrain, true)
     assert.ok(res.writableLength < 1024 * 1024)

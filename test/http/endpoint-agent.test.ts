@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import http from 'node:http'
+import https from 'node:https'
 import net from 'node:net'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
@@ -110,6 +111,45 @@ describe('EndpointAgent', () => {
     peer.send(OK)
     await client.until('ok')
     await rm(folder, { recursive: true })
+  })
+
+  it('reaches an endpoint over TLS', async () => {
+    const fixtures = join(import.meta.dirname, '../fixtures/tls')
+    const [ca, cert, key] = await Promise.all(
+      ['ca.pem', 'cert.pem', 'key.pem'].map((name) => readFile(join(fixtures, name), 'utf8')),
+    )
+    assert.ok(ca !== undefined && cert !== undefined && key !== undefined)
+    const server = https.createServer({ cert, key }, (req, res) => {
+      req.pipe(res)
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as net.AddressInfo
+    const endpoint = endpointAt({ kind: 'tcp', host: '127.0.0.1', port })
+    await using gateway = await startGateway([
+      { ...endpoint, tls: { serverName: 'localhost', ca } },
+    ])
+    const client = await connectTo(gateway)
+    for (const word of ['one', 'two']) {
+      client.send(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n${word}`)
+      assert.match(await client.until(word), /^HTTP\/1.1 200 OK\r\n/)
+      await client.until('0\r\n\r\n')
+    }
+    gateway.forwarder.close()
+    server.close()
+    await once(server, 'close')
+  })
+
+  it('is unused when it has no connection', async () => {
+    await using upstream = await startUpstream()
+    answerTogether(upstream, 1)
+    const agent = new EndpointAgent(endpointAt(upstream.address), { keepAlive: true })
+    assert.equal(agent.isUnused, true)
+    await ask(agent)
+    assert.equal(agent.isUnused, false)
+    agent.close()
+    await upstream.peers[0]?.rest()
+    assert.equal(agent.isUnused, true)
   })
 
   it('sends a request without a body again over a new connection when an idle one was stale', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { passedTrailers, writableFields } from '../../src/http/field-list.ts'
+import { passedTrailers, withFraming, writableFields } from '../../src/http/field-list.ts'
 
 describe('writableFields', () => {
   const cases: Record<string, [fields: string[], isChunked: boolean, written: string[]]> = {
@@ -36,6 +36,39 @@ describe('writableFields', () => {
       assert.deepEqual(writableFields(fields, isChunked), written)
     })
   }
+})
+
+describe('withFraming', () => {
+  it('keeps framing fields in their place and case, once, with the given value', () => {
+    const fields = [
+      'content-length',
+      '1',
+      'A',
+      '1',
+      'Content-Length',
+      '2',
+      'TRANSFER-ENCODING',
+      'x',
+    ]
+    assert.deepEqual(withFraming(fields, undefined, '3'), ['content-length', '3', 'A', '1'])
+    assert.deepEqual(withFraming(fields, 'chunked', undefined), [
+      'A',
+      '1',
+      'TRANSFER-ENCODING',
+      'chunked',
+    ])
+    assert.deepEqual(withFraming(fields, undefined, undefined), ['A', '1'])
+  })
+
+  it('adds at the end what is missing', () => {
+    assert.deepEqual(withFraming(['A', '1'], 'chunked', undefined), [
+      'A',
+      '1',
+      'Transfer-Encoding',
+      'chunked',
+    ])
+    assert.deepEqual(withFraming(['A', '1'], undefined, '3'), ['A', '1', 'Content-Length', '3'])
+  })
 })
 
 describe('passedTrailers', () => {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import net from 'node:net'
 import { describe, it } from 'node:test'
-import { closedAddress, connectTo, startGateway, startUpstream } from './harness.ts'
+import { closedAddress, connectTo, startGateway, startUpstream, Upstream } from './harness.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
@@ -164,4 +166,129 @@ describe('Forwarder', () => {
     await gateway.answered()
     await two.rest()
   })
+
+  it('frames the body as the client did, whatever the given fields say', async () => {
+    const cases: [fields: string[], framing: string, sent: string][] = [
+      [['A', '1'], 'Transfer-Encoding: chunked', 'A: 1\r\nTransfer-Encoding: chunked\r\n'],
+      [
+        ['transfer-encoding', 'x', 'content-length', '9', 'A', '1'],
+        'Transfer-Encoding: chunked',
+        'transfer-encoding: chunked\r\nA: 1\r\n',
+      ],
+      [
+        ['Transfer-Encoding', 'chunked', 'A', '1'],
+        'Content-Length: 0',
+        'A: 1\r\nContent-Length: 0\r\n',
+      ],
+    ]
+    for (const [fields, framing, sent] of cases) {
+      await using upstream = await startUpstream()
+      await using gateway = await startGateway([upstream], { fields: ['Host', 'x', ...fields] })
+      const client = await connectTo(gateway)
+      client.send(`POST / HTTP/1.1\r\nHost: x\r\n${framing}\r\n\r\n`)
+      const peer = await upstream.next()
+      assert.equal(await peer.head(), `POST / HTTP/1.1\r\nHost: x\r\n${sent}\r\n`)
+    }
+  })
+
+  for (const framing of [
+    'Content-Length: 5\r\nTransfer-Encoding: chunked',
+    'Transfer-Encoding: chunked\r\nContent-Length: 5',
+    'Content-Length: 5\r\nContent-Length: 6',
+    'Content-Length: 5, 5',
+    'Content-Length: +5',
+    'Transfer-Encoding: gzip',
+    'Transfer-Encoding: chunked, gzip',
+    'Transfer-Encoding: chunked, chunked',
+    'Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked',
+    'Transfer-Encoding: identity',
+    'Transfer-Encoding: xchunked',
+    'Transfer-Encoding: \x0bchunked',
+    'Transfer-Encoding:',
+    'Transfer-Encoding : chunked',
+  ]) {
+    it(`sends nothing of a request with ${JSON.stringify(framing)}`, async () => {
+      await using upstream = await startUpstream()
+      await using gateway = await startGateway([upstream])
+      const client = await connectTo(gateway)
+      client.send(`POST / HTTP/1.1\r\nHost: x\r\n${framing}\r\n\r\n0\r\n\r\n`)
+      assert.match(await client.rest(), /^HTTP\/1.1 400 /)
+      assert.equal(gateway.leases.length, 0)
+    })
+  }
+
+  it('gives HTTP/1.0 requests without a Host the one of the endpoint', async () => {
+    await using upstream = await startUpstream()
+    const { address } = upstream
+    assert.ok(address.kind === 'tcp')
+    await using gateway = await startGateway([address])
+    const client = await connectTo(gateway)
+    client.send('GET / HTTP/1.0\r\n\r\n')
+    const peer = await upstream.next()
+    assert.equal(await peer.head(), `GET / HTTP/1.1\r\nHost: 127.0.0.1:${address.port}\r\n\r\n`)
+  })
+
+  it('puts the address of an endpoint in brackets for IPv6', async () => {
+    const server = net.createServer()
+    server.listen(0, '::1')
+    await once(server, 'listening')
+    await using upstream = new Upstream(server)
+    const { port } = server.address() as net.AddressInfo
+    await using gateway = await startGateway([{ kind: 'tcp', host: '::1', port }])
+    const client = await connectTo(gateway)
+    client.send('GET / HTTP/1.0\r\n\r\n')
+    const peer = await upstream.next()
+    assert.equal(await peer.head(), `GET / HTTP/1.1\r\nHost: [::1]:${port}\r\n\r\n`)
+  })
+
+  it('survives peers that break off at any point, and gives every lease back once', async () => {
+    await using upstream = await startUpstream()
+    upstream.server.on('connection', (socket) => {
+      let turn = 0
+      socket.on('data', () => {
+        const act = upstreamActs[(upstream.peers.length + turn) % upstreamActs.length]
+        turn += 1
+        act?.(socket)
+      })
+    })
+    await using gateway = await startGateway([upstream, upstream], {
+      timeouts: { handshakeMs: 200, idleMs: 200 },
+    })
+    const requests = [
+      'GET / HTTP/1.1\r\nHost: x\r\n\r\n',
+      'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello',
+      'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n',
+      'PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n',
+      'HEAD / HTTP/1.0\r\n\r\n',
+    ]
+    const rounds = 200
+    for (let round = 0; round < rounds; round += 1) {
+      const client = await connectTo(gateway)
+      client.send(requests[round % requests.length] ?? '')
+      if (round % 3 === 0) client.socket.resetAndDestroy()
+      else if (round % 7 === 0) client.socket.end()
+      client.socket.on('data', () => {
+        if (round % 4 === 0) client.socket.destroy()
+      })
+    }
+    // A reset that arrives together with its request leaves nothing to forward.
+    while (gateway.requests.length < rounds / 2) await new Promise(setImmediate)
+    for (let ended = 0; ended < gateway.requests.length; ended += 1) await gateway.end()
+    for (const { calls } of gateway.leases) {
+      assert.equal(calls.filter((call) => call === 'disposed').length, 1)
+    }
+    gateway.forwarder.close()
+    await Promise.all(upstream.peers.map((peer) => peer.rest()))
+  })
 })
+
+const upstreamActs: ((socket: net.Socket) => void)[] = [
+  (socket) => socket.write(OK),
+  (socket) => socket.resetAndDestroy(),
+  (socket) => socket.end(),
+  (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello'),
+  (socket) => socket.end('HTTP/1.1 200 OK\r\n\r\nhello'),
+  (socket) => socket.write('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nA: b\r\n\r\n'),
+  (socket) => socket.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe'),
+  (socket) => socket.write('nonsense'),
+]

@@ -176,6 +176,7 @@ export class Gateway implements AsyncDisposable {
   readonly #endpoints: readonly Endpoint[]
   readonly #options: GatewayOptions
   readonly #ends: (ForwardEnd | Refusal)[] = []
+  readonly #closed: Promise<unknown>[] = []
   readonly #waiting: ((end: ForwardEnd | Refusal) => void)[] = []
 
   constructor(endpoints: readonly Endpoint[], options: GatewayOptions) {
@@ -187,6 +188,11 @@ export class Gateway implements AsyncDisposable {
     const serve = (req: http.IncomingMessage, res: http.ServerResponse): void => {
       void this.#serve(req, res)
     }
+    this.server.on('connection', (socket) => {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      socket.on('close', () => resolve())
+      this.#closed.push(promise)
+    })
     this.server.on('request', serve)
     this.server.on('checkContinue', serve)
   }
@@ -256,7 +262,7 @@ export class Gateway implements AsyncDisposable {
     this.forwarder.close()
     this.server.close()
     this.server.closeAllConnections()
-    if (this.server.listening) await once(this.server, 'close')
+    await Promise.all(this.#closed)
   }
 }
 

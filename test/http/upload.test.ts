@@ -157,6 +157,35 @@ describe('Upload', () => {
     assert.equal(peer.received, '')
   })
 
+  it('ends the exchange when the rest of a body does not come after a whole answer', async () => {
+    await using upstream = await startUpstream()
+    await using gateway = await startGateway([upstream], { timeouts: { idleMs: 30 } })
+    const client = await connectTo(gateway)
+    client.send('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello')
+    const peer = await upstream.next()
+    await peer.until('hello')
+    peer.send(OK)
+    await client.until('ok')
+    assert.equal((await gateway.answered()).brokenOff, undefined)
+    await peer.rest()
+  })
+
+  it('cuts a client off that never stops sending what nobody wants', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    await using upstream = await startUpstream()
+    await using gateway = await startGateway([upstream])
+    const client = await connectTo(gateway)
+    client.send('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhello')
+    const peer = await upstream.next()
+    await peer.until('hello')
+    peer.socket.end('HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno')
+    await client.until('no')
+    await gateway.answered()
+    client.send('world')
+    t.mock.timers.tick(10_000)
+    await client.closed()
+  })
+
   it('never ends a cut-off chunked body towards the upstream', async () => {
     await using upstream = await startUpstream()
     await using gateway = await startGateway([upstream])
