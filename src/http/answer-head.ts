@@ -12,7 +12,7 @@ import { withFraming, writableFields } from './field-list.ts'
  * Where the client sees the end of the body: `none` has no body, `close` ends with the connection. That is for HTTP/1.0,
  * which has no chunked coding.
  */
-export type ClientFraming = 'none' | 'length' | 'chunked' | 'close'
+type ClientFraming = 'none' | 'length' | 'chunked' | 'close'
 
 export interface AnswerHead {
   readonly status: number
