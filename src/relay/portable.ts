@@ -9,13 +9,10 @@
  */
 
 import type { Socket } from 'node:net'
-import type { Side, Tunnel, TunnelLimits } from './relay.ts'
+import { CLOSE_GRACE_MS, type Side, type Tunnel, type TunnelLimits } from './relay.ts'
 import { resetSocket } from './reset.ts'
 import type { Sweep, Swept } from './sweep.ts'
 import type { TunnelEnd } from './tunnel-end.ts'
-
-/** How long a peer may take to answer our FIN when the gateway ends a tunnel, before it is reset. */
-const CLOSE_WAIT_MS = 2000
 
 const kFlow = Symbol('upgate.flow')
 
@@ -63,7 +60,14 @@ class PortableTunnel implements Tunnel, Swept {
     this.lifetimeMs = limits.lifetimeMs
     this.#sweep = sweep
     this.#up = { tunnel: this, by: 'client', from: client, to: upstream, bytes: 0, ended: false }
-    this.#down = { tunnel: this, by: 'upstream', from: upstream, to: client, bytes: 0, ended: false }
+    this.#down = {
+      tunnel: this,
+      by: 'upstream',
+      from: upstream,
+      to: client,
+      bytes: 0,
+      ended: false,
+    }
     this.ended = new Promise((resolve) => {
       this.#resolve = resolve
     })
@@ -85,10 +89,11 @@ class PortableTunnel implements Tunnel, Swept {
     this.#sweep.watch(this)
   }
 
-  close(by: 'gateway' | 'admin', reason: TunnelEnd['reason']): void {
-    if (this.#closeTimer !== undefined || this.#openSockets === 0) return
+  close(by: 'gateway' | 'admin', reason: TunnelEnd['reason'], graceMs: number): void {
+    if (this.#openSockets === 0) return
     this.note(by, reason)
-    this.#closeTimer = setTimeout(resetBoth, CLOSE_WAIT_MS, this.#up)
+    clearTimeout(this.#closeTimer)
+    this.#closeTimer = setTimeout(resetBoth, graceMs, this.#up)
     for (const { from } of [this.#up, this.#down]) {
       // What still comes has nowhere to go: read and drop it, so that the peer's FIN is seen.
       from.off('data', onData)
@@ -99,7 +104,7 @@ class PortableTunnel implements Tunnel, Swept {
   }
 
   expire(reason: 'idle' | 'lifetime'): void {
-    this.close('gateway', reason)
+    this.close('gateway', reason, CLOSE_GRACE_MS)
   }
 
   /** The first cause of the end is kept, save that anything outranks an orderly FIN. */

@@ -25,14 +25,14 @@ export class Registry {
     return this.#open.values()
   }
 
-  add(open: OpenTunnel): void {
+  /** Returns the function that takes it out again. */
+  add(open: OpenTunnel): () => void {
     this.#open.add(open)
-  }
-
-  remove(open: OpenTunnel): void {
-    this.#open.delete(open)
-    if (this.#open.size > 0) return
-    for (const resolve of this.#whenEmpty.splice(0)) resolve()
+    return () => {
+      this.#open.delete(open)
+      if (this.#open.size > 0) return
+      for (const resolve of this.#whenEmpty.splice(0)) resolve()
+    }
   }
 
   /** Fulfilled when no tunnel is open; at once when none is. */
@@ -42,7 +42,7 @@ export class Registry {
   }
 
   /** Ends every tunnel; each tells its end in its own time. */
-  closeAll(by: 'gateway' | 'admin', reason: TunnelEnd['reason']): void {
-    for (const { tunnel } of this.#open) tunnel.close(by, reason)
+  closeAll(by: 'gateway' | 'admin', reason: TunnelEnd['reason'], graceMs: number): void {
+    for (const { tunnel } of this.#open) tunnel.close(by, reason, graceMs)
   }
 }

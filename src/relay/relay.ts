@@ -30,8 +30,11 @@ export interface Tunnel {
   readonly bytesDown: number
   /** Fulfilled once, when both sockets are closed; it never rejects. */
   readonly ended: Promise<TunnelEnd>
-  /** Ends the tunnel from the gateway's side: FIN to both peers after what is buffered for them, a reset where that takes too long. */
-  close(by: 'gateway' | 'admin', reason: TunnelEnd['reason']): void
+  /** Ends the tunnel from the gateway's side: FIN to both peers behind what is buffered for them, and a reset to whoever has not answered it after `graceMs`. */
+  close(by: 'gateway' | 'admin', reason: TunnelEnd['reason'], graceMs: number): void
 }
+
+/** How long a peer may take to answer the FIN of a tunnel that the gateway ends, in milliseconds. */
+export const CLOSE_GRACE_MS = 2000
 
 export type Relay = (client: Side, upstream: Side, limits: TunnelLimits) => Tunnel

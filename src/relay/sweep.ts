@@ -32,7 +32,11 @@ export class Sweep {
   /** Starts to watch a tunnel. The first one starts the timer. */
   watch(swept: Swept): void {
     const nowMs = performance.now()
-    this.#watched.set(swept, { bytes: swept.bytesUp + swept.bytesDown, movedAtMs: nowMs, bornAtMs: nowMs })
+    this.#watched.set(swept, {
+      bytes: swept.bytesUp + swept.bytesDown,
+      movedAtMs: nowMs,
+      bornAtMs: nowMs,
+    })
     const wantedMs = Math.min(swept.idleMs, swept.lifetimeMs) / 8
     if (wantedMs < this.#periodMs || this.#timer === undefined) {
       this.#arm(Math.max(PERIOD_MIN_MS, Math.min(this.#periodMs, wantedMs)))

@@ -1,0 +1,206 @@
+/** Starts and stops everything, in order, and wires the parts together once. */
+
+import type { Socket } from 'node:net'
+import { startAdmin, type Admin } from './admin/server.ts'
+import { startEcho, type Echo } from './builtin/echo.ts'
+import type { Address, Config } from './config/config.ts'
+import { decide, type Decision } from './decide.ts'
+import type { Refusal } from './errors.ts'
+import { serializeHead } from './handshake/answer.ts'
+import { refusalAnswer } from './handshake/refuse.ts'
+import { Forwarder } from './http/forward.ts'
+import { startListener, type Listener, type ListenHandlers } from './listen/listener.ts'
+import { servePlain, serveRefused } from './plain.ts'
+import { buildPlane, type Plane } from './plane.ts'
+import { relayPortably } from './relay/portable.ts'
+import { Registry } from './relay/registry.ts'
+import { CLOSE_GRACE_MS, type Relay } from './relay/relay.ts'
+import { Sweep } from './relay/sweep.ts'
+import { createLogger, type Logger } from './report/logger.ts'
+import { createMetrics, type Metrics } from './report/metrics.ts'
+import { Report } from './report/report.ts'
+import { randomUUID } from 'node:crypto'
+import { serveUpgrade, type Exchanges } from './upgrade.ts'
+
+export interface Gateway {
+  /** Where it listens, in the order of the config, with the real ports. */
+  readonly addresses: readonly Address[]
+  readonly adminAddress: Address | undefined
+  /**
+   * Not ready and not accepting from now on; requests in progress finish, tunnels get `shutdown.drain` to end by
+   * themselves, the rest is closed. Fulfilled when nothing is left.
+   */
+  stop(): Promise<void>
+  /** Stops at once: what is open is cut. */
+  destroy(): Promise<void>
+}
+
+export interface GatewayOptions {
+  /** Where log lines go in place of stdout. */
+  readonly logDestination?: NodeJS.WritableStream
+}
+
+/** Rejects when an address cannot be bound or a file cannot be read; nothing stays open then. */
+export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
+  const gateway = new RunningGateway(config, options)
+  try {
+    await gateway.start()
+  } catch (error) {
+    await gateway.destroy()
+    throw error
+  }
+  return gateway
+}
+
+class RunningGateway implements Gateway, Exchanges {
+  readonly registry = new Registry()
+  readonly relay: Relay
+  readonly forwarder = new Forwarder()
+  readonly report: Report
+  readonly #config: Config
+  readonly #log: Logger
+  readonly #metrics: Metrics
+  readonly #listeners: Listener[] = []
+  /** Handshakes in progress; drain waits for them like for plain requests. */
+  readonly #handshakes = new Map<Promise<void>, Socket>()
+  #plane: Plane | undefined
+  #admin: Admin | undefined
+  #echo: Echo | undefined
+  #draining = false
+  #destroyed: Promise<void> | undefined
+
+  constructor(config: Config, { logDestination }: GatewayOptions) {
+    const sweep = new Sweep()
+    this.relay = (client, upstream, limits) => relayPortably(client, upstream, limits, sweep)
+    this.#config = config
+    this.#log = createLogger(config.log, logDestination)
+    this.#metrics = createMetrics({
+      routes: config.routes,
+      relay: 'portable',
+      openTunnels: () => this.registry,
+      endpoints: () => this.#plane?.endpoints() ?? [],
+    })
+    this.report = new Report(this.#log, this.#metrics)
+  }
+
+  get addresses(): readonly Address[] {
+    return this.#listeners.map((listener) => listener.address)
+  }
+
+  get adminAddress(): Address | undefined {
+    return this.#admin?.address
+  }
+
+  get draining(): boolean {
+    return this.#draining
+  }
+
+  async start(): Promise<void> {
+    const config = this.#config
+    if (usesEcho(config)) this.#echo = await startEcho()
+    const plane = await buildPlane(config, {
+      log: this.#log,
+      builtinAddress: () => (this.#echo as Echo).address,
+      onEndpointChange: (upstream, endpoint, up) =>
+        this.report.endpointChanged(upstream, endpoint, up),
+    })
+    this.#plane = plane
+    for (const listener of config.listeners) {
+      const handlers = this.#handlers(plane)
+      this.#listeners.push(await startListener(listener, config.relay.bufferBytes, handlers))
+    }
+    if (config.admin !== undefined) this.#admin = await this.#startAdmin(config.admin)
+  }
+
+  #startAdmin(config: NonNullable<Config['admin']>): Promise<Admin> {
+    return startAdmin(config, {
+      metrics: () => this.#metrics.text(),
+      contentType: this.#metrics.contentType,
+      isReady: () => !this.#draining,
+    })
+  }
+
+  #handlers(plane: Plane): ListenHandlers<Decision> {
+    return {
+      decide: (head, connection) => decide(plane, head, connection),
+      upgrade: (decision, socket, head, giveBack) => {
+        if (!decision.upgrades) throw new Error('the listener upgrades what was not to be upgraded')
+        const done = serveUpgrade(this, decision, socket, { head, giveBack })
+        this.#handshakes.set(done, socket)
+        void done.finally(() => this.#handshakes.delete(done))
+      },
+      plain: (decision, request, response) => {
+        if ('refusal' in decision) void serveRefused(this, decision, request, response)
+        else if (!decision.upgrades) void servePlain(this, decision, request, response)
+      },
+      broken: (refusal, peerAddress) => this.#answerBroken(refusal, peerAddress),
+    }
+  }
+
+  #answerBroken(refusal: Refusal, peerAddress: string): string {
+    const requestId = randomUUID()
+    this.report.broken({ requestId, clientIp: peerAddress, refusal })
+    const answer = refusalAnswer(refusal, requestId)
+    const head = serializeHead({ ...answer, fields: [...answer.fields, 'Connection', 'close'] })
+    return Buffer.isBuffer(answer.body) ? head + answer.body.toString('latin1') : head
+  }
+
+  async stop(): Promise<void> {
+    const { drainMs } = this.#config.shutdown
+    this.#draining = true
+    this.#log.info({ tunnels: this.registry.size, drainMs }, 'draining')
+    const finished = Promise.all([
+      ...this.#listeners.map((listener) => listener.stopAccepting()),
+      this.#handshakesDone(),
+    ]).then(() => this.registry.empty())
+    await beforeDeadline(finished, drainMs)
+    if (this.registry.size > 0) {
+      this.#log.info(
+        { tunnels: this.registry.size },
+        'closing tunnels that did not end by themselves',
+      )
+      this.registry.closeAll('gateway', 'drain', CLOSE_GRACE_MS)
+      await this.registry.empty()
+    }
+    await this.destroy()
+  }
+
+  async #handshakesDone(): Promise<void> {
+    while (this.#handshakes.size > 0) await Promise.all(this.#handshakes.keys())
+  }
+
+  destroy(): Promise<void> {
+    this.#destroyed ??= this.#destroy()
+    return this.#destroyed
+  }
+
+  async #destroy(): Promise<void> {
+    this.#draining = true
+    for (const listener of this.#listeners) listener.destroy()
+    for (const socket of this.#handshakes.values()) socket.destroy()
+    await this.#handshakesDone()
+    this.registry.closeAll('gateway', 'drain', 0)
+    await this.registry.empty()
+    this.forwarder.close()
+    this.#plane?.close()
+    await this.#admin?.close()
+    await this.#echo?.close()
+    await this.#log.flush()
+  }
+}
+
+function usesEcho(config: Config): boolean {
+  return [...config.upstreams.values()].some((upstream) =>
+    upstream.endpoints.some((endpoint) => endpoint.address.kind === 'builtin'),
+  )
+}
+
+/** Waits for `finished`, but no longer than `deadlineMs`. */
+async function beforeDeadline(finished: Promise<unknown>, deadlineMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const deadline = new Promise<void>((resolve) => {
+    if (deadlineMs !== Infinity) timer = setTimeout(resolve, deadlineMs)
+  })
+  await Promise.race([finished, deadline])
+  clearTimeout(timer)
+}

@@ -1,0 +1,79 @@
+/** Parses the head of an upstream's answer, strictly, and keeps what it says byte for byte: reason, order, case, number. */
+
+import type { Fields } from '../errors.ts'
+
+export interface ResponseHead {
+  readonly minorVersion: 0 | 1
+  readonly status: number
+  readonly reason: string
+  readonly fields: Fields
+}
+
+/** A parsed head and where its bytes end; what is wrong with it; or `undefined` while bytes are missing. */
+export type ParsedHead =
+  | { readonly head: ResponseHead; readonly bytes: number }
+  | { readonly wrong: string }
+  | undefined
+
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: ([^\0-\x08\x0a-\x1f\x7f]*))?$/
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+const FORBIDDEN_IN_VALUE = /[\0-\x08\x0a-\x1f\x7f]/
+const CRLF_CRLF = Buffer.from('\r\n\r\n')
+
+/**
+ * RFC 9112 4 and 5. Lines end in CRLF; folded lines, spaces before a colon and control characters are wrong.
+ * A head of more than `bytesMax` bytes is wrong as well.
+ */
+export function parseResponseHead(bytes: Buffer, bytesMax: number): ParsedHead {
+  const end = bytes.indexOf(CRLF_CRLF)
+  if (end === -1) {
+    if (bytes.length > bytesMax) return { wrong: `a head of more than ${bytesMax} bytes` }
+    return startsLikeHttp(bytes) ? undefined : { wrong: 'no HTTP/1 status line' }
+  }
+  if (end > bytesMax) return { wrong: `a head of more than ${bytesMax} bytes` }
+  const lines = bytes.toString('latin1', 0, end).split('\r\n')
+  const status = STATUS_LINE.exec(lines[0] ?? '')
+  if (status === null) return { wrong: 'no HTTP/1 status line' }
+  const fields = parseFieldLines(lines)
+  if (typeof fields === 'string') return { wrong: fields }
+  const head: ResponseHead = {
+    minorVersion: status[1] === '0' ? 0 : 1,
+    status: Number(status[2]),
+    reason: status[3] ?? '',
+    fields,
+  }
+  return { head, bytes: end + CRLF_CRLF.length }
+}
+
+/** Tells a peer that speaks something else from one whose status line has not arrived whole. */
+function startsLikeHttp(bytes: Buffer): boolean {
+  const start = bytes.toString('latin1', 0, 7)
+  return 'HTTP/1.'.startsWith(start)
+}
+
+function parseFieldLines(lines: readonly string[]): string[] | string {
+  const fields: string[] = []
+  for (let index = 1; index < lines.length; index += 1) {
+    const line = lines[index] as string
+    const colon = line.indexOf(':')
+    const name = line.slice(0, Math.max(colon, 0))
+    if (!NAME.test(name)) return `field line ${index} has no valid name`
+    const value = trimOptionalWhitespace(line, colon + 1)
+    if (FORBIDDEN_IN_VALUE.test(value)) return `field ${name} holds a control character`
+    fields.push(name, value)
+  }
+  return fields
+}
+
+/** RFC 9110 5.6.3: only space and tab surround a value (`trim` would take more). */
+function trimOptionalWhitespace(line: string, from: number): string {
+  let start = from
+  let end = line.length
+  while (start < end && isBlank(line.charCodeAt(start))) start += 1
+  while (end > start && isBlank(line.charCodeAt(end - 1))) end -= 1
+  return line.slice(start, end)
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09
+}

@@ -1,0 +1,263 @@
+/**
+ * The life of an upgrade, from top to bottom:
+ *
+ *     decide (facts, route) -> auth -> admit -> balance -> handshake -> relay -> report
+ *
+ * Each step returns what it found, or a Refusal. Only this file goes from one step to the next, tries the next endpoint,
+ * answers the client, and tells `report` what happened.
+ */
+
+import type { Socket } from 'node:net'
+import { authorize } from './auth/authorize.ts'
+import type { Identity } from './auth/identity.ts'
+import type { Endpoint, EndpointLease } from './balance/endpoint.ts'
+import type { UpgradeDecision } from './decide.ts'
+import { catalogue, Refusal } from './errors.ts'
+import { relayAnswer, serializeHead, writeAnswer } from './handshake/answer.ts'
+import { attempt } from './handshake/attempt.ts'
+import { requestFraming, responseFraming } from './handshake/framing.ts'
+import type { Answered, Granted } from './handshake/offer.ts'
+import { RawClient } from './handshake/raw-client.ts'
+import { refusalAnswer } from './handshake/refuse.ts'
+import { upgradeRequestHead } from './handshake/request-head.ts'
+import type { Registry } from './relay/registry.ts'
+import type { Relay } from './relay/relay.ts'
+import type { Report } from './report/report.ts'
+import { websocketKey } from './request/facts.ts'
+import { fieldValue, fieldValues, listItems } from './request/headers.ts'
+import {
+  incomingFields,
+  outgoingFields,
+  outgoingTarget,
+  switchingFields,
+} from './request/outgoing.ts'
+
+/** What every exchange needs besides its decision. */
+export interface Exchanges {
+  readonly report: Report
+  readonly registry: Registry
+  readonly relay: Relay
+  /** True from the first signal on: no new tunnel begins. */
+  readonly draining: boolean
+}
+
+/** One upgrade on its way; the later fields are filled as it gets on. */
+interface Upgrade {
+  readonly decision: UpgradeDecision
+  readonly client: RawClient
+  readonly startMs: number
+  identity: Identity | undefined
+  /** The endpoint tried last. */
+  endpoint: Endpoint | undefined
+}
+
+/** What the parser leaves behind when it lets go of a socket. */
+export interface Leftover {
+  /** Bytes behind the request head. */
+  readonly head: Buffer
+  /** Returns the socket to the parser for its next request. */
+  readonly giveBack: (socket: Socket) => void
+}
+
+/** Never rejects. When it is fulfilled the socket belongs to a tunnel or to the parser, or is closed. */
+export async function serveUpgrade(
+  exchanges: Exchanges,
+  decision: UpgradeDecision,
+  socket: Socket,
+  leftover: Leftover,
+): Promise<void> {
+  const client = takeClient(decision, socket, leftover)
+  const upgrade: Upgrade = {
+    decision,
+    client,
+    startMs: performance.now(),
+    identity: undefined,
+    endpoint: undefined,
+  }
+  // Holds the places that are taken on the way; a tunnel takes them over, everything else gives them back here.
+  using held = new DisposableStack()
+  try {
+    const offered = await reach(exchanges, upgrade, held)
+    if (offered instanceof Refusal) await refuse(exchanges, upgrade, offered)
+    else if (offered.kind === 'answered') await passAnswer(exchanges, upgrade, offered)
+    else openTunnel(exchanges, upgrade, offered, held.move())
+  } catch (error) {
+    const cause = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    await refuse(exchanges, upgrade, new Refusal('E_INTERNAL', { cause }))
+  }
+}
+
+function takeClient(
+  { facts, tokens }: UpgradeDecision,
+  socket: Socket,
+  { head, giveBack }: Leftover,
+): RawClient {
+  const options = listItems(fieldValues(facts.fields, 'connection'))
+  return new RawClient({
+    socket,
+    head,
+    framing: requestFraming(facts.fields),
+    httpVersion: facts.httpVersion,
+    method: facts.method,
+    keepAlive: !options.some((option) => option.toLowerCase() === 'close'),
+    endMeansGone: tokens.length === 1 && tokens[0]?.toLowerCase() === 'websocket',
+    giveBack,
+  })
+}
+
+/** auth -> admit -> balance and handshake. */
+async function reach(
+  exchanges: Exchanges,
+  upgrade: Upgrade,
+  held: DisposableStack,
+): Promise<Granted | Answered | Refusal> {
+  const { facts, parts } = upgrade.decision
+  if (exchanges.draining) return new Refusal('E_DRAINING', { retryAfterSeconds: 1 })
+  const authorized = authorize(parts.policy, facts, true)
+  const { outcome: identity, tried } = authorized instanceof Promise ? await authorized : authorized
+  exchanges.report.authTried(parts.config.name, tried)
+  if (identity instanceof Refusal) return identity
+  upgrade.identity = identity
+  const admitted = parts.admission.admitTunnel(facts.clientIp)
+  const place = admitted instanceof Promise ? await admitted : admitted
+  if (place instanceof Refusal) return place
+  held.use(place)
+  const target = outgoingTarget(facts, parts.config.rewrite, identity.hiddenQuery)
+  if (target instanceof Refusal) return target
+  return offerToEndpoints(upgrade, identity, target, held)
+}
+
+/** Offers the upgrade to one endpoint after the other, at most once each, until one answers. */
+async function offerToEndpoints(
+  upgrade: Upgrade,
+  identity: Identity,
+  target: string,
+  held: DisposableStack,
+): Promise<Granted | Answered | Refusal> {
+  const { client, decision } = upgrade
+  const { facts, parts } = decision
+  const failed = new Set<Endpoint>()
+  let failure: Refusal | undefined
+  for (;;) {
+    const lease = parts.pool.acquire(facts, failed)
+    if (lease instanceof Refusal) return failure ?? lease
+    upgrade.endpoint = lease.endpoint
+    const offered = await offerTo(upgrade, identity, target, lease.endpoint)
+    if (!(offered instanceof Refusal)) {
+      lease.succeeded()
+      held.use(lease)
+      return offered
+    }
+    settleFailure(lease, offered)
+    if (catalogue[offered.code].retry === 'never' || client.bodyBegun) return offered
+    failure = offered
+    failed.add(lease.endpoint)
+  }
+}
+
+function offerTo(
+  { client, decision }: Upgrade,
+  identity: Identity,
+  target: string,
+  endpoint: Endpoint,
+): Promise<Granted | Answered | Refusal> {
+  const { facts, parts, tokens } = decision
+  const { config, policy } = parts
+  const fields = outgoingFields(facts, identity, {
+    edits: config.headers.request,
+    ownFields: policy.ownFields,
+    defaultHost: hostOf(endpoint),
+    tokens,
+  })
+  return attempt({
+    client,
+    endpoint,
+    head: upgradeRequestHead(facts.method, target, fields, tokens),
+    tokens,
+    websocketKey: websocketKey(facts.fields),
+    connectTimeoutMs: config.timeouts.connectMs,
+    handshakeTimeoutMs: config.timeouts.handshakeMs,
+  })
+}
+
+/** For HTTP/1.0 clients that name no host. */
+function hostOf({ address }: Endpoint): string {
+  if (address.kind === 'unix') return 'localhost'
+  return address.host.includes(':')
+    ? `[${address.host}]:${address.port}`
+    : `${address.host}:${address.port}`
+}
+
+/** An endpoint that refuses, breaks off or lets the deadline pass is set aside; one that answers nonsense is up. */
+function settleFailure(lease: EndpointLease, { code }: Refusal): void {
+  if (catalogue[code].retry === 'beforeBytes' || code === 'E_HANDSHAKE_TIMEOUT') lease.failed()
+  lease[Symbol.dispose]()
+}
+
+/** relay, and from then on the tunnel holds what was held for the handshake. */
+function openTunnel(
+  { relay, registry, report }: Exchanges,
+  upgrade: Upgrade,
+  granted: Granted,
+  held: DisposableStack,
+): void {
+  const { client, decision, identity } = upgrade
+  const { config } = decision.parts
+  const fields = switchingFields(granted.head.fields, config.headers.response)
+  const marker = identity?.markerSubprotocol
+  if (marker !== undefined && fieldValue(fields, 'sec-websocket-protocol') === undefined) {
+    fields.push('Sec-WebSocket-Protocol', marker)
+  }
+  client.socket.write(serializeHead({ ...granted.head, fields }), 'latin1')
+  const tunnel = relay(client.release(), granted.upstream, config.timeouts)
+  const handshakeMs = performance.now() - upgrade.startMs
+  const opened = report.tunnelOpened({
+    ...summary(upgrade),
+    protocol: granted.protocol,
+    handshakeMs,
+  })
+  const remove = registry.add({ ...opened, tunnel })
+  void tunnel.ended.then((end) => {
+    held.dispose()
+    remove()
+    report.tunnelClosed(opened, end)
+  })
+}
+
+/** An answer other than 101 is the upstream's to give: it goes to the client whole. */
+async function passAnswer(
+  exchanges: Exchanges,
+  upgrade: Upgrade,
+  { head, upstream }: Answered,
+): Promise<void> {
+  const { client, decision } = upgrade
+  const { config } = decision.parts
+  const framing = responseFraming(client.method, head.status, head.fields)
+  if (framing === undefined) {
+    upstream.socket.destroy()
+    const cause = 'an answer with contradicting lengths'
+    return refuse(exchanges, upgrade, new Refusal('E_UPSTREAM_PROTOCOL', { cause }))
+  }
+  const fields = incomingFields(head.fields, config.headers.response)
+  const answer = { status: head.status, reason: head.reason, fields, framing }
+  const end = await relayAnswer(client, upstream, answer, config.timeouts.idleMs)
+  exchanges.report.handshakeAnswered({ ...summary(upgrade), status: head.status, ...end })
+}
+
+async function refuse(exchanges: Exchanges, upgrade: Upgrade, refusal: Refusal): Promise<void> {
+  const { client, decision } = upgrade
+  if (client.gone || refusal.code === 'E_CLIENT_GONE') client.socket.destroy()
+  else await writeAnswer(client, refusalAnswer(refusal, decision.facts.requestId))
+  exchanges.report.handshakeRefused({ ...summary(upgrade), refusal })
+}
+
+/** What every report of this upgrade says. */
+function summary({ decision, identity, endpoint, startMs }: Upgrade) {
+  return {
+    facts: decision.facts,
+    route: decision.parts.config,
+    endpoint: endpoint?.url,
+    user: identity?.user,
+    durationMs: performance.now() - startMs,
+  }
+}
