@@ -104,7 +104,8 @@ class PortableTunnel implements Tunnel, Swept {
   }
 
   expire(reason: 'idle' | 'lifetime'): void {
-    this.close('gateway', reason, CLOSE_GRACE_MS)
+    // The sweep says so again and again; the grace runs from the first time.
+    if (!this.isClosing) this.close('gateway', reason, CLOSE_GRACE_MS)
   }
 
   /** The first cause of the end is kept, save that anything outranks an orderly FIN. */
