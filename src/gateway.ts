@@ -19,8 +19,12 @@ import { Sweep } from './relay/sweep.ts'
 import { createLogger, type Logger } from './report/logger.ts'
 import { createMetrics, type Metrics } from './report/metrics.ts'
 import { Report } from './report/report.ts'
+import { version as gatewayVersion } from './report/version.ts'
 import { randomUUID } from 'node:crypto'
 import { serveUpgrade, type Exchanges } from './upgrade.ts'
+
+/** Which relay moves the bytes. */
+const RELAY = 'portable'
 
 export interface Gateway {
   /** Where it listens, in the order of the config, with the real ports. */
@@ -76,7 +80,7 @@ class RunningGateway implements Gateway, Exchanges {
     this.#log = createLogger(config.log, logDestination)
     this.#metrics = createMetrics({
       routes: config.routes,
-      relay: 'portable',
+      relay: RELAY,
       openTunnels: () => this.registry,
       endpoints: () => this.#plane?.endpoints() ?? [],
     })
@@ -110,6 +114,29 @@ class RunningGateway implements Gateway, Exchanges {
       this.#listeners.push(await startListener(listener, config.relay.bufferBytes, handlers))
     }
     if (config.admin !== undefined) this.#admin = await this.#startAdmin(config.admin)
+    this.#tellStart()
+  }
+
+  /** Where to look, in the order in which an operator does. */
+  #tellStart(): void {
+    this.#config.listeners.forEach(({ tls }, index) => {
+      const { address } = this.#listeners[index] as Listener
+      this.#log.info({ url: urlOf(address, tls === undefined ? 'http' : 'https') }, 'listening')
+    })
+    const { adminAddress } = this
+    if (adminAddress !== undefined) {
+      this.#log.info(
+        {
+          url:
+            adminAddress.kind === 'unix'
+              ? urlOf(adminAddress, 'http')
+              : `${urlOf(adminAddress, 'http')}metrics`,
+        },
+        'admin listening',
+      )
+    }
+    const { version } = process
+    this.#log.info({ version: gatewayVersion, node: version, relay: RELAY }, 'ready')
   }
 
   #startAdmin(config: NonNullable<Config['admin']>): Promise<Admin> {
@@ -187,6 +214,14 @@ class RunningGateway implements Gateway, Exchanges {
     await this.#echo?.close()
     await this.#log.flush()
   }
+}
+
+/** An URL that can be opened on this machine: the wildcard addresses are no place to go to. */
+function urlOf(address: Address, scheme: 'http' | 'https'): string {
+  if (address.kind === 'unix') return `unix:${address.path}`
+  const isWildcard = address.host === '0.0.0.0' || address.host === '::'
+  const host = isWildcard ? 'localhost' : address.host
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${address.port}/`
 }
 
 function usesEcho(config: Config): boolean {

@@ -1,8 +1,6 @@
 #!/usr/bin/env node
 /** The program: the only part that touches the command line, the environment, signals and exit codes. */
 
-import { readFileSync } from 'node:fs'
-
 import { parseArguments } from './cli/arguments.ts'
 import { authFileProblems, summary } from './cli/check.ts'
 import { chooseConfigFile, noConfigFile } from './cli/config-file.ts'
@@ -12,6 +10,7 @@ import type { Config } from './config/config.ts'
 import { jsonSchema } from './config/json-schema.ts'
 import { loadConfig } from './config/load.ts'
 import { ConfigError } from './config/problem.ts'
+import { version } from './report/version.ts'
 
 const command = parseArguments(process.argv.slice(2))
 switch (command.name) {
@@ -19,7 +18,7 @@ switch (command.name) {
     print(help)
     break
   case 'version':
-    print(`upgate ${version()}\n`)
+    print(`upgate ${version}\n`)
     break
   case 'schema':
     print(`${JSON.stringify(jsonSchema(), null, 2)}\n`)
@@ -84,10 +83,4 @@ function print(text: string): void {
 
 function tell(message: string): void {
   process.stderr.write(`upgate: ${message}\n`)
-}
-
-function version(): string {
-  // The same way from src/ and from dist/.
-  const file = new URL('../package.json', import.meta.url)
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
 }

@@ -7,6 +7,7 @@
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { authorize } from './auth/authorize.ts'
 import type { Identity } from './auth/identity.ts'
@@ -142,7 +143,10 @@ async function respond(
   response: ServerResponse,
   answer: Answer,
 ): Promise<void> {
-  if (response.destroyed || response.headersSent) return
+  if (response.destroyed || response.headersSent) {
+    if (!Buffer.isBuffer(answer.body)) (answer.body as Readable).destroy()
+    return
+  }
   if (!request.complete) limitUnreadBody(request, response)
   response.writeHead(answer.status, answer.reason, [...answer.fields])
   const isBodyless = request.method === 'HEAD' || answer.status === 204 || answer.status === 304

@@ -9,6 +9,7 @@
 
 import type { Socket } from 'node:net'
 import { authorize } from './auth/authorize.ts'
+import { discardAnswer } from './auth/forward.ts'
 import type { Identity } from './auth/identity.ts'
 import type { Endpoint, EndpointLease } from './balance/endpoint.ts'
 import type { UpgradeDecision } from './decide.ts'
@@ -188,9 +189,10 @@ function hostOf({ address }: Endpoint): string {
     : `${address.host}:${address.port}`
 }
 
-/** An endpoint that refuses, breaks off or lets the deadline pass is set aside; one that answers nonsense is up. */
+/** An endpoint that refuses or breaks off is set aside; one that answers nonsense is up. */
 function settleFailure(lease: EndpointLease, { code }: Refusal): void {
-  if (catalogue[code].retry === 'beforeBytes' || code === 'E_HANDSHAKE_TIMEOUT') lease.failed()
+  if (catalogue[code].retry === 'beforeBytes') lease.failed()
+  if (code === 'E_HANDSHAKE_TIMEOUT') lease.timedOut()
   lease[Symbol.dispose]()
 }
 
@@ -238,16 +240,24 @@ async function passAnswer(
     const cause = 'an answer with contradicting lengths'
     return refuse(exchanges, upgrade, new Refusal('E_UPSTREAM_PROTOCOL', { cause }))
   }
+  const handshakeMs = performance.now() - upgrade.startMs
   const fields = incomingFields(head.fields, config.headers.response)
   const answer = { status: head.status, reason: head.reason, fields, framing }
   const end = await relayAnswer(client, upstream, answer, config.timeouts.idleMs)
-  exchanges.report.handshakeAnswered({ ...summary(upgrade), status: head.status, ...end })
+  exchanges.report.handshakeAnswered({
+    ...summary(upgrade),
+    status: head.status,
+    handshakeMs,
+    ...end,
+  })
 }
 
 async function refuse(exchanges: Exchanges, upgrade: Upgrade, refusal: Refusal): Promise<void> {
   const { client, decision } = upgrade
-  if (client.gone || refusal.code === 'E_CLIENT_GONE') client.socket.destroy()
-  else await writeAnswer(client, refusalAnswer(refusal, decision.facts.requestId))
+  if (client.gone || refusal.code === 'E_CLIENT_GONE') {
+    client.socket.destroy()
+    discardAnswer(refusal)
+  } else await writeAnswer(client, refusalAnswer(refusal, decision.facts.requestId))
   exchanges.report.handshakeRefused({ ...summary(upgrade), refusal })
 }
 

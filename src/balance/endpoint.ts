@@ -24,8 +24,13 @@ export interface EndpointTls {
 /** A place on an endpoint, held from the pick to the end of the tunnel or of the plain request. */
 export interface EndpointLease extends Disposable {
   readonly endpoint: Endpoint
-  /** The endpoint accepted the connection: it is healthy again. */
+  /** The endpoint answered: it is healthy again. */
   succeeded(): void
-  /** The endpoint refused, timed out or broke off: it is set aside for a while. */
+  /** The endpoint refused, could not be reached or broke off: it is set aside for a while. */
   failed(): void
+  /**
+   * The endpoint accepted the request and did not answer in time. It is set aside only if it has answered nobody since
+   * this lease began: one slow request shall not take an endpoint away from everybody.
+   */
+  timedOut(): void
 }

@@ -117,6 +117,8 @@ export class Pool {
 /** What of an endpoint goes on when the config around it changes. */
 class MemberState {
   inUse = 0
+  /** Answers so far, of any request. */
+  answers = 0
   turn = 0
   readonly health = new Health()
 }
@@ -174,6 +176,7 @@ class Member implements Endpoint, Candidate {
 class MemberLease implements EndpointLease {
   readonly endpoint: Member
   readonly #epoch: number
+  readonly #answersBefore: number
   #isTrial: boolean
   #isHeld = true
 
@@ -181,6 +184,7 @@ class MemberLease implements EndpointLease {
     const { state } = member
     this.endpoint = member
     this.#epoch = state.health.epoch
+    this.#answersBefore = state.answers
     this.#isTrial = state.health.begin()
     state.inUse += 1
   }
@@ -189,6 +193,7 @@ class MemberLease implements EndpointLease {
     if (!this.#isHeld) return
     this.#isTrial = false
     const { state, shared } = this.endpoint
+    state.answers += 1
     if (state.health.succeeded()) shared.onChange(this.endpoint, true)
   }
 
@@ -198,6 +203,10 @@ class MemberLease implements EndpointLease {
     const { state, shared } = this.endpoint
     const wentDown = state.health.failed(this.#epoch, shared.now(), shared.health)
     if (wentDown) shared.onChange(this.endpoint, false)
+  }
+
+  timedOut(): void {
+    if (this.endpoint.state.answers === this.#answersBefore) this.failed()
   }
 
   [Symbol.dispose](): void {

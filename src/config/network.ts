@@ -101,11 +101,21 @@ function parseHttpEndpoint(value: string, scheme: 'http' | 'https'): EndpointUrl
   return { url: value, address: { kind: 'tcp', host, port }, tls: scheme === 'https' }
 }
 
+/** A CIDR block, a single address, or `unix` for whoever connects over a unix socket. */
+export function trustedBlock() {
+  const message =
+    'expected an IP address, a block of them or unix, such as 10.0.0.0/8, 192.0.2.7, ::1 or unix'
+  return addressBlock(message, /^(?:unix|[0-9A-Fa-f:.]+(?:\/\d{1,3})?)$/)
+}
+
 /** A CIDR block or a single address. */
-export function addressBlock() {
-  const message = 'expected an IP address or a block of them, such as 10.0.0.0/8, 192.0.2.7 or ::1'
-  return word(/^[0-9A-Fa-f:.]+(?:\/\d{1,3})?$/, message)
+export function addressBlock(
+  message = 'expected an IP address or a block of them, such as 10.0.0.0/8, 192.0.2.7 or ::1',
+  pattern = /^[0-9A-Fa-f:.]+(?:\/\d{1,3})?$/,
+) {
+  return word(pattern, message)
     .transform((value, context) => {
+      if (value === 'unix') return value
       const [ip = '', prefix] = value.split('/')
       const version = isIP(ip)
       if (version === 0) return fail(context, message)

@@ -6,7 +6,7 @@
 import { z } from 'zod'
 
 import { authEntry } from './auth-schema.ts'
-import { address, addressBlock, serverName } from './network.ts'
+import { address, serverName, trustedBlock } from './network.ts'
 import { endpoint, route, routeSettings } from './route-schema.ts'
 import { choice, duration, file, limit, list, name, size, word } from './scalars.ts'
 import { key, optional, required, section } from './section.ts'
@@ -114,9 +114,9 @@ export const configSchema = section({
     'The log, on standard output.',
   ),
   trustedProxies: key(
-    list(addressBlock(), 'a list of addresses and blocks, such as [10.0.0.0/8]'),
+    list(trustedBlock(), 'a list of addresses and blocks, such as [10.0.0.0/8]'),
     [],
-    'Whose X-Forwarded-*, X-Request-Id and stripped handshakes count.',
+    'Whose X-Forwarded-*, X-Request-Id and stripped handshakes count; unix for peers on unix sockets.',
   ),
   shutdown: key(
     section({

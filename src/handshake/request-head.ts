@@ -2,9 +2,12 @@
 
 import type { Fields } from '../errors.ts'
 
+const SETTINGS = 'http2-settings'
+
 /**
  * `fields` hold no hop-by-hop field; ours go behind them: `Connection: Upgrade` and the tokens that may be upgraded to,
- * in the client's order (RFC 9110 7.8).
+ * in the client's order (RFC 9110 7.8). HTTP2-Settings, which is among `fields` only for h2c, is named by Connection as
+ * RFC 7540 3.2.1 asks.
  */
 export function upgradeRequestHead(
   method: string,
@@ -13,8 +16,12 @@ export function upgradeRequestHead(
   tokens: readonly string[],
 ): string {
   let head = `${method} ${target} HTTP/1.1\r\n`
+  let options = 'Upgrade'
   for (let index = 0; index < fields.length; index += 2) {
-    head += `${fields[index]}: ${fields[index + 1]}\r\n`
+    const name = fields[index] as string
+    if (name.length === SETTINGS.length && name.toLowerCase() === SETTINGS)
+      options = `Upgrade, ${name}`
+    head += `${name}: ${fields[index + 1]}\r\n`
   }
-  return `${head}Connection: Upgrade\r\nUpgrade: ${tokens.join(', ')}\r\n\r\n`
+  return `${head}Connection: ${options}\r\nUpgrade: ${tokens.join(', ')}\r\n\r\n`
 }

@@ -97,9 +97,8 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
 
   /** The request has got its connection and is about to be written. */
   connected(request: ClientRequest): void {
-    const { client, framing, lease } = this.#options
+    const { client, framing } = this.#options
     this.#isConnected = true
-    lease.succeeded()
     if (framing.kind !== 'none') {
       this.#upload = new Upload(client.req, request, framing.kind === 'chunked', this)
       this.#upload.start()
@@ -110,7 +109,8 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
   /** The head of the final answer. */
   answered(answer: IncomingMessage): void {
     if (this.#isOver) return
-    const { client, exchange, startMs } = this.#options
+    const { client, exchange, lease, startMs } = this.#options
+    lease.succeeded()
     const head = answerHead(
       exchange.req.method ?? '',
       client.httpVersion,
@@ -242,6 +242,7 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
   readonly #onUpstreamSilent = (): void => {
     const { handshakeMs } = this.exchange.timeouts
     const cause = `no answer head after ${handshakeMs} ms`
+    this.#options.lease.timedOut()
     this.#fail(new Refusal('E_HANDSHAKE_TIMEOUT', { cause }), 'never')
   }
 

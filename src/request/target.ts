@@ -15,8 +15,13 @@ export interface Target {
   readonly authority: Authority | undefined
 }
 
-/** What no valid target holds: a fragment, characters that have to be encoded, a `%` that encodes none or a NUL. */
-const INVALID = /[^!-~]|#|%(?![0-9A-Fa-f]{2})|%00/
+/** What no valid target holds: a fragment, and characters that have to be encoded. */
+const INVALID = /[^!-~]|#/
+/**
+ * What a path must not hold: a `%` that encodes nothing, or a NUL. A query may: browsers send `?q=100%` as it was
+ * typed, no route is chosen by it unless its text says so, and the upstream gets it as it came.
+ */
+const INVALID_PATH = /%(?![0-9A-Fa-f]{2})|%00/
 const ABSOLUTE = /^https?:\/\/([^/?]*)/i
 
 /**
@@ -39,7 +44,9 @@ export function parseTarget(method: string, text: string): Target | Refusal {
 
 function originForm(target: string, authority: Authority | undefined): Target | Refusal {
   const mark = target.indexOf('?')
-  const readings = readPath(mark < 0 ? target : target.slice(0, mark))
+  const rawPath = mark < 0 ? target : target.slice(0, mark)
+  if (INVALID_PATH.test(rawPath)) return invalid(target)
+  const readings = readPath(rawPath)
   if (readings === undefined) {
     return new Refusal('E_TARGET_AMBIGUOUS', { cause: 'a path with too many readings' })
   }

@@ -315,6 +315,7 @@ describe('handshake', () => {
         assert.equal(request.fields.get('connection'), 'Upgrade')
         connection.write(`${SWITCHING}hi`)
         assert.equal(await connection.bytes(4), 'data')
+        connection.write('ok')
       })
       await using gateway = await startTestGateway(
         `trustedProxies: [127.0.0.1]\nroutes: [{ upstream: "${upstream.url}" }]`,
@@ -326,6 +327,7 @@ describe('handshake', () => {
       assert.equal((await client.head()).status, 101)
       assert.equal(await client.bytes(2), 'hi')
       client.write('data')
+      assert.equal(await client.bytes(2), 'ok')
       await gateway.log('tunnel open', { protocol: 'websocket' })
     }
   })
@@ -346,10 +348,10 @@ describe('handshake', () => {
 
   it('treats an upgrade that the route does not allow as plain HTTP, on a connection that goes on', async () => {
     await using upstream = await scriptedUpstream(async (connection) => {
-      for (;;) {
+      for (let round = 0; round < 3; round += 1) {
         const request = await connection.head()
         assert.equal(request.fields.get('upgrade'), undefined)
-        assert.equal(request.fields.get('http2-settings'), 'AAA')
+        assert.equal(request.fields.get('http2-settings'), undefined)
         connection.write('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain')
       }
     })

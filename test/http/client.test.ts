@@ -102,7 +102,7 @@ describe('Client', () => {
     const refusal = await gateway.refused()
     assert.equal(refusal.code, 'E_CLIENT_GONE')
     assert.equal(refusal.details.cause, 'reset')
-    assert.deepEqual(gateway.leases[0]?.calls, ['succeeded', 'disposed'])
+    assert.deepEqual(gateway.leases[0]?.calls, ['disposed'])
   })
 
   it('closes the connection to the upstream when the client leaves in the middle of the answer', async () => {

@@ -168,7 +168,7 @@ describe('EndpointAgent', () => {
     await second.head()
     second.send(OK)
     await client.until('ok')
-    assert.deepEqual(gateway.leases[1]?.calls, ['succeeded', 'succeeded', 'disposed'])
+    assert.deepEqual(gateway.leases[1]?.calls, ['succeeded', 'disposed'])
     assert.equal(gateway.attempts.length, 2)
   })
 
@@ -185,7 +185,7 @@ describe('EndpointAgent', () => {
     await peer.until('hi')
     peer.socket.resetAndDestroy()
     await client.until('E_UPSTREAM_RESET')
-    assert.deepEqual(gateway.leases[1]?.calls, ['succeeded', 'disposed'])
+    assert.deepEqual(gateway.leases[1]?.calls, ['disposed'])
     assert.equal(upstream.peers.length, 1)
   })
 

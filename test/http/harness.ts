@@ -150,6 +150,10 @@ export class Lease implements EndpointLease {
     this.calls.push('failed')
   }
 
+  timedOut(): void {
+    this.calls.push('timedOut')
+  }
+
   [Symbol.dispose](): void {
     this.calls.push('disposed')
   }

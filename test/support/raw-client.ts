@@ -14,7 +14,8 @@ export interface RawAnswer {
 
 export class RawClient implements AsyncDisposable {
   readonly socket: net.Socket
-  #received = Buffer.alloc(0)
+  #chunks: Buffer[] = []
+  #length = 0
   #ended = false
   #error: NodeJS.ErrnoException | undefined
   #wake: (() => void) | undefined
@@ -22,7 +23,8 @@ export class RawClient implements AsyncDisposable {
   constructor(socket: net.Socket) {
     this.socket = socket
     socket.on('data', (chunk: Buffer) => {
-      this.#received = Buffer.concat([this.#received, chunk])
+      this.#chunks.push(chunk)
+      this.#length += chunk.length
       this.#wake?.()
     })
     socket.on('end', () => {
@@ -44,7 +46,7 @@ export class RawClient implements AsyncDisposable {
   /** Reads one answer head (or request head, when it plays an upstream) and leaves what follows. */
   async head(): Promise<RawAnswer> {
     const text = await this.#take(() => {
-      const end = this.#received.indexOf('\r\n\r\n')
+      const end = this.#received().indexOf('\r\n\r\n')
       return end === -1 ? undefined : end + 4
     })
     const [statusLine = '', ...lines] = text.toString('latin1').slice(0, -4).split('\r\n')
@@ -59,7 +61,7 @@ export class RawClient implements AsyncDisposable {
 
   /** Reads exactly so many bytes. */
   async bytes(count: number): Promise<string> {
-    const bytes = await this.#take(() => (this.#received.length >= count ? count : undefined))
+    const bytes = await this.#take(() => (this.#length >= count ? count : undefined))
     return bytes.toString('latin1')
   }
 
@@ -71,7 +73,7 @@ export class RawClient implements AsyncDisposable {
 
   /** What comes until the FIN; fails when a reset comes in its place. */
   async rest(): Promise<string> {
-    const bytes = await this.#take(() => (this.#ended ? this.#received.length : undefined))
+    const bytes = await this.#take(() => (this.#ended ? this.#length : undefined))
     return bytes.toString('latin1')
   }
 
@@ -88,18 +90,25 @@ export class RawClient implements AsyncDisposable {
     for (;;) {
       const count = ready()
       if (count !== undefined) {
-        const bytes = this.#received.subarray(0, count)
-        this.#received = this.#received.subarray(count)
-        return bytes
+        const received = this.#received()
+        this.#chunks = [received.subarray(count)]
+        this.#length -= count
+        return received.subarray(0, count)
       }
       if (this.#error !== undefined) throw this.#error
       if (this.#ended || this.socket.closed) {
         throw new Error(
-          `the connection ended early; unread: ${JSON.stringify(this.#received.toString('latin1'))}`,
+          `the connection ended early; unread: ${JSON.stringify(this.#received().toString('latin1'))}`,
         )
       }
       await this.#next()
     }
+  }
+
+  #received(): Buffer {
+    const received = Buffer.concat(this.#chunks)
+    this.#chunks = [received]
+    return received
   }
 
   #next(): Promise<void> {

@@ -10,7 +10,7 @@ export interface ScriptedUpstream extends AsyncDisposable {
   readonly url: string
   /** Connections accepted so far. */
   readonly connections: number
-  /** Waits until every connection that was accepted is closed. */
+  /** Waits until the gateway has let go of every connection that was accepted: FIN or reset. */
   quiet(): Promise<void>
 }
 
@@ -19,6 +19,7 @@ export async function scriptedUpstream(
   script: (connection: RawClient, index: number) => Promise<void> | void,
 ): Promise<ScriptedUpstream> {
   const open = new Set<RawClient>()
+  const held = new Set<RawClient>()
   const failures: unknown[] = []
   let connections = 0
   let isDisposed = false
@@ -26,9 +27,15 @@ export async function scriptedUpstream(
   const server = net.createServer({ allowHalfOpen: true }, (socket) => {
     const connection = new RawClient(socket)
     open.add(connection)
+    held.add(connection)
+    const letGo = (): void => {
+      held.delete(connection)
+      if (held.size === 0) onQuiet?.()
+    }
+    socket.on('end', letGo)
     socket.on('close', () => {
       open.delete(connection)
-      if (open.size === 0) onQuiet?.()
+      letGo()
     })
     const index = connections
     connections += 1
@@ -46,7 +53,7 @@ export async function scriptedUpstream(
       return connections
     },
     async quiet() {
-      if (open.size > 0) {
+      if (held.size > 0) {
         await new Promise<void>((resolve) => {
           onQuiet = resolve
         })
