@@ -51,7 +51,7 @@ export interface Answered {
 
 /**
  * Never rejects. With a Refusal the socket is destroyed: E_CLIENT_GONE, E_BODY_MALFORMED, E_UPSTREAM_RESET,
- * E_UPSTREAM_PROTOCOL, E_UPSTREAM_SWITCH, E_HANDSHAKE_TIMEOUT.
+ * E_UPSTREAM_PROTOCOL, E_UPSTREAM_SWITCH, E_HANDSHAKE_TIMEOUT, and E_HEAD_TIMEOUT when the client owes its body.
  */
 export function offer(options: OfferOptions): Promise<Granted | Answered | Refusal> {
   return new Promise((resolve) => new Offer(options, resolve).start())
@@ -146,8 +146,12 @@ class Offer {
   }
 
   readonly #onTimeout = (): void => {
-    const cause = `no answer head within ${this.#options.timeoutMs} ms`
-    this.#refuse(new Refusal('E_HANDSHAKE_TIMEOUT', { cause }))
+    const { client, timeoutMs } = this.#options
+    this.#refuse(
+      client.owesBody
+        ? new Refusal('E_HEAD_TIMEOUT', { cause: `no byte of the body for ${timeoutMs} ms` })
+        : new Refusal('E_HANDSHAKE_TIMEOUT', { cause: `no answer head within ${timeoutMs} ms` }),
+    )
   }
 
   readonly #onClientGone = (): void => {

@@ -67,6 +67,11 @@ export class RawClient {
     return this.#bodyBegun
   }
 
+  /** More of the body is due from the client, and the endpoint would take it. */
+  get owesBody(): boolean {
+    return !this.#body.done && this.#sink?.writableNeedDrain !== true
+  }
+
   /** At most one listener at a time; called once, at once when the client is gone already. `undefined` takes it away. */
   set onGone(listener: (() => void) | undefined) {
     this.#onGone = listener

@@ -114,6 +114,22 @@ describe('Pool', () => {
       assert.deepEqual(usesOf(pool), [0, 0])
     })
 
+    it('set an endpoint aside that lets a deadline pass and has answered nobody meanwhile', () => {
+      const { pool } = poolOf(upstream(['a', 'b']))
+      using lease = acquired(pool)
+      lease.timedOut()
+      assert.equal(lease.endpoint.up, false)
+    })
+
+    it('leave an endpoint in place that let one deadline pass while it answered others', () => {
+      const { pool } = poolOf(upstream(['a']))
+      using slow = acquired(pool)
+      using quick = acquired(pool)
+      quick.succeeded()
+      slow.timedOut()
+      assert.equal(slow.endpoint.up, true)
+    })
+
     it('give their place back once', () => {
       const { pool } = poolOf(upstream(['a']))
       const lease = acquired(pool)
