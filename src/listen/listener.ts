@@ -68,6 +68,8 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   readonly #connectionEvent: 'connection' | 'secureConnection'
   /** Responses in progress by their socket. */
   readonly #inProgress = new Map<Duplex, http.ServerResponse>()
+  /** Connections whose stripped handshake the parser has read and not let go of yet. */
+  readonly #takenOver = new WeakSet<Duplex>()
   #port: number | undefined
   #whenIdle: (() => void) | undefined
 
@@ -187,7 +189,13 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
 
   readonly #onRequest = (request: Decided<D>, response: http.ServerResponse): void => {
     const decision = request[kDecision] ?? this.#decide(request)
+    if (this.#takenOver.has(request.socket)) {
+      const cause = 'a request pipelined behind a handshake'
+      this.#answerBroken(new Refusal('E_REQUEST_MALFORMED', { cause }), request.socket)
+      return
+    }
     if (decision.upgrades) {
+      this.#takenOver.add(request.socket)
       // The head asks for no upgrade by itself (a proxy stripped it), so the parser did not stop. Set like this, it lets
       // go of the socket as soon as it has read this request, and 'upgrade' follows.
       request.upgrade = true
@@ -212,6 +220,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   readonly #onUpgrade = (request: Decided<D>, socket: Duplex, head: Buffer): void => {
     // 'upgrade' comes only for what was decided to upgrade, be it in shouldUpgradeCallback or in #onRequest.
     const decision = request[kDecision] as D
+    this.#takenOver.delete(socket)
     this.#handlers.upgrade(decision, socket as Socket, head, this.#giveBack)
   }
 

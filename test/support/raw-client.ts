@@ -77,6 +77,21 @@ export class RawClient implements AsyncDisposable {
     return bytes.toString('latin1')
   }
 
+  /** Whether another byte comes, waiting for it; false at the end of the connection. */
+  async more(): Promise<boolean> {
+    while (this.#length === 0 && !this.#isOver()) await this.#next()
+    return this.#length > 0
+  }
+
+  /** Waits until the other end has closed the connection, one way or another. */
+  async gone(): Promise<void> {
+    while (!this.#isOver()) await this.#next()
+  }
+
+  #isOver(): boolean {
+    return this.#ended || this.#error !== undefined || this.socket.closed
+  }
+
   /** Waits for a reset and returns its code; fails on a FIN. */
   async failure(): Promise<string | undefined> {
     while (this.#error === undefined) {
