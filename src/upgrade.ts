@@ -50,6 +50,8 @@ interface Upgrade {
   identity: Identity | undefined
   /** The endpoint tried last. */
   endpoint: Endpoint | undefined
+  /** The 101 is on its way: what comes now is no HTTP any more. */
+  switched: boolean
 }
 
 /** What the parser leaves behind when it lets go of a socket. */
@@ -74,6 +76,7 @@ export async function serveUpgrade(
     startMs: performance.now(),
     identity: undefined,
     endpoint: undefined,
+    switched: false,
   }
   // Holds the places that are taken on the way; a tunnel takes them over, everything else gives them back here.
   using held = new DisposableStack()
@@ -210,6 +213,7 @@ function openTunnel(
   if (marker !== undefined && fieldValue(fields, 'sec-websocket-protocol') === undefined) {
     fields.push('Sec-WebSocket-Protocol', marker)
   }
+  upgrade.switched = true
   client.socket.write(serializeHead({ ...granted.head, fields }), 'latin1')
   const tunnel = relay(client.release(), granted.upstream, config.timeouts)
   const handshakeMs = performance.now() - upgrade.startMs
@@ -254,7 +258,7 @@ async function passAnswer(
 
 async function refuse(exchanges: Exchanges, upgrade: Upgrade, refusal: Refusal): Promise<void> {
   const { client, decision } = upgrade
-  if (client.gone || refusal.code === 'E_CLIENT_GONE') {
+  if (client.gone || upgrade.switched || refusal.code === 'E_CLIENT_GONE') {
     client.socket.destroy()
     discardAnswer(refusal)
   } else await writeAnswer(client, refusalAnswer(refusal, decision.facts.requestId))

@@ -261,7 +261,7 @@ const cases: Case[] = [
   },
 ]
 
-/** Codes that other tests produce, since they need more than one request. */
+/** Codes that tests of their own produce: auth, limits, drain, balance and handshake in this folder. */
 const ELSEWHERE: readonly Code[] = [
   'E_CLAIM_DENIED',
   'E_FORWARD_DENIED',
