@@ -106,5 +106,8 @@ function valueAt(value: unknown, path: string): unknown {
 }
 
 function shown(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value)
+  // Of a value from the environment, the one that stands in its place when nothing is set.
+  return typeof value === 'string'
+    ? value.replace(/^\$\{\w+:-(.*)\}$/, '$1')
+    : JSON.stringify(value)
 }
