@@ -44,7 +44,7 @@ export function responseFraming(
 }
 
 /** How far a body reaches into a chunk of bytes. */
-export interface Scanned {
+interface Scanned {
   /** Bytes at the start of the chunk that belong to the body and its framing. */
   readonly bytes: number
   /** The body's last byte was among them. */
