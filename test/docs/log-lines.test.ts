@@ -1,0 +1,178 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { globSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import http from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it, mock } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { freePort } from '../support/free-port.ts'
+import { startTestGateway, type LogLine, type TestGateway } from '../support/gateway.ts'
+import { logFields, logMessages } from '../support/log-words.ts'
+import { handshake, rawClient, SWITCHING } from '../support/raw-client.ts'
+import { scriptedUpstream } from '../support/scripted-upstream.ts'
+
+const COMMON = ['level', 'time', 'msg']
+
+/** It needs a reader of standard output that stalls; test/report/logger.test.ts has one. */
+const NOT_MADE_HERE = ['log lines dropped']
+
+const keyLine = (name: string, key: string): string =>
+  `${name}:${createHash('sha256').update(key).digest('hex')}\n`
+
+interface WebServer extends AsyncDisposable {
+  readonly port: number
+}
+
+async function webServer(port: number, answer: () => [number, string]): Promise<WebServer> {
+  const server = http.createServer((_request, response) => {
+    const [status, body] = answer()
+    response.writeHead(status, { 'Content-Type': 'application/json' }).end(body)
+  })
+  server.listen(port, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as { port: number }).port,
+    async [Symbol.asyncDispose]() {
+      const closed = once(server, 'close')
+      server.close()
+      server.closeAllConnections()
+      await closed
+    },
+  }
+}
+
+/** Sends one request and waits for its answer. */
+async function ask(gateway: TestGateway, request: string): Promise<number> {
+  await using client = await rawClient(gateway.port)
+  client.write(request)
+  return (await client.answer()).status
+}
+
+const get = (path: string, lines: readonly string[] = []): string =>
+  [`GET ${path} HTTP/1.1`, 'Host: a', ...lines, '\r\n'].join('\r\n')
+
+/** A gateway's life in which every message is logged, each with every field that it can have. */
+async function everyLine(): Promise<readonly LogLine[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'upgate-log-'))
+  const keys = join(folder, 'keys')
+  await writeFile(keys, keyLine('ci', 'secret'))
+  let jwks: [number, string] = [500, '']
+  await using provider = await webServer(0, () => jwks)
+  await using upstream = await scriptedUpstream(async (connection) => {
+    const { statusLine, fields } = await connection.head()
+    if (statusLine.includes(' /tunnel ')) connection.write(SWITCHING)
+    else if (fields.has('upgrade'))
+      connection.write('HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno')
+    else connection.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+  })
+  const comingPort = await freePort()
+  await using gateway = await startTestGateway(`
+shutdown: { drain: 0s }
+auth:
+  robots: { type: apiKey, keys: "${keys}" }
+  people: { type: jwt, jwks: "http://127.0.0.1:${provider.port}/" }
+routes:
+  - { match: { path: /people }, auth: [people], upstream: "${upstream.url}" }
+  - { match: { path: /coming }, upstream: "http://127.0.0.1:${comingPort}" }
+  - { name: robots, auth: [robots], upstream: "${upstream.url}" }
+`)
+  const key = ['X-Api-Key: secret']
+  {
+    await using client = await rawClient(gateway.port)
+    client.write(handshake('/tunnel', key))
+    assert.equal((await client.head()).status, 101)
+    client.socket.resetAndDestroy()
+    await gateway.log('tunnel close', { reason: 'reset' })
+  }
+  assert.equal(await ask(gateway, handshake('/other', key)), 404)
+  assert.equal(await ask(gateway, get('/', key)), 200)
+  assert.equal(await ask(gateway, get('/', ['X-Api-Key: guess'])), 401)
+  assert.equal(await ask(gateway, get('/coming')), 502)
+  await gateway.log('endpoint down')
+  {
+    await using coming = await webServer(comingPort, () => [204, ''])
+    assert.equal(await ask(gateway, get('/coming')), coming.port === comingPort ? 204 : 0)
+    await gateway.log('endpoint up')
+  }
+  await everyFileLine(gateway, keys)
+  // {"alg":"RS256","kid":"a"}.{}.x: enough for the keys to be fetched.
+  const token = ['Authorization: Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ.e30.eA']
+  assert.equal(await ask(gateway, get('/people', token)), 502)
+  jwks = [200, '{"keys":[]}']
+  // For a second after a failure the provider is left in peace.
+  mock.timers.enable({ apis: ['Date'], now: Date.now() + 1001 })
+  assert.equal(await ask(gateway, get('/people', token)), 401)
+  mock.timers.reset()
+  await gateway.log('key set available again')
+  await using client = await rawClient(gateway.port)
+  client.write(handshake('/tunnel', key))
+  await client.head()
+  await gateway.gateway.stop()
+  await rm(folder, { recursive: true })
+  return gateway.logs
+}
+
+async function everyFileLine(gateway: TestGateway, keys: string): Promise<void> {
+  const good = readFileSync(keys, 'utf8')
+  await writeFile(keys, good + keyLine('other', 'other secret'))
+  await gateway.log('file reloaded')
+  await writeFile(keys, 'no line of keys\n')
+  await gateway.log('file not reloaded, the old content stays in use')
+}
+
+/** What stands between the parentheses of each call of a logger. */
+function logCalls(text: string): string[] {
+  const starts = text.matchAll(/\blog(?:\.(?:trace|debug|info|warn|error)|\[[^\n]*\])\(/g)
+  return [...starts].map(({ 0: call, index }) => {
+    const start = index + call.length
+    let depth = 1
+    let end = start
+    for (; depth > 0; end += 1) {
+      if (text[end] === '(') depth += 1
+      if (text[end] === ')') depth -= 1
+    }
+    return text.slice(start, end - 1)
+  })
+}
+
+describe('the words of the log', () => {
+  const documented = new Map(logMessages.map(({ message, fields }) => [message, fields]))
+
+  it('are those of real lines, field by field', async () => {
+    const seen = new Map<string, Set<string>>()
+    for (const line of await everyLine()) {
+      const fields = seen.get(line.msg) ?? new Set()
+      seen.set(line.msg, fields)
+      for (const name of Object.keys(line)) {
+        if (!COMMON.includes(name)) fields.add(name)
+        else assert.equal(typeof line[name], 'string')
+      }
+    }
+    const made = [...documented].filter(([message]) => !NOT_MADE_HERE.includes(message))
+    assert.deepEqual(
+      Object.fromEntries([...seen].map(([message, fields]) => [message, [...fields].toSorted()])),
+      Object.fromEntries(made.map(([message, fields]) => [message, fields.toSorted()])),
+    )
+  })
+
+  it('cover every message of the source', () => {
+    const src = fileURLToPath(new URL('../../src/', import.meta.url))
+    const messages = new Set<string>()
+    for (const file of globSync('**/*.ts', { cwd: src })) {
+      for (const call of logCalls(readFileSync(join(src, file), 'utf8'))) {
+        const [, message] = /'([^'\n]+)',?\s*$/.exec(call) ?? []
+        assert.ok(message !== undefined, `${file}: no message in ${call}`)
+        messages.add(message)
+      }
+    }
+    assert.deepEqual([...messages].toSorted(), [...documented.keys()].toSorted())
+  })
+
+  it('explain every field once, and no other', () => {
+    const used = new Set([...COMMON, ...[...documented.values()].flat()])
+    assert.deepEqual([...logFields.keys()].toSorted(), [...used].toSorted())
+  })
+})

@@ -1,0 +1,449 @@
+/** The recipes of README.md, read out of it, with the addresses and files of these tests in place of those that it names. */
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import net, { type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose'
+import { Server } from 'socket.io'
+import { io } from 'socket.io-client'
+import { WebSocket, type ClientOptions } from 'ws'
+import { freePort } from '../support/free-port.ts'
+import { startTestGateway, type TestGateway } from '../support/gateway.ts'
+import { findProgram, RunningProgram } from '../support/programs.ts'
+import { RawClient, rawClient } from '../support/raw-client.ts'
+import { readReadme, recipesOf } from '../support/readme.ts'
+import { wsClient, wsServer } from '../support/ws-server.ts'
+
+const recipes = recipesOf(readReadme())
+const fixtures = fileURLToPath(new URL('../fixtures/', import.meta.url))
+
+type Replacements = readonly (readonly [written: string, here: string])[]
+
+/** A gateway of a recipe. Each text to replace has to be in it, so that the recipe stays what is tested. */
+function recipeGateway(name: string, replacements: Replacements): Promise<TestGateway> {
+  let yaml = recipes.get(name)
+  assert.ok(yaml !== undefined, `README.md has no recipe ${name}`)
+  for (const [written, here] of replacements) {
+    assert.ok(yaml.includes(written), `the recipe ${name} holds no ${written}`)
+    yaml = yaml.replace(written, here)
+  }
+  return startTestGateway(yaml)
+}
+
+/** What a WebSocket client gets in place of a 101. */
+async function refusal(
+  url: string,
+  protocols: readonly string[] = [],
+  options: ClientOptions = {},
+): Promise<{ status: number | undefined; headers: IncomingMessage['headers']; body: string }> {
+  const socket = new WebSocket(url, [...protocols], options)
+  const [request, response] = (await once(socket, 'unexpected-response')) as [
+    { destroy(): void },
+    IncomingMessage,
+  ]
+  let body = ''
+  for await (const chunk of response) body += String(chunk)
+  request.destroy()
+  return { status: response.statusCode, headers: response.headers, body }
+}
+
+interface HttpServer extends AsyncDisposable {
+  readonly url: string
+}
+
+async function httpServer(
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<HttpServer> {
+  const server = http.createServer(answer)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}`,
+    async [Symbol.asyncDispose]() {
+      const closed = once(server, 'close')
+      server.close()
+      server.closeAllConnections()
+      await closed
+    },
+  }
+}
+
+/** A WebSocket server that keeps the heads of its handshakes, and echoes. */
+async function headKeeper(): Promise<HttpServer & { readonly heads: IncomingMessage[] }> {
+  const heads: IncomingMessage[] = []
+  const server = await wsServer({}, (socket, request) => {
+    heads.push(request)
+    socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
+  })
+  return {
+    url: server.url,
+    heads,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  }
+}
+
+async function echoes(client: Awaited<ReturnType<typeof wsClient>>, text: string): Promise<void> {
+  client.socket.send(text)
+  assert.equal((await client.message()).data.toString(), text)
+}
+
+describe('the config at the start of README.md', () => {
+  it("'start' serves WebSocket clients below its path, and nothing else", async () => {
+    await using upstream = await headKeeper()
+    await using gateway = await recipeGateway('start', [['http://localhost:3000', upstream.url]])
+    await using client = await wsClient(`ws://127.0.0.1:${gateway.port}/ws/room?n=1`)
+    await echoes(client, 'hello')
+    assert.equal(upstream.heads[0]?.url, '/ws/room?n=1')
+    const { status } = await refusal(`ws://127.0.0.1:${gateway.port}/elsewhere`)
+    assert.equal(status, 404)
+  })
+
+  it("'smallest' serves everything", async () => {
+    await using upstream = await headKeeper()
+    await using gateway = await recipeGateway('smallest', [['http://localhost:3000', upstream.url]])
+    await using client = await wsClient(`ws://127.0.0.1:${gateway.port}/`)
+    await echoes(client, 'hello')
+  })
+})
+
+interface SocketIoServer extends HttpServer {
+  readonly sessions: number
+}
+
+async function socketIoServer(): Promise<SocketIoServer> {
+  const httpServerOfIo = http.createServer()
+  const server = new Server(httpServerOfIo)
+  let sessions = 0
+  server.on('connection', (socket) => {
+    sessions += 1
+    socket.on('echo', (value: unknown, acknowledge: (value: unknown) => void) => acknowledge(value))
+  })
+  httpServerOfIo.listen(0, '127.0.0.1')
+  await once(httpServerOfIo, 'listening')
+  const { port } = httpServerOfIo.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}`,
+    get sessions() {
+      return sessions
+    },
+    async [Symbol.asyncDispose]() {
+      await server.close()
+    },
+  }
+}
+
+/** Connects by polling, upgrades, sends a value there and back, and leaves. Returns the transports in their order. */
+async function socketIoVisit(port: number, clientIp: string): Promise<string[]> {
+  const socket = io(`http://127.0.0.1:${port}`, {
+    forceNew: true,
+    reconnection: false,
+    // As the balancer in front says it.
+    extraHeaders: { 'X-Forwarded-For': clientIp },
+  })
+  const { engine } = socket.io
+  const transports: string[] = [engine.transport.name]
+  const upgraded = new Promise<void>((resolve, reject) => {
+    engine.on('upgrade', ({ name }) => {
+      transports.push(name)
+      resolve()
+    })
+    engine.on('upgradeError', reject)
+  })
+  const connected = new Promise<void>((resolve, reject) => {
+    socket.on('connect', resolve)
+    socket.on('connect_error', reject)
+  })
+  await Promise.all([upgraded, connected])
+  assert.equal(await socket.emitWithAck('echo', clientIp), clientIp)
+  const closed = new Promise((resolve) => engine.on('close', resolve))
+  socket.disconnect()
+  await closed
+  return transports
+}
+
+describe("the recipe 'socket-io'", () => {
+  it('keeps each client of a balancer on one server, from polling to the upgrade', async () => {
+    await using a = await socketIoServer()
+    await using b = await socketIoServer()
+    await using gateway = await recipeGateway('socket-io', [
+      ['http://io-1:3000', a.url],
+      ['http://io-2:3000', b.url],
+      ['10.0.0.0/8', '127.0.0.1'],
+    ])
+    const clients = 12
+    for (let index = 0; index < clients; index += 1) {
+      const transports = await socketIoVisit(gateway.port, `192.0.2.${index}`)
+      assert.deepEqual(transports, ['polling', 'websocket'])
+    }
+    assert.equal(a.sessions + b.sessions, clients)
+    assert.ok(a.sessions > 0 && b.sessions > 0, `${a.sessions} and ${b.sessions} sessions`)
+    const failed = gateway.logs.filter((line) => line.msg === 'request' && line['status'] !== 200)
+    assert.deepEqual(failed, [])
+  })
+})
+
+const nginx = findProgram('nginx')
+
+interface Nginx extends AsyncDisposable {
+  readonly port: number
+}
+
+async function startNginx(gatewayPort: number): Promise<Nginx> {
+  const folder = await mkdtemp(join(tmpdir(), 'upgate-recipe-nginx-'))
+  const port = await freePort()
+  const config = readFileSync(join(fixtures, 'recipes/nginx.conf'), 'utf8')
+    .replaceAll('FOLDER', folder)
+    .replaceAll('PORT', String(port))
+    .replaceAll('GATEWAY', String(gatewayPort))
+  const file = join(folder, 'nginx.conf')
+  await writeFile(file, config)
+  const program = new RunningProgram(nginx.path, ['-p', folder, '-c', file, '-e', 'stderr'])
+  // The last line before its event loop, when it listens already.
+  await program.output(/getrlimit/, 'stderr')
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      await program[Symbol.asyncDispose]()
+      await rm(folder, { recursive: true })
+    },
+  }
+}
+
+describe("the recipe 'nginx'", { skip: nginx.skip }, () => {
+  it('serves WebSocket clients of an nginx that strips the upgrade, and answers others 426', async () => {
+    await using upstream = await headKeeper()
+    await using gateway = await recipeGateway('nginx', [['http://localhost:3000', upstream.url]])
+    await using front = await startNginx(gateway.port)
+    await using client = await wsClient(`ws://127.0.0.1:${front.port}/room`)
+    await echoes(client, 'through both')
+    assert.equal(upstream.heads[0]?.headers.upgrade, 'websocket')
+    const plain = await fetch(`http://127.0.0.1:${front.port}/room`)
+    assert.equal(plain.status, 426)
+    assert.match(await plain.text(), /E_UPGRADE_REQUIRED/)
+  })
+})
+
+const execBody = `{"Detach":false,"Tty":false,"ConsoleSize":null}`
+const execStart = readFileSync(join(fixtures, 'recipes/exec-start.txt'), 'utf8')
+  .replaceAll('\n', '\r\n')
+  .replace(/Content-Length: \d+/, `Content-Length: ${execBody.length}`)
+
+interface Engine extends AsyncDisposable {
+  readonly path: string
+}
+
+/** A docker engine as far as its wire goes, on a unix socket. */
+async function dockerEngine(script: (connection: RawClient) => Promise<void>): Promise<Engine> {
+  const folder = await mkdtemp(join(tmpdir(), 'upgate-recipe-docker-'))
+  const path = join(folder, 'docker.sock')
+  const connections: RawClient[] = []
+  const failures: unknown[] = []
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    const connection = new RawClient(socket)
+    connections.push(connection)
+    script(connection).catch((error: unknown) => failures.push(error))
+  })
+  server.listen(path)
+  await once(server, 'listening')
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      const closed = once(server, 'close')
+      server.close()
+      for (const connection of connections) await connection[Symbol.asyncDispose]()
+      await closed
+      await rm(folder, { recursive: true })
+      assert.deepEqual(failures, [])
+    },
+  }
+}
+
+/** The start of a frame of docker's stream: 1 is standard output. */
+function frame(text: string): string {
+  return `\x01\0\0\0\0\0\0${String.fromCharCode(text.length)}${text}`
+}
+
+function engineAddresses(engine: Engine): Replacements {
+  return [
+    ['127.0.0.1:2375', '127.0.0.1:0'],
+    ['unix:/var/run/docker.sock', `unix:${engine.path}`],
+  ]
+}
+
+describe("the recipe 'docker'", () => {
+  it('passes the end of stdin of an exec on, and the output that follows it', async () => {
+    await using engine = await dockerEngine(async (connection) => {
+      const request = await connection.head()
+      assert.equal(request.statusLine, 'POST /v1.51/exec/5d2ad3c4/start HTTP/1.1')
+      assert.equal(request.fields.get('upgrade'), 'tcp')
+      assert.equal(await connection.bytes(execBody.length), execBody)
+      connection.write(
+        'HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n',
+      )
+      const stdin = await connection.rest()
+      connection.write(frame(`${stdin.length} bytes`))
+      connection.socket.end()
+    })
+    await using gateway = await recipeGateway('docker', engineAddresses(engine))
+    await using client = await rawClient(gateway.port)
+    client.write(execStart + execBody)
+    const answer = await client.head()
+    assert.equal(answer.statusLine, 'HTTP/1.1 101 UPGRADED')
+    client.write('some input')
+    client.socket.end()
+    assert.equal(await client.rest(), frame('10 bytes'))
+    const close = await gateway.log('tunnel close', { route: 'docker', protocol: 'tcp' })
+    assert.equal(close['reason'], 'eof')
+    assert.equal(close['by'], 'client')
+    assert.equal(close['bytesUp'], 10)
+  })
+
+  it('upgrades BuildKit to h2c', async () => {
+    await using engine = await dockerEngine(async (connection) => {
+      assert.equal((await connection.head()).fields.get('upgrade'), 'h2c')
+      connection.write(
+        'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n',
+      )
+      connection.write(await connection.bytes(3))
+    })
+    await using gateway = await recipeGateway('docker', engineAddresses(engine))
+    await using client = await rawClient(gateway.port)
+    client.write('POST /grpc HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n')
+    assert.equal((await client.head()).status, 101)
+    client.write('PRI')
+    assert.equal(await client.bytes(3), 'PRI')
+  })
+
+  it('forwards plain requests of the API', async () => {
+    await using engine = await dockerEngine(async (connection) => {
+      assert.equal((await connection.head()).statusLine, 'GET /_ping HTTP/1.1')
+      connection.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK')
+    })
+    await using gateway = await recipeGateway('docker', engineAddresses(engine))
+    const response = await fetch(`http://127.0.0.1:${gateway.port}/_ping`)
+    assert.equal(await response.text(), 'OK')
+  })
+})
+
+/** As the recipe's provider makes it, unless `audience` or the key is another. */
+function token(key: CryptoKey, audience = 'chat'): Promise<string> {
+  return new SignJWT({})
+    .setProtectedHeader({ alg: 'RS256', kid: 'own' })
+    .setIssuer('https://idp.example.com/')
+    .setAudience(audience)
+    .setSubject('ada')
+    .setExpirationTime('1h')
+    .sign(key)
+}
+
+describe("the recipe 'jwt-cookie'", () => {
+  it('lets in whoever has a right token in a cookie or a subprotocol, from the right page', async () => {
+    const own = await generateKeyPair('RS256', { extractable: true })
+    const foreign = await generateKeyPair('RS256')
+    const keys = { keys: [{ ...(await exportJWK(own.publicKey)), kid: 'own', alg: 'RS256' }] }
+    await using provider = await httpServer((_request, response) => {
+      response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(keys))
+    })
+    const right = await token(own.privateKey)
+    await using upstream = await headKeeper()
+    await using gateway = await recipeGateway('jwt-cookie', [
+      ['https://idp.example.com/.well-known/jwks.json', provider.url],
+      ['http://localhost:3000', upstream.url],
+    ])
+    const url = `ws://127.0.0.1:${gateway.port}/ws`
+    const origin = 'https://app.example.com'
+    const withCookie = (session: string) => ({ origin, headers: { Cookie: `session=${session}` } })
+
+    const missing = await refusal(url, [], { origin })
+    assert.equal(missing.status, 401)
+    assert.match(missing.headers['www-authenticate'] ?? '', /^Bearer /)
+    assert.match(missing.body, /E_AUTH_MISSING/)
+    for (const wrong of [await token(foreign.privateKey), await token(own.privateKey, 'other')]) {
+      const { status, body } = await refusal(url, [], withCookie(wrong))
+      assert.equal(status, 401)
+      assert.match(body, /E_AUTH_INVALID/)
+    }
+    const elsewhere = { ...withCookie(right), origin: 'https://evil.example' }
+    assert.equal((await refusal(url, [], elsewhere)).status, 403)
+    assert.equal(upstream.heads.length, 0)
+
+    await using byCookie = await wsClient(url, [], withCookie(right))
+    await echoes(byCookie, 'hello')
+    assert.equal(upstream.heads[0]?.headers['x-auth-user'], 'ada')
+    await using bySubprotocol = await wsClient(url, ['bearer', right], { origin })
+    assert.equal(bySubprotocol.socket.protocol, 'bearer')
+    assert.equal(upstream.heads[1]?.headers['sec-websocket-protocol'], undefined)
+    assert.equal((await gateway.log('tunnel open'))['user'], 'ada')
+  })
+})
+
+describe("the recipe 'forward-auth'", () => {
+  it('lets the auth server decide, and sends its redirect with all its cookies', async () => {
+    const asked: IncomingMessage[] = []
+    await using portal = await httpServer((request, response) => {
+      asked.push(request)
+      if (request.headers.cookie === 'session=good') {
+        response.setHeader('X-Auth-Request-User', 'ada')
+        response.setHeader('X-Auth-Request-Email', 'ada@example.com')
+        response.writeHead(200).end()
+      } else {
+        response.setHeader('Set-Cookie', ['state=1; Path=/', 'csrf=2; Path=/'])
+        response.writeHead(302, 'Found', { Location: 'https://auth/login' }).end('Log in first.')
+      }
+    })
+    await using upstream = await headKeeper()
+    await using gateway = await recipeGateway('forward-auth', [
+      ['http://auth:4181', portal.url],
+      ['http://localhost:3000', upstream.url],
+    ])
+    const url = `ws://127.0.0.1:${gateway.port}/room?n=1`
+
+    const denied = await refusal(url)
+    assert.equal(denied.status, 302)
+    assert.equal(denied.headers.location, 'https://auth/login')
+    assert.deepEqual(denied.headers['set-cookie'], ['state=1; Path=/', 'csrf=2; Path=/'])
+    assert.equal(denied.body, 'Log in first.')
+    assert.equal(upstream.heads.length, 0)
+
+    await using client = await wsClient(url, [], {
+      headers: { Cookie: 'session=good', 'X-Auth-Request-User': 'root', 'X-Auth-User': 'root' },
+    })
+    await echoes(client, 'hello')
+    const [question] = asked
+    assert.equal(question?.url, '/verify')
+    assert.equal(question?.headers['x-forwarded-uri'], '/room?n=1')
+    assert.equal(question?.headers['x-forwarded-method'], 'GET')
+    assert.equal(question?.headers['x-real-ip'], '127.0.0.1')
+    const head = upstream.heads[0]?.headers
+    assert.equal(head?.['x-auth-request-user'], 'ada')
+    assert.equal(head?.['x-auth-request-email'], 'ada@example.com')
+    assert.equal(head?.['x-auth-user'], 'ada')
+  })
+})
+
+describe("the recipe 'tls'", () => {
+  it('serves wss to clients that trust its issuer, and tells the upstream so', async () => {
+    const ca = readFileSync(join(fixtures, 'tls/ca.pem'))
+    await using upstream = await headKeeper()
+    await using gateway = await recipeGateway('tls', [
+      ['0.0.0.0:8443', '127.0.0.1:0'],
+      ['./tls/cert.pem', join(fixtures, 'tls/cert.pem')],
+      ['./tls/key.pem', join(fixtures, 'tls/key.pem')],
+      ['http://localhost:3000', upstream.url],
+    ])
+    await using client = await wsClient(`wss://localhost:${gateway.port}/`, [], { ca })
+    await echoes(client, 'hello')
+    assert.equal(upstream.heads[0]?.headers['x-forwarded-proto'], 'https')
+    const stranger = new WebSocket(`wss://localhost:${gateway.port}/`)
+    const [error] = (await once(stranger, 'error')) as [NodeJS.ErrnoException]
+    assert.equal(error.code, 'UNABLE_TO_VERIFY_LEAF_SIGNATURE')
+  })
+})

@@ -1,0 +1,177 @@
+/** The words of the log: every message with its fields, and what each field means. A test holds them against real lines. */
+
+export interface LogMessage {
+  readonly message: string
+  readonly level: string
+  readonly when: string
+  /** Besides `level`, `time` and `msg`, which every line has. */
+  readonly fields: readonly string[]
+}
+
+const request = 'route upstream endpoint clientIp host path method protocol user status'
+const tunnel = `requestId tunnelId ${request} handshakeMs`
+const end = 'durationMs bytesUp bytesDown'
+
+export const logMessages: readonly LogMessage[] = [
+  {
+    message: 'listening',
+    level: 'info',
+    when: 'A listener is bound.',
+    fields: ['url'],
+  },
+  {
+    message: 'admin listening',
+    level: 'info',
+    when: 'The admin address is bound.',
+    fields: ['url'],
+  },
+  {
+    message: 'ready',
+    level: 'info',
+    when: 'The start is over.',
+    fields: ['version', 'node', 'relay'],
+  },
+  {
+    message: 'tunnel open',
+    level: 'info',
+    when: 'A checked 101 went to the client.',
+    fields: tunnel.split(' '),
+  },
+  {
+    message: 'tunnel close',
+    level: 'info',
+    when: 'Both connections of a tunnel are closed.',
+    fields: `${tunnel} ${end} by reason cause`.split(' '),
+  },
+  {
+    message: 'request',
+    level: 'info, or the level of its code',
+    when: 'A plain request, a refused one, or an upgrade answered with something else than 101, is over.',
+    fields: `requestId ${request} code ${end} cause`.split(' '),
+  },
+  {
+    message: 'endpoint down',
+    level: 'warn',
+    when: 'An endpoint failed and is set aside.',
+    fields: ['upstream', 'endpoint'],
+  },
+  {
+    message: 'endpoint up',
+    level: 'info',
+    when: 'It answers again.',
+    fields: ['upstream', 'endpoint'],
+  },
+  {
+    message: 'file reloaded',
+    level: 'info',
+    when: 'A file of users or keys has changed.',
+    fields: ['file', 'what'],
+  },
+  {
+    message: 'file not reloaded, the old content stays in use',
+    level: 'error',
+    when: 'It has changed and is wrong, or cannot be read.',
+    fields: ['file', 'what', 'cause'],
+  },
+  {
+    message: 'key set not available',
+    level: 'warn',
+    when: 'The `jwks` URL of a check gives no keys. Once, not at each try.',
+    fields: ['check', 'url', 'cause'],
+  },
+  {
+    message: 'key set available again',
+    level: 'info',
+    when: 'It does again.',
+    fields: ['check', 'url'],
+  },
+  {
+    message: 'log lines dropped',
+    level: 'warn',
+    when: 'Nobody read standard output for 8 MiB of lines; they are lost.',
+    fields: ['lines'],
+  },
+  {
+    message: 'draining',
+    level: 'info',
+    when: 'The first SIGTERM or SIGINT came.',
+    fields: ['tunnels', 'drainMs'],
+  },
+  {
+    message: 'closing tunnels that did not end by themselves',
+    level: 'info',
+    when: '`shutdown.drain` is over.',
+    fields: ['tunnels'],
+  },
+]
+
+/** In the order in which they are read. */
+export const logFields: ReadonlyMap<string, string> = new Map([
+  ['level', '`debug`, `info`, `warn` or `error`.'],
+  ['time', 'RFC 3339, UTC, with milliseconds.'],
+  ['msg', 'One of the messages above.'],
+  [
+    'requestId',
+    'X-Request-Id: of a trusted proxy, else made here. The upstream gets it, and whoever is refused reads it.',
+  ],
+  ['tunnelId', 'Of one tunnel: the same at open and at close.'],
+  ['route', 'Its name in the config. Missing where no route matched.'],
+  ['upstream', 'Its name in the config.'],
+  ['endpoint', 'The one tried last, as written in the config.'],
+  [
+    'clientIp',
+    'The address of the client: of the peer, or what trusted proxies say. Empty for a unix socket.',
+  ],
+  ['host', 'The host asked for, without its port.'],
+  ['path', 'As routes see it, without the query. Cut after 1024 characters.'],
+  ['method', 'As sent.'],
+  [
+    'protocol',
+    'The token of the upgrade: the one switched to, in lower case; where none was, the first one asked for.',
+  ],
+  ['user', 'Who passed the checks.'],
+  [
+    'status',
+    'What the client got. 101 for a tunnel, 499 for a client that left before its answer.',
+  ],
+  ['code', 'Why the gateway refused: see [Refusals](#refusals).'],
+  ['handshakeMs', 'From the head of the request to its 101.'],
+  ['durationMs', 'Of a tunnel: from the 101 to the end. Of a request: from its head to its end.'],
+  [
+    'bytesUp',
+    'From the client to the upstream, without heads. Of a plain request: those of its body.',
+  ],
+  ['bytesDown', 'From the upstream to the client, likewise.'],
+  [
+    'by',
+    'Who ended the tunnel: `client`, `upstream` or `gateway`. (`admin` is kept for a later version.)',
+  ],
+  [
+    'reason',
+    'Why: `eof` after a FIN, `reset` after a RST, `idle` or `lifetime` by the timeouts, `drain` at shutdown, `error` for the rest, with a cause.',
+  ],
+  ['cause', 'What happened, in words or as an error code.'],
+  ['url', 'Where it listens; or where keys are fetched.'],
+  ['version', 'Of upgate.'],
+  ['node', 'The version of Node.'],
+  ['relay', 'What moves the bytes of tunnels.'],
+  ['file', 'Its absolute path.'],
+  ['what', 'What the file is for.'],
+  ['check', 'The name of the check in the config.'],
+  ['lines', 'How many.'],
+  ['tunnels', 'How many are open.'],
+  ['drainMs', '`shutdown.drain`.'],
+])
+
+export function logLinesTable(): string {
+  const rows = logMessages.map(
+    ({ message, level, when, fields }) =>
+      `| \`${message}\` | ${level} | ${when} | ${fields.join(' ')} |`,
+  )
+  return ['| Message | Level | When | Fields |', '| --- | --- | --- | --- |', ...rows].join('\n')
+}
+
+export function logFieldsTable(): string {
+  const rows = [...logFields].map(([field, meaning]) => `| \`${field}\` | ${meaning} |`)
+  return ['| Field | Meaning |', '| --- | --- |', ...rows].join('\n')
+}
