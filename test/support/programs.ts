@@ -108,14 +108,21 @@ export class RunningProgram implements AsyncDisposable {
   }
 
   /** The first match in what it writes (standard output, or `from`), past or to come. Rejects when it ends without. */
-  async output(pattern: RegExp, from: 'stdout' | 'stderr' = 'stdout'): Promise<RegExpExecArray> {
+  output(pattern: RegExp, from: 'stdout' | 'stderr' = 'stdout'): Promise<RegExpExecArray> {
+    return this.until(
+      () => pattern.exec(from === 'stdout' ? this.#stdout : this.#stderr) ?? undefined,
+      String(pattern),
+    )
+  }
+
+  /** What `look` finds; it is asked whenever the program writes. Rejects when the program ends before that. */
+  async until<T>(look: () => T | undefined, what: string): Promise<T> {
     for (;;) {
-      const match = pattern.exec(from === 'stdout' ? this.#stdout : this.#stderr)
-      if (match !== null) return match
+      const found = look()
+      if (found !== undefined) return found
       if (this.#exit !== undefined) {
-        throw new Error(
-          `${this.child.spawnfile} ended without ${String(pattern)}: ${JSON.stringify(this.#exit)}`,
-        )
+        const exit = JSON.stringify(this.#exit)
+        throw new Error(`${this.child.spawnfile} ended without ${what}: ${exit}`)
       }
       await Promise.race([this.#next(), this.exited])
     }
