@@ -95,6 +95,10 @@ class RunningGateway implements Gateway, Exchanges {
     return this.#admin?.address
   }
 
+  get bufferBytes(): number {
+    return this.#config.relay.bufferBytes
+  }
+
   get draining(): boolean {
     return this.#draining
   }

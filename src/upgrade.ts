@@ -38,6 +38,8 @@ export interface Exchanges {
   readonly report: Report
   readonly registry: Registry
   readonly relay: Relay
+  /** Of the sockets of a tunnel, each way. */
+  readonly bufferBytes: number
   /** True from the first signal on: no new tunnel begins. */
   readonly draining: boolean
 }
@@ -47,6 +49,7 @@ interface Upgrade {
   readonly decision: UpgradeDecision
   readonly client: RawClient
   readonly startMs: number
+  readonly bufferBytes: number
   identity: Identity | undefined
   /** The endpoint tried last. */
   endpoint: Endpoint | undefined
@@ -74,6 +77,7 @@ export async function serveUpgrade(
     decision,
     client,
     startMs: performance.now(),
+    bufferBytes: exchanges.bufferBytes,
     identity: undefined,
     endpoint: undefined,
     switched: false,
@@ -160,7 +164,7 @@ async function offerToEndpoints(
 }
 
 function offerTo(
-  { client, decision }: Upgrade,
+  { client, decision, bufferBytes }: Upgrade,
   identity: Identity,
   target: string,
   endpoint: Endpoint,
@@ -180,6 +184,7 @@ function offerTo(
     tokens,
     websocketKey: websocketKey(facts.fields),
     connectTimeoutMs: config.timeouts.connectMs,
+    bufferBytes,
     handshakeTimeoutMs: config.timeouts.handshakeMs,
   })
 }

@@ -2,20 +2,19 @@
 
 import { Refusal } from '../errors.ts'
 import type { Endpoint } from '../balance/endpoint.ts'
-import { dialNow } from './dial.ts'
+import { dial, type DialOptions } from './dial.ts'
 import { offer, type Answered, type Granted, type OfferOptions } from './offer.ts'
 
-export interface AttemptOptions extends Omit<OfferOptions, 'socket' | 'timeoutMs'> {
+export interface AttemptOptions extends Omit<OfferOptions, 'socket' | 'timeoutMs'>, DialOptions {
   readonly endpoint: Endpoint
-  readonly connectTimeoutMs: number
   readonly handshakeTimeoutMs: number
 }
 
-/** Never rejects. Refusals are those of `dialNow` and of `offer`; E_CLIENT_GONE at once when the client leaves on the way. */
+/** Never rejects. Refusals are those of `dial` and of `offer`; E_CLIENT_GONE at once when the client leaves on the way. */
 export function attempt(options: AttemptOptions): Promise<Granted | Answered | Refusal> {
-  const { client, endpoint, connectTimeoutMs, handshakeTimeoutMs } = options
+  const { client, endpoint, handshakeTimeoutMs } = options
   return new Promise((resolve) => {
-    const dialing = dialNow(endpoint, connectTimeoutMs, (socket) => {
+    const dialing = dial(endpoint, options, (socket) => {
       client.onGone = undefined
       if (socket instanceof Refusal) resolve(socket)
       else resolve(offer({ ...options, socket, timeoutMs: handshakeTimeoutMs }))

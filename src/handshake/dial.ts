@@ -16,8 +16,8 @@ export type DialDone = (result: Socket | Refusal) => void
 export interface DialOptions {
   /** For name lookup, TCP and TLS together; `Infinity` for no deadline. */
   readonly connectTimeoutMs: number
-  /** Its abort means that the client is gone. */
-  readonly signal?: AbortSignal
+  /** How much the socket may hold each way before it stalls whoever fills it; node's own 64 KiB when left out. */
+  readonly bufferBytes?: number
 }
 
 /** A dial that is under way. */
@@ -41,26 +41,15 @@ const socketOptions = {
  * Connects, and calls `onDone` exactly once and never before it returns. A socket has no error listener when `onDone`
  * gets it: put one there before `onDone` returns, as Node ends the process for an error that nobody listens to.
  */
-export function dialNow(endpoint: Endpoint, connectTimeoutMs: number, onDone: DialDone): Dialing {
-  return new Dial(endpoint, connectTimeoutMs, onDone)
+export function dial(endpoint: Endpoint, options: DialOptions, onDone: DialDone): Dialing {
+  return new Dial(endpoint, options, onDone)
 }
 
-/**
- * `dialNow` as a promise; it never rejects. A microtask lies between the connected socket and the one who awaits it, so
- * the socket carries one error listener of ours that does nothing: an error in between shows as `destroyed`.
- */
-export function dial(endpoint: Endpoint, options: DialOptions): Promise<Socket | Refusal> {
-  const { connectTimeoutMs, signal } = options
-  if (signal?.aborted === true) return Promise.resolve(clientGone())
-  return new Promise((resolve) => {
-    const dialing = dialNow(endpoint, connectTimeoutMs, (result) => {
-      signal?.removeEventListener('abort', onAbort)
-      if (result instanceof Socket) result.on('error', ignoreError)
-      resolve(result)
-    })
-    const onAbort = (): void => dialing.cancel()
-    signal?.addEventListener('abort', onAbort, { once: true })
-  })
+/** Sockets are streams and take their option, though node's types do not say so. */
+function withBuffer(
+  bufferBytes: number,
+): typeof socketOptions & { readonly highWaterMark: number } {
+  return { ...socketOptions, highWaterMark: bufferBytes }
 }
 
 class Dial implements Dialing {
@@ -68,17 +57,20 @@ class Dial implements Dialing {
   readonly #socket: Socket
   readonly #onDone: DialDone
   readonly #timer: NodeJS.Timeout | undefined
+  readonly #bufferBytes: number | undefined
   #secure: TLSSocket | undefined
   #isOver = false
 
-  constructor(endpoint: Endpoint, connectTimeoutMs: number, onDone: DialDone) {
+  constructor(endpoint: Endpoint, options: DialOptions, onDone: DialDone) {
+    const { connectTimeoutMs, bufferBytes } = options
     this.#endpoint = endpoint
     this.#onDone = onDone
     this.#timer =
       connectTimeoutMs <= timerMaxMs
         ? setTimeout(onDeadline, connectTimeoutMs, this, connectTimeoutMs)
         : undefined
-    this.#socket = new Socket(socketOptions)
+    this.#socket = new Socket(bufferBytes === undefined ? socketOptions : withBuffer(bufferBytes))
+    this.#bufferBytes = bufferBytes
     this.#socket.on('connect', this.#onConnect)
     this.#socket.on('error', this.#onError)
     this.#socket.connect(endpoint.address)
@@ -105,7 +97,10 @@ class Dial implements Dialing {
     }
     this.#unlisten()
     const state = tlsState(tls)
-    const secure = connectTls(tlsOptions(tls.serverName, state, this.#socket))
+    const secure = connectTls({
+      ...tlsOptions(tls.serverName, state, this.#socket),
+      ...(this.#bufferBytes === undefined ? {} : { highWaterMark: this.#bufferBytes }),
+    })
     this.#secure = secure
     // TLS 1.3 sends its tickets with or after the first data, so this one listener stays.
     secure.on('session', state.onSession)

@@ -7,7 +7,7 @@ import { Agent, type ClientRequestArgs } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Endpoint } from '../balance/endpoint.ts'
 import { Refusal } from '../errors.ts'
-import { dialNow, type Dialing } from '../handshake/dial.ts'
+import { dial, type Dialing } from '../handshake/dial.ts'
 
 /** Idle connections that an endpoint may have. */
 const IDLE_MAX = 64
@@ -64,7 +64,7 @@ export class EndpointAgent extends Agent {
       typeof kConnecting,
       Connecting
     >
-    const dialing = dialNow(this.#endpoint, connecting.connectTimeoutMs, (result) => {
+    const dialing = dial(this.#endpoint, connecting, (result) => {
       if (result instanceof Refusal) {
         onDone(new DialError(result))
         return

@@ -12,7 +12,7 @@ import type { Duplex } from 'node:stream'
 import type { Address, ListenerConfig } from '../config/config.ts'
 import { Refusal } from '../errors.ts'
 import { lingeringClose } from '../handshake/lingering-close.ts'
-import type { Connection, RequestHead } from '../request/facts.ts'
+import { methodDenied, type Connection, type RequestHead } from '../request/facts.ts'
 
 /** TCP keepalive on client connections: finds peers that vanished without a word. */
 const KEEPALIVE_DELAY_MS = 60_000
@@ -234,7 +234,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   }
 
   readonly #onConnect = (_request: http.IncomingMessage, socket: Duplex): void => {
-    this.#answerBroken(new Refusal('E_METHOD_DENIED', { cause: 'CONNECT' }), socket as Socket)
+    this.#answerBroken(methodDenied('CONNECT'), socket as Socket)
   }
 
   readonly #onClientError = (error: NodeJS.ErrnoException, duplex: Duplex): void => {

@@ -118,7 +118,7 @@ export function readFacts(
 }
 
 /** RFC 9110 15.5.6: a 405 says what would do. */
-function methodDenied(method: string): Refusal {
+export function methodDenied(method: string): Refusal {
   const fields = ['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS']
   return new Refusal('E_METHOD_DENIED', { cause: `the method ${method}`, fields })
 }
@@ -136,7 +136,8 @@ function readAuthority(
     if (httpVersion === '1.1') return new Refusal('E_HOST_INVALID', { cause: 'no Host field' })
     return ofTarget ?? noHost
   }
-  const authority = parseAuthority(text)
+  // RFC 9112 3.2: a client whose target has no authority sends an empty Host. The docker CLI does over unix sockets.
+  const authority = text === '' ? noHost : parseAuthority(text)
   if (authority === undefined) {
     return new Refusal('E_HOST_INVALID', { cause: `the host ${JSON.stringify(text)}` })
   }

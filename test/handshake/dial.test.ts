@@ -11,10 +11,25 @@ import type { TlsOptions } from 'node:tls'
 import type { Endpoint, EndpointTls } from '../../src/balance/endpoint.ts'
 import type { Address } from '../../src/config/config.ts'
 import { Refusal } from '../../src/errors.ts'
-import { dial, dialNow } from '../../src/handshake/dial.ts'
+import { dial as dialWith, type DialOptions } from '../../src/handshake/dial.ts'
 
 const fixtures = join(import.meta.dirname, '../fixtures/tls')
 const patient = { connectTimeoutMs: 20_000 }
+
+/** A dial as a promise; the abort of `signal` cancels it. */
+function dial(
+  endpoint: Endpoint,
+  { signal, ...options }: DialOptions & { readonly signal?: AbortSignal },
+): Promise<Socket | Refusal> {
+  return new Promise((resolve) => {
+    const dialing = dialWith(endpoint, options, (result) => {
+      if (result instanceof Socket) result.on('error', () => {})
+      resolve(result)
+    })
+    if (signal?.aborted === true) dialing.cancel()
+    signal?.addEventListener('abort', () => dialing.cancel(), { once: true })
+  })
+}
 
 let ca = ''
 let otherCa = ''
@@ -360,11 +375,19 @@ describe('dial', () => {
   })
 })
 
-describe('dialNow', () => {
+describe('a dial', () => {
+  it('gives the socket the buffers that it is told', async () => {
+    await using peer = await tcpPeer()
+    using socket = connected(
+      await dial(endpointAt(peer.address), { ...patient, bufferBytes: 8192 }),
+    )
+    assert.deepEqual([socket.readableHighWaterMark, socket.writableHighWaterMark], [8192, 8192])
+  })
+
   it('hands over a socket without listeners of its own', async () => {
     await using peer = await tcpPeer()
     const result = Promise.withResolvers<{ socket: Socket | Refusal; listeners: number }>()
-    dialNow(endpointAt(peer.address), 20_000, (socket) =>
+    dialWith(endpointAt(peer.address), patient, (socket) =>
       result.resolve({ socket, listeners: ownListeners(connected(socket)) }),
     )
     const { socket, listeners } = await result.promise
@@ -376,7 +399,7 @@ describe('dialNow', () => {
     await using peer = await tcpPeer()
     for (const connectTimeoutMs of [Infinity, 20_000]) {
       const result = Promise.withResolvers<Socket | Refusal>()
-      dialNow(endpointAt(peer.address), connectTimeoutMs, result.resolve)
+      dialWith(endpointAt(peer.address), { connectTimeoutMs }, result.resolve)
       assert.equal(openTimers(), connectTimeoutMs === Infinity ? 0 : 1)
       connected(await result.promise).destroy()
       assert.equal(openTimers(), 0)
@@ -387,7 +410,7 @@ describe('dialNow', () => {
     await using peer = await tcpPeer()
     const results: (Socket | Refusal)[] = []
     const done = Promise.withResolvers<void>()
-    const dialing = dialNow(endpointAt(peer.address), 20_000, (result) => {
+    const dialing = dialWith(endpointAt(peer.address), patient, (result) => {
       results.push(result)
       done.resolve()
     })
@@ -402,7 +425,7 @@ describe('dialNow', () => {
     await using peer = await tcpPeer()
     const accepted = peer.connection()
     const results: (Socket | Refusal)[] = []
-    const dialing = dialNow(endpointAt(peer.address), 20_000, (result) => results.push(result))
+    const dialing = dialWith(endpointAt(peer.address), patient, (result) => results.push(result))
     const other = await accepted
     const endings = results.length
     dialing.cancel()
