@@ -19,7 +19,7 @@ import type { ForwardEnd } from './http/exchange.ts'
 import type { Forwarder } from './http/forward.ts'
 import { brokeOff } from './listen/listener.ts'
 import type { Report } from './report/report.ts'
-import { outgoingFields, outgoingTarget } from './request/outgoing.ts'
+import { outgoingFields, outgoingTarget } from './outgoing/outgoing.ts'
 import { randomUUID } from 'node:crypto'
 
 /** How long a refused client may go on sending its body before the connection is cut. */

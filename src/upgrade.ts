@@ -31,7 +31,7 @@ import {
   outgoingFields,
   outgoingTarget,
   switchingFields,
-} from './request/outgoing.ts'
+} from './outgoing/outgoing.ts'
 
 /** What every exchange needs besides its decision. */
 export interface Exchanges {

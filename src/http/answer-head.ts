@@ -5,7 +5,7 @@ import type { FieldEdits } from '../config/config.ts'
 import { Refusal, type Fields } from '../errors.ts'
 import { responseFraming } from '../handshake/framing.ts'
 import { fieldValue } from '../request/headers.ts'
-import { incomingFields } from '../request/outgoing.ts'
+import { incomingFields } from '../outgoing/outgoing.ts'
 import { withFraming, writableFields } from './field-list.ts'
 
 /**

@@ -1,7 +1,7 @@
 /** Which names of fields a client may use for what: those that Connection may name, and those that look like others. */
 
 import type { Fields } from '../errors.ts'
-import { fieldValues, hopByHop, listItems } from './headers.ts'
+import { fieldValues, hopByHop, listItems } from '../request/headers.ts'
 
 /** Options of Connection that name no field, or one that goes in any case. */
 const plainOptions: ReadonlySet<string> = new Set(['close', 'keep-alive', 'upgrade'])

@@ -7,12 +7,12 @@ import type { Identity } from '../auth/identity.ts'
 import type { FieldEdits, RouteConfig } from '../config/config.ts'
 import { Refusal, type Fields } from '../errors.ts'
 import { compiled, type CompiledEdits } from './edits.ts'
-import type { RequestFacts } from './facts.ts'
+import type { RequestFacts } from '../request/facts.ts'
 import { aliasOf, aliasesOf, isProtected, namedByConnection } from './field-names.ts'
-import { fieldValue, hopByHop, listItems } from './headers.ts'
-import { onlyValue } from './identifiers.ts'
-import { canonicalPath, readPath, type PathReadings } from './paths.ts'
-import { withoutParams } from './query.ts'
+import { fieldValue, hopByHop, listItems } from '../request/headers.ts'
+import { onlyValue } from '../request/identifiers.ts'
+import { canonicalPath, readPath, type PathReadings } from '../request/paths.ts'
+import { withoutParams } from '../request/query.ts'
 
 /**
  * The target for the upstream: as sent, without the query parameters that carried a token, and with the route's prefixes

@@ -8,8 +8,8 @@ import {
   outgoingTarget,
   switchingFields,
   type OutgoingOptions,
-} from '../../src/request/outgoing.ts'
-import { codeOf, factsOf, fieldsOf, linesOf, type SampleRequest } from './reading.ts'
+} from '../../src/outgoing/outgoing.ts'
+import { codeOf, factsOf, fieldsOf, linesOf, type SampleRequest } from '../request/reading.ts'
 
 const nobody: Identity = {
   user: undefined,
