@@ -7,6 +7,7 @@ import { startTestGateway, type LogLine, type TestGateway } from '../support/gat
 import { RunningProgram } from '../support/programs.ts'
 import { handshake, rawClient, SWITCHING, type RawClient } from '../support/raw-client.ts'
 import { scriptedUpstream } from '../support/scripted-upstream.ts'
+import { untilLeft } from '../support/until-left.ts'
 
 /** What a limit may take longer than it says on a machine that is busy. */
 const SLACK_MS = 3000
@@ -51,12 +52,6 @@ async function portOf(program: RunningProgram): Promise<number> {
 
 const TCP_REQUEST = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n'
 const TCP_SWITCHING = 'HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n'
-
-/** Plays a peer that does nothing until the gateway has left, be it with a FIN or with a reset. */
-async function untilLeft(connection: RawClient): Promise<void> {
-  await new Promise((resolve) => connection.socket.once('end', resolve).once('close', resolve))
-  connection.socket.destroy()
-}
 
 async function readHeadAndHang(connection: RawClient): Promise<void> {
   await connection.head()
