@@ -103,7 +103,6 @@ class AnswerRelay {
     socket.on('data', this.#onData)
     socket.on('end', this.#onEnd)
     socket.on('error', this.#onError)
-    socket.on('close', this.#onClose)
     this.#client.socket.on('drain', this.#onDrain)
     this.#client.onGone = this.#onClientGone
     for (const chunk of unread) this.#onData(chunk)
@@ -150,10 +149,6 @@ class AnswerRelay {
     this.#end(error.code ?? error.message)
   }
 
-  readonly #onClose = (): void => {
-    this.#end('the upstream closed in the middle of its answer')
-  }
-
   readonly #onIdle = (): void => {
     this.#end('idle')
   }
@@ -168,7 +163,6 @@ class AnswerRelay {
     socket.off('data', this.#onData)
     socket.off('end', this.#onEnd)
     socket.off('error', this.#onError)
-    socket.off('close', this.#onClose)
     socket.destroy()
     this.#client.socket.off('drain', this.#onDrain)
     this.#client.onGone = undefined

@@ -77,7 +77,6 @@ class Offer {
     socket.on('error', this.#onError)
     // Stays for good: between our last event and the next listener's first one an error must find somebody.
     socket.on('error', ignore)
-    socket.on('close', this.#onClose)
     this.#deadline = setTimeout(this.#onTimeout, timeoutMs)
     socket.resume()
     socket.write(head, 'latin1')
@@ -141,10 +140,6 @@ class Offer {
     this.#refuse(new Refusal('E_UPSTREAM_RESET', { cause: error.code ?? error.message }))
   }
 
-  readonly #onClose = (): void => {
-    this.#refuse(new Refusal('E_UPSTREAM_RESET', { cause: 'closed before an answer' }))
-  }
-
   readonly #onTimeout = (): void => {
     const { client, timeoutMs } = this.#options
     this.#refuse(
@@ -179,7 +174,6 @@ class Offer {
     socket.off('data', this.#onData)
     socket.off('end', this.#onEnd)
     socket.off('error', this.#onError)
-    socket.off('close', this.#onClose)
     this.#resolve(outcome)
   }
 }
