@@ -1,6 +1,7 @@
 /**
  * CPU time and memory of a process and all its descendants, read from /proc. CPU time is the scheduler's nanoseconds
- * (user and system) of each thread; memory is the proportional set size, which counts a shared page once.
+ * (user and system) of each thread; memory is the proportional set size, which counts a shared page once, without that of
+ * mapped files: how much of a program's text counts as a process's own depends on who else runs the same program.
  */
 import { readFileSync, readdirSync } from 'node:fs'
 
@@ -8,7 +9,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 export type CpuSnapshot = ReadonlyMap<number, number>
 
 /** The ids of `root` and of all its descendants. */
-export function processTree(root: number): readonly number[] {
+function processTree(root: number): readonly number[] {
   const children = new Map<number, number[]>()
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue
@@ -45,9 +46,13 @@ export function memoryOf(root: number): number {
   let total = 0
   for (const pid of processTree(root)) {
     const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
-    total += Number(/^Pss:\s+(\d+) kB$/m.exec(rollup)?.[1] ?? Number.NaN) * 1024
+    total += 1024 * (kibibytes(rollup, 'Pss_Anon') + kibibytes(rollup, 'Pss_Shmem'))
   }
   return total
+}
+
+function kibibytes(rollup: string, name: string): number {
+  return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(rollup)?.[1] ?? Number.NaN)
 }
 
 function readIfThere(path: string): string | undefined {

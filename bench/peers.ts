@@ -20,7 +20,7 @@ export interface Peer {
 }
 
 /** Where a peer has to listen, on 127.0.0.1, and what it has to forward to. */
-export interface Place {
+interface Place {
   readonly port: number
   /** For its own use, e.g. an admin listener. */
   readonly sparePort: number
@@ -29,7 +29,7 @@ export interface Place {
   readonly directory: string
 }
 
-export interface Plan {
+interface Plan {
   readonly command: string
   readonly args: readonly string[]
   /** Contents by name, written to the directory before the start. */

@@ -45,6 +45,6 @@ Written by \`${command}\` on ${new Date().toISOString().slice(0, 10)}, ${facts.r
 ${peers.join('\n')}
 
 All peers, the load generator and the upstream share the machine and talk over loopback. A cost is the CPU time, user
-and system, of all of a peer's threads, or its proportional memory (PSS) above that of the same process without tunnels.
+and system, of all of a peer's threads, or its memory (PSS without mapped files) above that of the same process without tunnels.
 Medians of the rounds, the smallest and the largest in parentheses; in bold how many times upgate's cost it is.`
 }

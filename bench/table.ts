@@ -3,7 +3,7 @@ import type { Sample, Work } from './works.ts'
 import { median, summarize } from './statistics.ts'
 
 /** The samples of one work by the name of the peer, or the words of its failure. */
-export type WorkResults = ReadonlyMap<string, readonly Sample[] | Error>
+type WorkResults = ReadonlyMap<string, readonly Sample[] | Error>
 export type Results = ReadonlyMap<Work, WorkResults>
 
 interface Target {
@@ -14,7 +14,7 @@ interface Target {
 }
 
 /** Who is compared with the others. */
-export const subject = 'upgate'
+const subject = 'upgate'
 
 /** A load generator above this share of a core would itself be what is measured. */
 const shareMax = 0.9

@@ -18,7 +18,7 @@ export interface Work {
 }
 
 /** `warm` only brings the peer to its usual speed. */
-export type Size = 'warm' | 'full'
+type Size = 'warm' | 'full'
 
 export interface Sample {
   /** Of one unit of work: microseconds of CPU, or KiB. */
