@@ -80,6 +80,7 @@ class AnswerRelay {
   /** HTTP/1.0 has no chunked coding: its clients get the content, ended by the close. */
   readonly #decodes: boolean
   #bytesDown = 0
+  #isOver = false
 
   constructor(
     client: RawClient,
@@ -158,6 +159,8 @@ class AnswerRelay {
   }
 
   #end(cause: string | undefined): void {
+    if (this.#isOver) return
+    this.#isOver = true
     const { socket } = this.#upstream
     socket.setTimeout(0, this.#onIdle)
     socket.off('data', this.#onData)
