@@ -20,18 +20,21 @@ interface TestCheck extends AsyncDisposable {
 }
 
 async function open(content: string): Promise<TestCheck> {
-  const folder = await temporaryFolder()
+  // Taken over below; a check that cannot be made leaves no folder behind.
+  await using opening = new AsyncDisposableStack()
+  const folder = opening.use(await temporaryFolder())
   const path = await folder.write('keys', content)
   const log = new RecordingLog()
   const config = { name: 'robots', type: 'apiKey', header: 'X-Api-Key', keys: path } as const
   const check: Check = await createApiKeyCheck(config, log, { intervalMs: 5 })
+  const held = opening.move()
   return {
     path,
     log,
     outcome: (fields) => check.check(fakeFacts({ fields })) as Identity | Refusal,
     async [Symbol.asyncDispose]() {
       check.close()
-      await folder[Symbol.asyncDispose]()
+      await held.disposeAsync()
     },
   }
 }

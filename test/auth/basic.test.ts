@@ -32,12 +32,15 @@ async function open(
   content = users,
   verifier: NonNullable<BasicOptions['verify']> = verify,
 ): Promise<TestCheck> {
-  const folder = await temporaryFolder()
+  // Taken over below; a check that cannot be made leaves no folder behind.
+  await using opening = new AsyncDisposableStack()
+  const folder = opening.use(await temporaryFolder())
   const path = await folder.write('users', content)
   const log = new RecordingLog()
   const counted = countedVerify(verifier)
   const config = { name: 'staff', type: 'basic', users: path, realm: 'the "staff"' } as const
   const check = await createBasicCheck(config, log, { verify: counted, intervalMs: 5 })
+  const held = opening.move()
   return {
     check,
     path,
@@ -46,7 +49,7 @@ async function open(
     outcome: async (fields) => check.check(fakeFacts({ fields })),
     async [Symbol.asyncDispose]() {
       check.close()
-      await folder[Symbol.asyncDispose]()
+      await held.disposeAsync()
     },
   }
 }
