@@ -1,6 +1,7 @@
 /** Parses the head of an upstream's answer, strictly, and keeps what it says byte for byte: reason, order, case, number. */
 
 import type { Fields } from '../errors.ts'
+import { trimBlanks } from '../request/headers.ts'
 
 export interface ResponseHead {
   readonly minorVersion: 0 | 1
@@ -58,22 +59,9 @@ function parseFieldLines(lines: readonly string[]): string[] | string {
     const colon = line.indexOf(':')
     const name = line.slice(0, Math.max(colon, 0))
     if (!NAME.test(name)) return `field line ${index} has no valid name`
-    const value = trimOptionalWhitespace(line, colon + 1)
+    const value = trimBlanks(line, colon + 1, line.length)
     if (FORBIDDEN_IN_VALUE.test(value)) return `field ${name} holds a control character`
     fields.push(name, value)
   }
   return fields
-}
-
-/** RFC 9110 5.6.3: only space and tab surround a value (`trim` would take more). */
-function trimOptionalWhitespace(line: string, from: number): string {
-  let start = from
-  let end = line.length
-  while (start < end && isBlank(line.charCodeAt(start))) start += 1
-  while (end > start && isBlank(line.charCodeAt(end - 1))) end -= 1
-  return line.slice(start, end)
-}
-
-function isBlank(code: number): boolean {
-  return code === 0x20 || code === 0x09
 }

@@ -81,7 +81,7 @@ const SPACE = 0x20
 const TAB = 0x09
 
 /** String.trim would also take U+00A0 and others, which are part of a value (RFC 9110 5.6.3). */
-function trimBlanks(text: string, from: number, to: number): string {
+export function trimBlanks(text: string, from: number, to: number): string {
   let start = from
   let end = to
   while (start < end && isBlank(text.charCodeAt(start))) start += 1

@@ -8,6 +8,7 @@ import {
   WEBSOCKET_ACCEPT,
   WEBSOCKET_KEY,
 } from '../support/raw-client.ts'
+import { settled } from '../support/settled.ts'
 import { scriptedUpstream } from '../support/scripted-upstream.ts'
 
 const TCP = 'HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n'
@@ -243,12 +244,7 @@ describe('handshake', () => {
     client.write(handshake())
     await client.head()
     client.socket.pause()
-    let before = -1
-    while (before !== written) {
-      before = written
-      await fetchStatus(gateway.adminPort)
-      await new Promise((resolve) => setTimeout(resolve, 50))
-    }
+    await settled(() => written)
     assert.ok(written < total / 2, `${written} bytes were read ahead`)
     client.socket.resume()
     assert.equal((await client.bytes(total)).length, total)

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import { relayPortably } from '../../src/relay/portable.ts'
 import type { Side, Tunnel, TunnelLimits } from '../../src/relay/relay.ts'
 import { Sweep } from '../../src/relay/sweep.ts'
+import { settled } from '../support/settled.ts'
 import { readBytes, readToEnd, socketPair, type SocketPair } from '../support/socket-pair.ts'
 
 const NO_LIMITS: TunnelLimits = { idleMs: Infinity, lifetimeMs: Infinity }
@@ -120,11 +121,7 @@ describe('relayPortably', () => {
     client.on('drain', pump)
     pump()
     // Nobody reads: the buffers on the way fill up and the client's own stays full.
-    let before = -1
-    while (before !== tunnel.bytesUp) {
-      before = tunnel.bytesUp
-      await new Promise((resolve) => setTimeout(resolve, 50))
-    }
+    await settled(() => tunnel.bytesUp)
     assert.ok(client.writableNeedDrain)
     assert.ok(tunnel.bytesUp < total / 2, `${tunnel.bytesUp} bytes were read ahead`)
     const received = await readToEnd(upstream)
