@@ -33,29 +33,43 @@ export interface RefusedDecision {
   readonly peerAddress: string
 }
 
-/** Never throws for what a client sent. */
+/** Never throws: a bug on the way becomes a refusal as well, since the parser that asks has nobody to catch it. */
 export function decide(plane: Plane, head: RequestHead, connection: Connection): Decision {
-  const refused = (
-    refusal: Refusal,
-    facts?: RequestFacts,
-    parts?: RouteParts,
-  ): RefusedDecision => ({
-    upgrades: false,
-    refusal,
-    facts,
-    parts,
-    method: head.method,
-    peerAddress: connection.peerAddress,
-  })
+  const known: Known = { facts: undefined, parts: undefined }
+  let decided: UpgradeDecision | PlainDecision | Refusal
+  try {
+    decided = route(plane, head, connection, known)
+  } catch (error) {
+    decided = Refusal.ofError(error)
+  }
+  if (!(decided instanceof Refusal)) return decided
+  const { method } = head
+  const { peerAddress } = connection
+  return { upgrades: false, refusal: decided, ...known, method, peerAddress }
+}
+
+/** What was found out before a refusal. */
+interface Known {
+  facts: RequestFacts | undefined
+  parts: RouteParts | undefined
+}
+
+function route(
+  plane: Plane,
+  head: RequestHead,
+  connection: Connection,
+  known: Known,
+): UpgradeDecision | PlainDecision | Refusal {
   const facts = readFacts(head, connection, plane.trusted)
-  if (facts instanceof Refusal) return refused(facts)
-  const route = matchRoute(plane.table, facts)
-  if (route instanceof Refusal) return refused(route, facts)
-  const parts = plane.partsOf(route)
-  const tokens = allowedTokens(route, facts)
+  if (facts instanceof Refusal) return facts
+  known.facts = facts
+  const matched = matchRoute(plane.table, facts)
+  if (matched instanceof Refusal) return matched
+  const parts = plane.partsOf(matched)
+  known.parts = parts
+  const tokens = allowedTokens(matched, facts)
   if (tokens.length > 0) return { upgrades: true, facts, parts, tokens }
-  if (!parts.config.http) return refused(upgradeRequired(parts), facts, parts)
-  return { upgrades: false, facts, parts }
+  return parts.config.http ? { upgrades: false, facts, parts } : upgradeRequired(parts)
 }
 
 /** RFC 9110 15.5.22: a 426 names the protocols that would do. */

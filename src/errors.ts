@@ -335,6 +335,12 @@ export class Refusal {
     this.details = details
   }
 
+  /** E_INTERNAL for a programmer's error that was caught: its stack goes to the log, and one request ends in place of the process. */
+  static ofError(error: unknown): Refusal {
+    const cause = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    return new Refusal('E_INTERNAL', { cause })
+  }
+
   /** The status on the wire: the catalogue's, or that of somebody else's answer. */
   get status(): number {
     return this.details.answer?.status ?? catalogue[this.code].status

@@ -61,8 +61,7 @@ export async function servePlain(
   try {
     end = await forward(report, forwarder, plain)
   } catch (error) {
-    const cause = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    end = new Refusal('E_INTERNAL', { cause })
+    end = Refusal.ofError(error)
   }
   if (end instanceof Refusal) {
     const refusal = brokeOff(response) ? new Refusal('E_BODY_MALFORMED') : end

@@ -90,8 +90,7 @@ export async function serveUpgrade(
     else if (offered.kind === 'answered') await passAnswer(exchanges, upgrade, offered)
     else openTunnel(exchanges, upgrade, offered, held.move())
   } catch (error) {
-    const cause = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    await refuse(exchanges, upgrade, new Refusal('E_INTERNAL', { cause }))
+    await refuse(exchanges, upgrade, Refusal.ofError(error))
   }
 }
 
