@@ -18,6 +18,19 @@ function granting(): Promise<ScriptedUpstream> {
   })
 }
 
+/** Answers its one request when it is told to. */
+async function answeringLater() {
+  const asked = Promise.withResolvers<void>()
+  const told = Promise.withResolvers<void>()
+  const upstream = await scriptedUpstream(async (connection) => {
+    await connection.head()
+    asked.resolve()
+    await told.promise
+    connection.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone')
+  })
+  return { upstream, asked: asked.promise, answer: told.resolve }
+}
+
 describe('drain', () => {
   it('is not ready and accepts nothing from the first moment on', async () => {
     await using upstream = await granting()
@@ -66,19 +79,8 @@ describe('drain', () => {
   })
 
   it('finishes plain requests that are in progress, and closes their connections', async () => {
-    let answer!: () => void
-    let arrived!: () => void
-    const asked = new Promise<void>((resolve) => {
-      arrived = resolve
-    })
-    await using upstream = await scriptedUpstream(async (connection) => {
-      await connection.head()
-      arrived()
-      await new Promise<void>((resolve) => {
-        answer = resolve
-      })
-      connection.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone')
-    })
+    const { upstream: started, asked, answer } = await answeringLater()
+    await using upstream = started
     await using gateway = await startTestGateway(yaml(upstream, '10s'))
     await using client = await rawClient(gateway.port)
     client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
@@ -93,19 +95,8 @@ describe('drain', () => {
   })
 
   it('answers 503 to an upgrade that comes over a connection from before', async () => {
-    let answer!: () => void
-    let arrived!: () => void
-    const asked = new Promise<void>((resolve) => {
-      arrived = resolve
-    })
-    await using upstream = await scriptedUpstream(async (connection) => {
-      await connection.head()
-      arrived()
-      await new Promise<void>((resolve) => {
-        answer = resolve
-      })
-      connection.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone')
-    })
+    const { upstream: started, asked, answer } = await answeringLater()
+    await using upstream = started
     await using gateway = await startTestGateway(yaml(upstream, '10s'))
     await using busy = await rawClient(gateway.port)
     await using late = await rawClient(gateway.port)

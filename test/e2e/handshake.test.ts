@@ -4,6 +4,7 @@ import { startTestGateway } from '../support/gateway.ts'
 import {
   handshake,
   rawClient,
+  type RawClient,
   SWITCHING,
   WEBSOCKET_ACCEPT,
   WEBSOCKET_KEY,
@@ -363,41 +364,25 @@ describe('handshake', () => {
     }
   })
 
-  it('cancels the handshake when the client resets, and releases the upstream at once', async () => {
-    let arrived!: () => void
-    const asked = new Promise<void>((resolve) => {
-      arrived = resolve
+  for (const [name, leave] of [
+    ['resets', (client: RawClient) => client.socket.resetAndDestroy()],
+    ['leaves with a FIN, as WebSocket clients do', (client: RawClient) => client.socket.end()],
+  ] as const) {
+    it(`cancels the handshake when the client ${name}, and releases the upstream at once`, async () => {
+      const asked = Promise.withResolvers<void>()
+      await using upstream = await scriptedUpstream(async (connection) => {
+        await connection.head()
+        asked.resolve()
+      })
+      await using gateway = await startTestGateway(`routes: [{ upstream: "${upstream.url}" }]`)
+      await using client = await rawClient(gateway.port)
+      client.write(handshake())
+      await asked.promise
+      leave(client)
+      await upstream.quiet()
+      assert.equal((await gateway.log('request', { code: 'E_CLIENT_GONE' }))['status'], 499)
     })
-    await using upstream = await scriptedUpstream(async (connection) => {
-      await connection.head()
-      arrived()
-    })
-    await using gateway = await startTestGateway(`routes: [{ upstream: "${upstream.url}" }]`)
-    await using client = await rawClient(gateway.port)
-    client.write(handshake())
-    await asked
-    client.socket.resetAndDestroy()
-    await upstream.quiet()
-    assert.equal((await gateway.log('request', { code: 'E_CLIENT_GONE' }))['status'], 499)
-  })
-
-  it('cancels the handshake of a WebSocket client that leaves with a FIN', async () => {
-    let arrived!: () => void
-    const asked = new Promise<void>((resolve) => {
-      arrived = resolve
-    })
-    await using upstream = await scriptedUpstream(async (connection) => {
-      await connection.head()
-      arrived()
-    })
-    await using gateway = await startTestGateway(`routes: [{ upstream: "${upstream.url}" }]`)
-    await using client = await rawClient(gateway.port)
-    client.write(handshake())
-    await asked
-    client.socket.end()
-    await upstream.quiet()
-    await gateway.log('request', { code: 'E_CLIENT_GONE' })
-  })
+  }
 })
 
 async function fetchStatus(adminPort: number): Promise<void> {

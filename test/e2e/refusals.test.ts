@@ -76,13 +76,24 @@ const cases: Case[] = [
     request: get('/', ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13']),
   },
   {
-    name: 'a length and chunks at once',
+    name: 'a body whose chunks are broken',
     code: 'E_BODY_MALFORMED',
     yaml: (upstream) => route(upstream, ', upgrade: [tcp]'),
     request:
       'POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n',
     upstream: () => {},
     reachesUpstream: true,
+  },
+  {
+    name: 'a length and chunks at once',
+    code: 'E_REQUEST_MALFORMED',
+    request:
+      'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+  },
+  {
+    name: 'two lengths',
+    code: 'E_REQUEST_MALFORMED',
+    request: 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello',
   },
   {
     name: 'no credentials',
@@ -222,7 +233,7 @@ const cases: Case[] = [
       await connection.head()
       connection.write('HTTP/1.1 102 Processing\r\n\r\n'.repeat(40))
     },
-    request: handshake().replace('HTTP/1.1', 'HTTP/1.1'),
+    request: handshake(),
     reachesUpstream: true,
   },
   {
