@@ -1,0 +1,56 @@
+#include "hold.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct hold *hold_new(size_t length)
+{
+	struct hold *hold = malloc(sizeof *hold + length);
+
+	if (hold == NULL)
+		return NULL;
+	hold->begin = 0;
+	hold->end = length;
+	return hold;
+}
+
+void hold_free(struct hold *hold)
+{
+	free(hold);
+}
+
+enum flushed hold_flush(struct hold **held, int fd)
+{
+	struct hold *hold = *held;
+
+	while (hold->begin < hold->end) {
+		ssize_t sent = send_some(fd, hold->bytes + hold->begin, hold->end - hold->begin);
+
+		if (sent < 0)
+			return errno == EAGAIN ? FLUSHED_PART : FLUSH_FAILED;
+		hold->begin += (size_t)sent;
+	}
+	hold_free(hold);
+	*held = NULL;
+	return FLUSHED_ALL;
+}
+
+ssize_t send_some(int fd, const void *bytes, size_t length)
+{
+	ssize_t sent;
+
+	do {
+		sent = send(fd, bytes, length, MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	return sent;
+}
+
+ssize_t recv_some(int fd, void *bytes, size_t length)
+{
+	ssize_t got;
+
+	do {
+		got = recv(fd, bytes, length, 0);
+	} while (got < 0 && errno == EINTR);
+	return got;
+}

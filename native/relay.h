@@ -1,0 +1,153 @@
+/*
+ * The relay below JavaScript: threads that dial endpoints and move the bytes of tunnels, each with its own epoll.
+ *
+ *     dial ----> bytes of the answer ----> proceed | release | close | open
+ *     open (two sockets, or one and a dialed one) ----> ended
+ *
+ * One thread owns a relay: it alone calls these functions. It is told by `notify`, from any thread, that there are
+ * events to take. What they decide (is this answer a 101, which endpoint) is not decided here.
+ */
+#ifndef UPGATE_RELAY_H
+#define UPGATE_RELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+enum side { SIDE_CLIENT = 0, SIDE_UPSTREAM = 1, SIDES = 2 };
+
+/* Who ended a tunnel; the first two are the sides. */
+enum ended_by { BY_CLIENT = 0, BY_UPSTREAM = 1, BY_GATEWAY = 2, BY_ADMIN = 3 };
+
+/* Why. The relay itself finds the first five; the rest are words of the caller's, which it hands back. */
+enum end_reason {
+	REASON_EOF = 0,
+	REASON_RESET = 1,
+	REASON_ERROR = 2,
+	REASON_IDLE = 3,
+	REASON_LIFETIME = 4,
+	REASON_CALLER = 5,
+};
+
+/* For milliseconds: no limit. */
+#define NO_LIMIT UINT64_MAX
+
+struct relay;
+struct tunnel;
+
+struct relay_options {
+	/* At least 1. */
+	unsigned threads;
+	/* How much may be held for a peer that stalls, each way; also the most that is read at once, up to 256 KiB. */
+	size_t buffer_bytes;
+	/* Called from the relay's threads when events are there to be taken after none were. */
+	void (*notify)(void *context);
+	void *context;
+};
+
+/* Starts the threads. Returns NULL and sets `*error` to an errno when that fails; nothing is left of it then. */
+struct relay *relay_create(const struct relay_options *options, int *error);
+
+/* Ends the threads, resets what is open and frees everything. No event comes of it. */
+void relay_destroy(struct relay *relay);
+
+/* Bytes on their way to a peer. */
+struct hold {
+	size_t begin;
+	size_t end;
+	unsigned char bytes[];
+};
+
+/* Room for `length` bytes that the caller fills; NULL without memory. It is freed by `hold_free`, or by who takes it. */
+struct hold *hold_new(size_t length);
+void hold_free(struct hold *hold);
+
+struct dial_request {
+	struct sockaddr_storage address;
+	socklen_t address_bytes;
+	/* The request head; taken over, also when the dial fails. */
+	struct hold *head;
+	uint64_t connect_ms;
+	/* From the last byte of the head to each part of the answer. */
+	uint64_t handshake_ms;
+};
+
+/* Starts a dial. Returns its tunnel to be, or NULL without memory. EVENT_BYTES or EVENT_FAILED follows, once. */
+struct tunnel *relay_dial(struct relay *relay, const struct dial_request *request);
+
+/* After EVENT_BYTES: waits for more of the answer. With `refresh` the time for it starts anew. */
+void relay_proceed(struct relay *relay, struct tunnel *tunnel, bool refresh);
+
+/* After EVENT_BYTES: gives the socket away and returns it; the tunnel is gone. */
+int relay_release(struct relay *relay, struct tunnel *tunnel);
+
+struct open_request {
+	/*
+	 * The sockets, non-blocking; -1 for the upstream of a dialed tunnel. The relay duplicates them: the caller closes
+	 * its own at once, without a shutdown.
+	 */
+	int fds[SIDES];
+	/* What goes to each side first, or NULL; taken over, also in case of an error. */
+	struct hold *to[SIDES];
+	/* How much of that was read from each side, for its count. */
+	uint64_t read_bytes[SIDES];
+	uint64_t idle_ms;
+	uint64_t lifetime_ms;
+};
+
+/*
+ * Joins two sockets. `tunnel` is a dialed one after EVENT_BYTES, or NULL. Returns the tunnel, or NULL and sets `*error`
+ * (EMFILE, ENOMEM): the caller's sockets are untouched then, and a dialed tunnel is as it was.
+ */
+struct tunnel *relay_open(struct relay *relay, struct tunnel *tunnel, struct open_request *request,
+                          int *error);
+
+/*
+ * Ends a tunnel: what is held for a peer and a FIN go to both, and a reset to who has not answered it after `grace_ms`.
+ * A second call changes the time alone. A dial is abandoned; EVENT_ENDED follows there too.
+ */
+void relay_close(struct relay *relay, struct tunnel *tunnel, enum ended_by by,
+                 enum end_reason reason, uint64_t grace_ms);
+
+/* Bytes read from a side so far. */
+uint64_t tunnel_bytes(const struct tunnel *tunnel, enum side side);
+
+/* Of use to a caller who keeps no pointers: small numbers, used anew after the last event of a tunnel. */
+uint32_t tunnel_id(const struct tunnel *tunnel);
+struct tunnel *relay_tunnel(const struct relay *relay, uint32_t id);
+
+enum event_kind {
+	/* A part of the answer, or its FIN, or both. */
+	EVENT_BYTES,
+	/* The dial or the wait for the answer failed; the tunnel is gone. */
+	EVENT_FAILED,
+	/* Both sockets are closed; the tunnel is gone. */
+	EVENT_ENDED,
+};
+
+/* Where a dial failed. */
+enum dial_stage { STAGE_CONNECT = 0, STAGE_ANSWER = 1 };
+
+struct event {
+	enum event_kind kind;
+	uint32_t id;
+	/* EVENT_BYTES; the bytes are the taker's, to be freed with `hold_free`, and NULL when there is nothing but a FIN. */
+	struct hold *bytes;
+	bool fin;
+	/* EVENT_FAILED */
+	enum dial_stage stage;
+	bool timed_out;
+	/* EVENT_ENDED */
+	enum ended_by by;
+	enum end_reason reason;
+	uint64_t read_bytes[SIDES];
+	uint64_t duration_ns;
+	/* EVENT_FAILED, and EVENT_ENDED for REASON_RESET and REASON_ERROR: an errno, or 0. */
+	int error;
+};
+
+/* Takes one event; false when there is none. After the last event of a tunnel its pointer and its id are no longer valid. */
+bool relay_take(struct relay *relay, struct event *event);
+
+#endif

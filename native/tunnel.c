@@ -1,0 +1,306 @@
+#include "tunnel.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "hold.h"
+
+/* How long a peer may take to answer the FIN of a tunnel that a limit ends. */
+#define CLOSE_GRACE_MS 2000
+/* A limit is kept to within this part of it, so that tunnels opened together are looked at together. */
+#define LIMIT_GRAINS 64
+
+static enum side other(enum side side)
+{
+	return side == SIDE_CLIENT ? SIDE_UPSTREAM : SIDE_CLIENT;
+}
+
+/* The first cause of the end is kept, save that anything outranks an orderly FIN. */
+static void note(struct tunnel *tunnel, enum ended_by by, enum end_reason reason, int error)
+{
+	if (tunnel->has_reason && (tunnel->reason != REASON_EOF || reason == REASON_EOF))
+		return;
+	tunnel->has_reason = true;
+	tunnel->by = by;
+	tunnel->reason = reason;
+	tunnel->error = error;
+}
+
+static void close_end(struct end *end, bool reset)
+{
+	if (end->fd < 0)
+		return;
+	if (reset) {
+		struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+		/* A unix socket has no reset and is closed. */
+		(void)setsockopt(end->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+	}
+	(void)close(end->fd);
+	end->fd = -1;
+}
+
+static void finish(struct worker *worker, struct tunnel *tunnel, bool reset)
+{
+	tunnel->over_at_ns = clock_ns();
+	for (unsigned side = 0; side < SIDES; side++) {
+		struct end *end = &tunnel->ends[side];
+
+		close_end(end, reset);
+		hold_free(end->hold);
+		end->hold = NULL;
+	}
+	worker_forget(worker, tunnel, EVENT_ENDED);
+}
+
+/* One peer broke the connection: the other one must not take it for an orderly end. */
+static void fail(struct worker *worker, struct tunnel *tunnel, enum side side, int error)
+{
+	bool is_reset = error == ECONNRESET || error == EPIPE;
+
+	note(tunnel, side == SIDE_CLIENT ? BY_CLIENT : BY_UPSTREAM,
+	     is_reset ? REASON_RESET : REASON_ERROR, error);
+	finish(worker, tunnel, true);
+}
+
+static void fail_ourselves(struct worker *worker, struct tunnel *tunnel, int error)
+{
+	note(tunnel, BY_GATEWAY, REASON_ERROR, error);
+	finish(worker, tunnel, true);
+}
+
+static uint64_t plus(uint64_t at_ms, uint64_t limit_ms)
+{
+	uint64_t grain = limit_ms / LIMIT_GRAINS + 1;
+	uint64_t due;
+
+	if (limit_ms == NO_LIMIT || __builtin_add_overflow(at_ms, limit_ms, &due))
+		return WHEEL_NEVER;
+	return due + (grain - due % grain) % grain;
+}
+
+/* A lazy timer: moving bytes only note the time, and whether the limit is reached is looked up when the timer expires. */
+static void start_limits(struct worker *worker, struct tunnel *tunnel)
+{
+	uint64_t idle_at = plus(tunnel->moved_at_ms, tunnel->idle_ms);
+	uint64_t over_at = plus(tunnel->born_at_ms, tunnel->lifetime_ms);
+
+	wheel_start(&worker->wheel, &tunnel->timer, idle_at < over_at ? idle_at : over_at);
+}
+
+/* Keeps what a peer does not take yet. */
+static bool keep(struct worker *worker, struct tunnel *tunnel, struct end *to,
+                 const unsigned char *bytes, size_t length)
+{
+	struct hold *hold = hold_new(length);
+
+	if (hold == NULL) {
+		fail_ourselves(worker, tunnel, ENOMEM);
+		return false;
+	}
+	memcpy(hold->bytes, bytes, length);
+	to->hold = hold;
+	return true;
+}
+
+/* Sends what is held for an end. False when it does not take all, or when the tunnel is over. */
+static bool flush(struct worker *worker, struct tunnel *tunnel, enum side side)
+{
+	struct end *end = &tunnel->ends[side];
+
+	if (end->hold == NULL)
+		return true;
+	switch (hold_flush(&end->hold, end->fd)) {
+	case FLUSHED_ALL:
+		return true;
+	case FLUSHED_PART:
+		return false;
+	case FLUSH_FAILED:
+		break;
+	}
+	fail(worker, tunnel, side, errno);
+	return false;
+}
+
+static void send_fin(struct end *end)
+{
+	if (end->write_done)
+		return;
+	/* Fails after a reset, which epoll tells as well. */
+	(void)shutdown(end->fd, SHUT_WR);
+	end->write_done = true;
+}
+
+/* Reads once. Returns the bytes read, 0 when there are none for now or no more, and -1 when the tunnel is over. */
+static ssize_t read_once(struct worker *worker, struct tunnel *tunnel, enum side side)
+{
+	struct end *end = &tunnel->ends[side];
+	ssize_t got = recv_some(end->fd, worker->buffer, worker->buffer_bytes);
+
+	if (got > 0) {
+		/* A short read has emptied the socket; what comes later is another edge. */
+		if ((size_t)got < worker->buffer_bytes && !end->hung_up)
+			end->readable = false;
+		return got;
+	}
+	end->readable = false;
+	if (got == 0) {
+		end->read_done = true;
+		return 0;
+	}
+	if (errno == EAGAIN)
+		return 0;
+	fail(worker, tunnel, side, errno);
+	return -1;
+}
+
+/* One turn of one direction. Returns false when the tunnel is over. */
+static bool pump(struct worker *worker, struct tunnel *tunnel, enum side side)
+{
+	struct end *from = &tunnel->ends[side];
+	struct end *to = &tunnel->ends[other(side)];
+
+	if (to->hold != NULL && !flush(worker, tunnel, other(side)))
+		return tunnel->state != STATE_OVER;
+	if (from->readable && !from->read_done) {
+		ssize_t got = read_once(worker, tunnel, side);
+		ssize_t sent;
+
+		if (got < 0)
+			return false;
+		if (got > 0) {
+			uint64_t before = atomic_load_explicit(&from->read_bytes, memory_order_relaxed);
+
+			atomic_store_explicit(&from->read_bytes, before + (uint64_t)got,
+			                      memory_order_relaxed);
+			tunnel->moved_at_ms = worker->now_ms;
+			sent = send_some(to->fd, worker->buffer, (size_t)got);
+			if (sent < 0) {
+				if (errno != EAGAIN) {
+					fail(worker, tunnel, other(side), errno);
+					return false;
+				}
+				sent = 0;
+			}
+			if (sent < got)
+				return keep(worker, tunnel, to, worker->buffer + sent,
+				            (size_t)(got - sent));
+			/* The next turn is for the others first. */
+			if (from->readable)
+				worker_ready(worker, tunnel);
+			return true;
+		}
+	}
+	if (from->read_done && !to->write_done) {
+		note(tunnel, side == SIDE_CLIENT ? BY_CLIENT : BY_UPSTREAM, REASON_EOF, 0);
+		send_fin(to);
+	}
+	return true;
+}
+
+static void run_open(struct worker *worker, struct tunnel *tunnel)
+{
+	if (!pump(worker, tunnel, SIDE_CLIENT) || !pump(worker, tunnel, SIDE_UPSTREAM))
+		return;
+	if (tunnel->ends[SIDE_CLIENT].write_done && tunnel->ends[SIDE_UPSTREAM].write_done)
+		finish(worker, tunnel, false);
+}
+
+/* What still comes has nowhere to go: it is read and dropped, so that the peer's FIN is seen. One turn of one end. */
+static bool drain(struct worker *worker, struct tunnel *tunnel, enum side side)
+{
+	struct end *end = &tunnel->ends[side];
+
+	if (!flush(worker, tunnel, side)) {
+		if (tunnel->state == STATE_OVER)
+			return false;
+	} else {
+		send_fin(end);
+	}
+	if (!end->readable || end->read_done)
+		return true;
+	if (read_once(worker, tunnel, side) < 0)
+		return false;
+	if (end->readable)
+		worker_ready(worker, tunnel);
+	return true;
+}
+
+static void run_closing(struct worker *worker, struct tunnel *tunnel)
+{
+	const struct end *ends = tunnel->ends;
+
+	if (!drain(worker, tunnel, SIDE_CLIENT) || !drain(worker, tunnel, SIDE_UPSTREAM))
+		return;
+	if (ends[SIDE_CLIENT].write_done && ends[SIDE_CLIENT].read_done &&
+	    ends[SIDE_UPSTREAM].write_done && ends[SIDE_UPSTREAM].read_done)
+		finish(worker, tunnel, false);
+}
+
+void tunnel_run(struct worker *worker, struct tunnel *tunnel)
+{
+	if (tunnel->state == STATE_OPEN)
+		run_open(worker, tunnel);
+	else
+		run_closing(worker, tunnel);
+}
+
+void tunnel_check(struct worker *worker, struct tunnel *tunnel, enum side side)
+{
+	struct end *end = &tunnel->ends[side];
+	int error = 0;
+	socklen_t length = sizeof error;
+
+	/* With data before the error, and somebody to take it, a read comes first and finds the error behind it. */
+	if (!end->read_done && tunnel->ends[other(side)].hold == NULL)
+		return;
+	if (getsockopt(end->fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error != 0)
+		fail(worker, tunnel, side, error);
+}
+
+void tunnel_start(struct worker *worker, struct tunnel *tunnel)
+{
+	wheel_stop(&worker->wheel, &tunnel->timer);
+	tunnel->state = STATE_OPEN;
+	tunnel->born_at_ns = clock_ns();
+	tunnel->born_at_ms = worker->now_ms;
+	tunnel->moved_at_ms = worker->now_ms;
+	for (unsigned side = 0; side < SIDES; side++) {
+		struct end *end = &tunnel->ends[side];
+		int error = end->is_watched ? 0 : worker_watch(worker, tunnel, (enum side)side);
+
+		if (error != 0) {
+			fail_ourselves(worker, tunnel, error);
+			return;
+		}
+	}
+	start_limits(worker, tunnel);
+	run_open(worker, tunnel);
+}
+
+void tunnel_close(struct worker *worker, struct tunnel *tunnel, enum ended_by by,
+                  enum end_reason reason, uint64_t grace_ms)
+{
+	wheel_start(&worker->wheel, &tunnel->timer, worker->now_ms + grace_ms);
+	if (tunnel->state == STATE_CLOSING)
+		return;
+	note(tunnel, by, reason, 0);
+	tunnel->state = STATE_CLOSING;
+	run_closing(worker, tunnel);
+}
+
+void tunnel_expired(struct worker *worker, struct tunnel *tunnel)
+{
+	uint64_t now_ms = worker->now_ms;
+
+	if (tunnel->state == STATE_CLOSING)
+		finish(worker, tunnel, true);
+	else if (tunnel->lifetime_ms != NO_LIMIT && now_ms - tunnel->born_at_ms >= tunnel->lifetime_ms)
+		tunnel_close(worker, tunnel, BY_GATEWAY, REASON_LIFETIME, CLOSE_GRACE_MS);
+	else if (tunnel->idle_ms != NO_LIMIT && now_ms - tunnel->moved_at_ms >= tunnel->idle_ms)
+		tunnel_close(worker, tunnel, BY_GATEWAY, REASON_IDLE, CLOSE_GRACE_MS);
+	else
+		start_limits(worker, tunnel);
+}

@@ -1,0 +1,339 @@
+#include "worker.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dial.h"
+#include "tunnel.h"
+
+#define EVENTS_MAX 256
+#define NS_PER_MS 1000000U
+/* Turns that are given to busy tunnels before the others are looked at again. */
+#define TURNS_MAX 64
+
+uint64_t clock_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000U * NS_PER_MS + (uint64_t)now.tv_nsec;
+}
+
+/* A tunnel's address is even, so its lowest bit is free for the side. */
+static uint64_t tag(const struct tunnel *tunnel, enum side side)
+{
+	return (uint64_t)(uintptr_t)tunnel | side;
+}
+
+int worker_watch(struct worker *worker, struct tunnel *tunnel, enum side side)
+{
+	struct epoll_event event = {
+		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+		.data.u64 = tag(tunnel, side),
+	};
+
+	if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, tunnel->ends[side].fd, &event) != 0)
+		return errno;
+	tunnel->ends[side].is_watched = true;
+	return 0;
+}
+
+void worker_ready(struct worker *worker, struct tunnel *tunnel)
+{
+	if (tunnel->is_ready)
+		return;
+	tunnel->is_ready = true;
+	tunnel->ready_next = NULL;
+	tunnel->ready_prev = worker->ready_last;
+	if (worker->ready_last == NULL)
+		worker->ready_first = tunnel;
+	else
+		worker->ready_last->ready_next = tunnel;
+	worker->ready_last = tunnel;
+}
+
+static void unready(struct worker *worker, struct tunnel *tunnel)
+{
+	if (!tunnel->is_ready)
+		return;
+	tunnel->is_ready = false;
+	if (tunnel->ready_prev == NULL)
+		worker->ready_first = tunnel->ready_next;
+	else
+		tunnel->ready_prev->ready_next = tunnel->ready_next;
+	if (tunnel->ready_next == NULL)
+		worker->ready_last = tunnel->ready_prev;
+	else
+		tunnel->ready_next->ready_prev = tunnel->ready_prev;
+}
+
+void worker_tell(struct worker *worker, struct tunnel *tunnel, enum event_kind kind)
+{
+	if (tunnel->events == 0) {
+		tunnel->event_next = worker->events_first;
+		worker->events_first = tunnel;
+	}
+	tunnel->events |= 1U << kind;
+}
+
+void worker_forget(struct worker *worker, struct tunnel *tunnel, enum event_kind kind)
+{
+	wheel_stop(&worker->wheel, &tunnel->timer);
+	unready(worker, tunnel);
+	tunnel->state = STATE_OVER;
+	worker_tell(worker, tunnel, kind);
+}
+
+void worker_mail(struct worker *worker, struct tunnel *tunnel, enum task task)
+{
+	bool is_first;
+	uint64_t one = 1;
+
+	(void)pthread_mutex_lock(&worker->lock);
+	is_first = worker->mail_first == NULL;
+	tunnel->mail |= task;
+	if (!tunnel->is_mailed) {
+		tunnel->is_mailed = true;
+		tunnel->mail_next = NULL;
+		if (is_first)
+			worker->mail_first = tunnel;
+		else
+			worker->mail_last->mail_next = tunnel;
+		worker->mail_last = tunnel;
+	}
+	atomic_store_explicit(&worker->has_mail, true, memory_order_release);
+	(void)pthread_mutex_unlock(&worker->lock);
+	/* The descriptor is watched by edges and never read: each write is an edge. */
+	if (is_first)
+		(void)!write(worker->wake_fd, &one, sizeof one);
+}
+
+void worker_unmail(struct worker *worker, struct tunnel *tunnel)
+{
+	(void)pthread_mutex_lock(&worker->lock);
+	tunnel->mail = 0;
+	(void)pthread_mutex_unlock(&worker->lock);
+}
+
+static void do_tasks(struct worker *worker, struct tunnel *tunnel)
+{
+	unsigned tasks = tunnel->tasks;
+
+	if ((tasks & TASK_DIAL) != 0)
+		dial_start(worker, tunnel);
+	if ((tasks & TASK_PROCEED) != 0)
+		dial_proceed(worker, tunnel, tunnel->refresh);
+	if ((tasks & TASK_RELEASE) != 0)
+		dial_released(worker, tunnel);
+	if ((tasks & TASK_OPEN) != 0)
+		tunnel_start(worker, tunnel);
+	/* What the owner asked to close may have ended by itself meanwhile. */
+	if ((tasks & TASK_CLOSE) == 0 || tunnel->state == STATE_OVER || tunnel->state == STATE_FREE)
+		return;
+	if (tunnel->state == STATE_OPEN || tunnel->state == STATE_CLOSING)
+		tunnel_close(worker, tunnel, tunnel->asked_by, tunnel->asked_reason,
+		             tunnel->asked_grace_ms);
+	else
+		dial_abandon(worker, tunnel);
+}
+
+/* Returns false when the thread is to end. */
+static bool take_mail(struct worker *worker)
+{
+	struct tunnel *first = NULL;
+	struct tunnel **last = &first;
+	bool is_stopping;
+
+	(void)pthread_mutex_lock(&worker->lock);
+	for (struct tunnel *tunnel = worker->mail_first; tunnel != NULL; tunnel = tunnel->mail_next) {
+		tunnel->is_mailed = false;
+		tunnel->tasks = tunnel->mail;
+		tunnel->mail = 0;
+		tunnel->asked_by = tunnel->close_by;
+		tunnel->asked_reason = tunnel->close_reason;
+		tunnel->asked_grace_ms = tunnel->close_grace_ms;
+		*last = tunnel;
+		last = &tunnel->task_next;
+	}
+	*last = NULL;
+	worker->mail_first = NULL;
+	is_stopping = worker->is_stopping;
+	atomic_store_explicit(&worker->has_mail, false, memory_order_relaxed);
+	(void)pthread_mutex_unlock(&worker->lock);
+	while (first != NULL) {
+		struct tunnel *tunnel = first;
+
+		first = tunnel->task_next;
+		do_tasks(worker, tunnel);
+	}
+	return !is_stopping;
+}
+
+static void on_event(struct worker *worker, const struct epoll_event *event)
+{
+	struct tunnel *tunnel = (struct tunnel *)(uintptr_t)(event->data.u64 & ~UINT64_C(1));
+	enum side side = (event->data.u64 & 1U) != 0 ? SIDE_UPSTREAM : SIDE_CLIENT;
+	struct end *end = &tunnel->ends[side];
+	uint32_t events = event->events;
+
+	/* Of the same round, but after its end. */
+	if (tunnel->state == STATE_OVER)
+		return;
+	if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+		end->readable = true;
+	if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+		end->hung_up = true;
+	switch (tunnel->state) {
+	case STATE_DIALING:
+	case STATE_WAITING:
+		dial_run(worker, tunnel);
+		break;
+	case STATE_OPEN:
+	case STATE_CLOSING:
+		if ((events & EPOLLERR) != 0)
+			tunnel_check(worker, tunnel, side);
+		if (tunnel->state != STATE_OVER)
+			tunnel_run(worker, tunnel);
+		break;
+	case STATE_FREE:
+	case STATE_ASKING:
+	case STATE_OVER:
+		break;
+	}
+}
+
+static void run_ready(struct worker *worker)
+{
+	for (unsigned turns = 0; turns < TURNS_MAX && worker->ready_first != NULL; turns++) {
+		struct tunnel *tunnel = worker->ready_first;
+
+		unready(worker, tunnel);
+		tunnel_run(worker, tunnel);
+	}
+}
+
+static void expire(struct worker *worker)
+{
+	struct timer *timer;
+
+	while ((timer = wheel_advance(&worker->wheel, worker->now_ms)) != NULL) {
+		struct tunnel *tunnel = (struct tunnel *)timer;
+
+		if (tunnel->state == STATE_DIALING || tunnel->state == STATE_WAITING)
+			dial_expired(worker, tunnel);
+		else
+			tunnel_expired(worker, tunnel);
+	}
+}
+
+/* How long to sleep, in milliseconds; -1 for as long as nothing happens. */
+static int patience(const struct worker *worker)
+{
+	uint64_t next = wheel_next(&worker->wheel);
+
+	if (worker->ready_first != NULL)
+		return 0;
+	if (next == WHEEL_NEVER)
+		return -1;
+	if (next <= worker->now_ms)
+		return 0;
+	return next - worker->now_ms < INT_MAX ? (int)(next - worker->now_ms) : INT_MAX;
+}
+
+static void *run(void *argument)
+{
+	struct worker *worker = argument;
+	struct epoll_event events[EVENTS_MAX];
+
+	for (;;) {
+		int count = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, patience(worker));
+
+		worker->now_ms = clock_ns() / NS_PER_MS;
+		for (int index = 0; index < count; index++) {
+			if (events[index].data.u64 != 0)
+				on_event(worker, &events[index]);
+		}
+		run_ready(worker);
+		expire(worker);
+		if (atomic_load_explicit(&worker->has_mail, memory_order_acquire) && !take_mail(worker))
+			return NULL;
+		if (worker->events_first != NULL) {
+			relay_post(worker->relay, worker->events_first);
+			worker->events_first = NULL;
+		}
+	}
+}
+
+static int start_thread(struct worker *worker)
+{
+	sigset_t all;
+	sigset_t before;
+	int error;
+
+	/* Signals are for the program's own threads. */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&worker->thread, NULL, run, worker);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error;
+}
+
+static void close_if_open(int fd)
+{
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+int worker_start(struct worker *worker, struct relay *relay, size_t buffer_bytes)
+{
+	struct epoll_event wake = {.events = EPOLLIN | EPOLLET, .data.u64 = 0};
+	int error = 0;
+
+	worker->relay = relay;
+	worker->now_ms = clock_ns() / NS_PER_MS;
+	wheel_init(&worker->wheel, worker->now_ms);
+	worker->buffer_bytes = buffer_bytes < READ_BYTES_MAX ? buffer_bytes : READ_BYTES_MAX;
+	worker->buffer = malloc(worker->buffer_bytes);
+	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (worker->epoll_fd < 0 || worker->wake_fd < 0)
+		error = errno;
+	else if (worker->buffer == NULL)
+		error = ENOMEM;
+	else if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->wake_fd, &wake) != 0)
+		error = errno;
+	if (error == 0)
+		error = pthread_mutex_init(&worker->lock, NULL);
+	if (error == 0) {
+		error = start_thread(worker);
+		if (error == 0)
+			return 0;
+		(void)pthread_mutex_destroy(&worker->lock);
+	}
+	close_if_open(worker->epoll_fd);
+	close_if_open(worker->wake_fd);
+	free(worker->buffer);
+	return error;
+}
+
+void worker_stop(struct worker *worker)
+{
+	uint64_t one = 1;
+
+	(void)pthread_mutex_lock(&worker->lock);
+	worker->is_stopping = true;
+	atomic_store_explicit(&worker->has_mail, true, memory_order_release);
+	(void)pthread_mutex_unlock(&worker->lock);
+	(void)!write(worker->wake_fd, &one, sizeof one);
+	(void)pthread_join(worker->thread, NULL);
+	(void)pthread_mutex_destroy(&worker->lock);
+	(void)close(worker->epoll_fd);
+	(void)close(worker->wake_fd);
+	free(worker->buffer);
+}
