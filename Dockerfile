@@ -1,9 +1,16 @@
-# Two stages: the compiler and the development dependencies stay in the first one.
+# Two stages: the compilers and the development dependencies stay in the first one.
 
 FROM node:24-bookworm-slim AS build
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends gcc libc6-dev \
+ && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
+# Without the sources of the native relay, so that a change of them does not install everything anew.
 RUN npm ci
+COPY native ./native
+# Where it cannot be built, the build only says so; an image without it is no image.
+RUN npm run build:native && test -e build/relay.node
 COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
 RUN npm run build && npm prune --omit=dev
@@ -20,6 +27,7 @@ ENV NODE_ENV=production \
 WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
+COPY --from=build /app/build ./build
 COPY --from=build /app/dist ./dist
 COPY config/docker/upgate.yaml /etc/upgate/upgate.yaml
 USER node

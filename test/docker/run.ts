@@ -129,9 +129,9 @@ describe('the image', () => {
       '/app/node_modules',
     ])
     const names = new Set(list.split('\n'))
-    for (const name of ['dist', 'package.json', 'pino', 'prom-client'])
+    for (const name of ['build', 'dist', 'package.json', 'pino', 'prom-client'])
       assert.ok(names.has(name), name)
-    for (const name of ['src', 'test', 'typescript', 'node', 'oxlint'])
+    for (const name of ['src', 'native', 'test', 'typescript', 'node', 'oxlint'])
       assert.ok(!names.has(name), name)
     await assert.rejects(docker(['run', '--rm', '--entrypoint', 'npm', image, '--version']))
   })
@@ -139,6 +139,19 @@ describe('the image', () => {
   it('tells its version, and finds nothing wrong with its own configuration', async () => {
     assert.match(await docker(['run', '--rm', image, '--version']), /^upgate \d+\.\d+\.\d+/)
     await docker(['run', '--rm', ...hardened, image, 'check'])
+  })
+
+  it('holds the native relay, and takes it', async () => {
+    const load = ['-p', "typeof require('/app/build/relay.node')"]
+    assert.equal(
+      await docker(['run', '--rm', ...hardened, '--entrypoint', 'node', image, ...load]),
+      'object',
+    )
+    const log = await eventually(
+      () => docker(['logs', container]),
+      (lines) => lines.includes('"msg":"ready"'),
+    )
+    assert.match(log, /"relay":"native".*"msg":"ready"/)
   })
 
   it('becomes healthy as a user without rights on a read-only file system', async () => {
