@@ -9,7 +9,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 export type CpuSnapshot = ReadonlyMap<number, number>
 
 /** The ids of `root` and of all its descendants. */
-function processTree(root: number): readonly number[] {
+export function processTree(root: number): readonly number[] {
   const children = new Map<number, number[]>()
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue
@@ -49,6 +49,18 @@ export function memoryOf(root: number): number {
     total += 1024 * (kibibytes(rollup, 'Pss_Anon') + kibibytes(rollup, 'Pss_Shmem'))
   }
   return total
+}
+
+/** Nanoseconds that all cores together have been busy since the start, whoever it was for, to a hundredth of a second. */
+export function machineBusyNs(): number {
+  const [, user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = readFileSync(
+    '/proc/stat',
+    'utf8',
+  )
+    .slice(0, 200)
+    .split(/\s+/, 9)
+    .map(Number)
+  return (user + nice + system + irq + softirq + steal) * 10_000_000
 }
 
 function kibibytes(rollup: string, name: string): number {

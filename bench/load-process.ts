@@ -1,28 +1,13 @@
-/**
- * The load generator as a child process that speaks JSON lines: it is built here, started here, and an error it
- * reports becomes a rejection with its words.
- */
-import { spawn, execFileSync, type ChildProcessByStdio } from 'node:child_process'
+/** The load generator as a child process that speaks JSON lines: an error it reports becomes a rejection with its words. */
+import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
+import { loadProgram, type WireKind } from './load-program.ts'
 
 /** One line of the load generator: numbers by name, and the words of a failure. */
 export interface LoadLine {
   readonly [name: string]: number | string | boolean
-}
-
-const source = join(import.meta.dirname, 'load')
-const binary = join(import.meta.dirname, '../build/bench/load')
-
-/** Compiles `bench/load/*.c`. Throws where the compiler fails, which says why on stderr. */
-export function buildLoad(): void {
-  mkdirSync(join(binary, '..'), { recursive: true })
-  const files = readdirSync(source).filter((name) => name.endsWith('.c'))
-  const flags = ['-std=c11', '-D_GNU_SOURCE', '-O2', '-Wall', '-Wextra', '-Werror', '-o', binary]
-  execFileSync('cc', [...flags, ...files], { cwd: source, stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
 export class LoadProcess {
@@ -30,13 +15,17 @@ export class LoadProcess {
   readonly #interface: Interface
   readonly #lines: AsyncIterator<string>
 
-  constructor(mode: string, settings: Readonly<Record<string, number>>) {
+  constructor(wire: WireKind, mode: string, settings: Readonly<Record<string, number>>) {
     const args = Object.entries(settings).map(([name, value]) => `${name}=${value}`)
-    this.#child = spawn(binary, [mode, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+    this.#child = spawn(loadProgram(wire), [mode, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
     this.#interface = createInterface(this.#child.stdout)
     this.#lines = this.#interface[Symbol.asyncIterator]()
     // A process that has died is told of by its last line, or by there being none.
     this.#child.stdin.on('error', () => {})
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0
   }
 
   /** The next line. Rejects with the error the line tells of, or if the process has ended. */

@@ -6,13 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define GRACE_SECONDS 15
 
 struct getter {
-  int fd;
+  struct wire wire;
   bool asked;
   int64_t asked_at;
   size_t have;
@@ -28,10 +26,10 @@ static struct {
 } run;
 
 static void open_getter(struct getter *getter) {
-  getter->fd = connect_from((unsigned)(run.connections++ % 4000000u), run.options->port);
+  wire_open(&getter->wire, connect_from((unsigned)(run.connections++ % 4000000u), run.options->port));
   getter->asked = false;
   getter->have = 0;
-  epoll_watch(run.epoll, getter->fd, getter);
+  epoll_watch(run.epoll, getter->wire.fd, getter);
 }
 
 static bool may_ask(void) {
@@ -44,8 +42,8 @@ static void ask(struct getter *getter) {
       "GET /hello HTTP/1.1\r\nHost: chat.example.com\r\nUser-Agent: load\r\nAccept: */*\r\n"
       "Accept-Encoding: gzip, deflate, br\r\nCookie: session=3f2504e04f8941d39a0c0305e82c3301\r\n\r\n";
   if (getter->asked || !may_ask()) return;
-  ssize_t sent = send(getter->fd, request, sizeof request - 1, MSG_NOSIGNAL);
-  if (sent < 0 && (errno == EAGAIN || errno == ENOTCONN)) return;
+  ssize_t sent = wire_send(&getter->wire, request, sizeof request - 1);
+  if (sent < 0 && errno == EAGAIN) return;
   if (sent != (ssize_t)sizeof request - 1) die("request not sent");
   getter->asked = true;
   getter->asked_at = run.now;
@@ -66,7 +64,7 @@ static size_t answer_length(const struct getter *getter) {
 }
 
 static void reopen(struct getter *getter) {
-  close(getter->fd);
+  wire_close(&getter->wire);
   open_getter(getter);
 }
 
@@ -88,7 +86,7 @@ static void finish(struct getter *getter, size_t length) {
 }
 
 static void step(struct getter *getter) {
-  ssize_t got = recv(getter->fd, getter->answer + getter->have, sizeof getter->answer - getter->have, 0);
+  ssize_t got = wire_recv(&getter->wire, getter->answer + getter->have, sizeof getter->answer - getter->have);
   if (got < 0 && errno != EAGAIN) die("recv: %s", strerror(errno));
   if (got == 0 && getter->asked) die("closed before the answer");
   if (got == 0) {
@@ -122,11 +120,11 @@ void run_get(const struct options *options) {
     for (int i = 0; i < ready; i++) step(events[i].data.ptr);
     if (run.now > give_up_at) die("%llu of %llu answers came", (unsigned long long)run.done, (unsigned long long)run.asked);
   }
-  printf("{\"requests\":%llu,\"connections\":%llu,\"seconds\":%.6f,\"cpuSeconds\":%.6f,"
-         "\"p50us\":%.1f,\"p99us\":%.1f,\"p999us\":%.1f}\n",
+  printf("{\"requests\":%llu,\"connections\":%llu,\"seconds\":%.6f,\"cpuSeconds\":%.6f,",
          (unsigned long long)run.done, (unsigned long long)run.connections, (double)(now_ns() - start) / 1e9,
-         cpu_seconds() - cpu, histogram_us(&run.latency, 0.5), histogram_us(&run.latency, 0.99),
-         histogram_us(&run.latency, 0.999));
+         cpu_seconds() - cpu);
+  histogram_print(&run.latency);
+  puts("}");
   fflush(stdout);
   free(getters);
 }

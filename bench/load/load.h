@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wire.h"
+
 #define ACCEPT_SIZE 29 /* 28 characters and the final zero */
 #define KEY_SIZE 25    /* 24 characters and the final zero */
 #define EVENT_BATCH 256
@@ -20,6 +22,7 @@ struct options {
   unsigned size;       /* bytes of one message */
   unsigned depth;      /* messages of one tunnel in flight */
   unsigned seconds;    /* end of the work, or 0 */
+  unsigned rate;       /* messages a second of all tunnels, in `paced` */
   unsigned count;      /* units of work to do, or 0 for as many as fit into `seconds` */
   unsigned concurrent; /* connections at a time, in `handshake` and `get` */
 };
@@ -48,18 +51,22 @@ void wait_for_go(void);
 /* Prints {"error": ...} and exits with 1. */
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* histogram.c: nanoseconds, in buckets of at most 3 % width. */
+/* histogram.c: nanoseconds, in buckets of at most 1.6 % width. */
+#define HISTOGRAM_STEP_BITS 6
+#define HISTOGRAM_STEPS (1 << HISTOGRAM_STEP_BITS)
 struct histogram {
   uint64_t total;
-  uint32_t buckets[64 * 32];
+  uint32_t buckets[64 * HISTOGRAM_STEPS];
 };
 void histogram_add(struct histogram *histogram, int64_t ns);
 double histogram_us(const struct histogram *histogram, double quantile);
+/* Three quantiles as members of a JSON object. */
+void histogram_print(const struct histogram *histogram);
 
 /* tunnel.c: one client connection, up to its checked 101. */
 enum tunnel_state { TUNNEL_CONNECTING, TUNNEL_WAITING, TUNNEL_OPEN, TUNNEL_FAILED };
 struct tunnel {
-  int fd;
+  struct wire wire;
   unsigned index;
   enum tunnel_state state;
   const char *failure; /* why, where state is TUNNEL_FAILED */
@@ -76,6 +83,7 @@ void tunnels_open(char *first, size_t stride, const struct options *options, int
 /* The modes; each returns at the end of its work. */
 void run_serve(const struct options *options);
 void run_echo(const struct options *options);
+void run_paced(const struct options *options);
 void run_idle(const struct options *options);
 void run_handshake(const struct options *options);
 void run_get(const struct options *options);

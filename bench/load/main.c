@@ -1,6 +1,6 @@
 /*
- * load MODE name=number ...: the upstream (`serve`) or one of the client loads (`echo`, `idle`, `handshake`,
- * `get`). A client prints {"ready":true}, starts at a line on stdin, prints its result and lives on, with its
+ * load MODE name=number ...: the upstream (`serve`) or one of the client loads (`echo`, `paced`, `idle`,
+ * `handshake`, `get`). A client prints {"ready":true}, starts at a line on stdin, prints its result and lives on, with its
  * connections, until stdin ends.
  */
 #include "load.h"
@@ -38,8 +38,9 @@ int main(int argc, char **argv) {
   static const struct {
     const char *name;
     void (*run)(const struct options *);
-  } modes[] = {{"serve", run_serve}, {"echo", run_echo}, {"idle", run_idle}, {"handshake", run_handshake}, {"get", run_get}};
-  struct options options = {.tunnels = 1, .active = 0, .size = 64, .depth = 1, .concurrent = 1};
+  } modes[] = {{"serve", run_serve}, {"echo", run_echo},           {"paced", run_paced},
+               {"idle", run_idle},   {"handshake", run_handshake}, {"get", run_get}};
+  struct options options = {.tunnels = 1, .active = 0, .size = 64, .depth = 1, .concurrent = 1, .rate = 1000};
   unsigned port = 0;
   const struct setting settings[] = {
       {"port", 0, 65535, &port},
@@ -48,10 +49,11 @@ int main(int argc, char **argv) {
       {"size", 1, 1 << 20, &options.size},
       {"depth", 1, 64, &options.depth},
       {"seconds", 0, 600, &options.seconds},
+      {"rate", 1, 1000000, &options.rate},
       {"count", 0, 10000000, &options.count},
       {"concurrent", 1, 2000, &options.concurrent},
   };
-  if (argc < 2) die("usage: load serve|echo|idle|handshake|get name=number ...");
+  if (argc < 2) die("usage: load serve|echo|paced|idle|handshake|get name=number ...");
   for (int i = 2; i < argc; i++) parse(argv[i], settings, sizeof settings / sizeof settings[0]);
   options.port = (uint16_t)port;
   if (options.active == 0 || options.active > options.tunnels) options.active = options.tunnels;

@@ -7,14 +7,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define OPENING_AT_ONCE 64
 #define OPEN_SECONDS 60
 
 static void make_key(struct tunnel *tunnel) {
   uint8_t nonce[16];
-  uint32_t seed = tunnel->index * 2654435761u + (uint32_t)tunnel->fd;
+  uint32_t seed = tunnel->index * 2654435761u + (uint32_t)tunnel->wire.fd;
   for (size_t i = 0; i < sizeof nonce; i++) {
     seed = seed * 1664525u + 1013904223u;
     nonce[i] = (uint8_t)(seed >> 24);
@@ -32,16 +31,16 @@ void tunnel_start(struct tunnel *tunnel, unsigned index, uint16_t port, int epol
   tunnel->state = TUNNEL_CONNECTING;
   tunnel->failure = NULL;
   tunnel->have = 0;
-  tunnel->fd = connect_from(index, port);
+  wire_open(&tunnel->wire, connect_from(index, port));
   make_key(tunnel);
-  epoll_watch(epoll, tunnel->fd, tunnel);
+  epoll_watch(epoll, tunnel->wire.fd, tunnel);
 }
 
 static enum tunnel_state send_request(struct tunnel *tunnel) {
   char request[1024];
   int error = 0;
   socklen_t length = sizeof error;
-  getsockopt(tunnel->fd, SOL_SOCKET, SO_ERROR, &error, &length);
+  getsockopt(tunnel->wire.fd, SOL_SOCKET, SO_ERROR, &error, &length);
   if (error != 0) return fail(tunnel, strerror(error));
   int size = snprintf(request, sizeof request,
                       "GET /chat?room=%u HTTP/1.1\r\n"
@@ -60,8 +59,8 @@ static enum tunnel_state send_request(struct tunnel *tunnel) {
                       "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
                       "\r\n",
                       tunnel->index, tunnel->key);
-  ssize_t sent = send(tunnel->fd, request, (size_t)size, MSG_NOSIGNAL);
-  if (sent < 0 && errno == EAGAIN) return tunnel->state; /* not connected yet */
+  ssize_t sent = wire_send(&tunnel->wire, request, (size_t)size);
+  if (sent < 0 && errno == EAGAIN) return tunnel->state;
   if (sent != size) return fail(tunnel, "request not sent");
   return tunnel->state = TUNNEL_WAITING;
 }
@@ -86,7 +85,7 @@ static enum tunnel_state check_answer(struct tunnel *tunnel, size_t length) {
 
 static enum tunnel_state read_answer(struct tunnel *tunnel) {
   for (;;) {
-    ssize_t got = recv(tunnel->fd, tunnel->head + tunnel->have, sizeof tunnel->head - tunnel->have, 0);
+    ssize_t got = wire_recv(&tunnel->wire, tunnel->head + tunnel->have, sizeof tunnel->head - tunnel->have);
     if (got < 0 && errno == EAGAIN) return tunnel->state;
     if (got < 0) return fail(tunnel, strerror(errno));
     if (got == 0) return fail(tunnel, "closed before the 101");

@@ -1,6 +1,6 @@
 /** HAProxy with one thread and an HTTP log. */
 import { join } from 'node:path'
-import type { Peer } from '../peers.ts'
+import type { Peer, Place } from '../peer.ts'
 import { versionOf } from './version.ts'
 
 const command = '/usr/sbin/haproxy'
@@ -9,11 +9,19 @@ export const haproxy: Peer = {
   name: 'haproxy',
   about: 'one thread; httplog to a file (a line at the close); keep-alive to the upstream',
   version: () => versionOf(command, ['-v']),
-  plan: ({ port, upstreamPort, directory }) => ({
+  plan: (place) => ({
     command,
-    args: ['-db', '-f', join(directory, 'haproxy.cfg')],
-    files: {
-      'haproxy.cfg': `global
+    args: ['-db', '-f', join(place.directory, 'haproxy.cfg')],
+    files: { 'haproxy.cfg': configuration(place) },
+  }),
+}
+
+function configuration({ port, upstreamPort, tls }: Place): string {
+  const tlsBind =
+    tls === undefined
+      ? ''
+      : `  bind 127.0.0.1:${tls.port} backlog 4096 ssl crt ${tls.bothFile} ssl-min-ver TLSv1.3\n`
+  return `global
   nbthread 1
   maxconn 9500
   log stdout format raw daemon info
@@ -28,11 +36,9 @@ defaults
   timeout tunnel 10m
 frontend in
   bind 127.0.0.1:${port} backlog 4096
-  http-request set-header X-Forwarded-Proto http
+${tlsBind}  http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
   default_backend app
 backend app
   server app 127.0.0.1:${upstreamPort}
-`,
-    },
-  }),
+`
 }

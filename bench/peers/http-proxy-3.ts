@@ -1,7 +1,7 @@
-/** What people write by hand: ten lines around http-proxy-3, without logs, metrics or limits. */
+/** What people write by hand: a few lines around http-proxy-3, without logs, metrics or limits. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Peer } from '../peers.ts'
+import type { Peer } from '../peer.ts'
 
 const gateway = join(import.meta.dirname, 'http-proxy-3.mjs')
 const manifest = join(import.meta.dirname, '../../node_modules/http-proxy-3/package.json')
@@ -10,9 +10,14 @@ export const httpProxy3: Peer = {
   name: 'http-proxy-3',
   about: 'bench/peers/http-proxy-3.mjs; no logs, no metrics; keep-alive to the upstream',
   version: () => (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version,
-  plan: ({ port, upstreamPort }) => ({
+  plan: ({ port, upstreamPort, tls }) => ({
     command: process.execPath,
-    args: [gateway, String(port), String(upstreamPort)],
+    args: [
+      gateway,
+      String(port),
+      String(upstreamPort),
+      ...(tls === undefined ? [] : [String(tls.port), tls.certificateFile, tls.keyFile]),
+    ],
     files: {},
   }),
 }

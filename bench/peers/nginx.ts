@@ -1,6 +1,6 @@
 /** nginx with one worker, an access log and the usual WebSocket location. */
 import { join } from 'node:path'
-import type { Peer } from '../peers.ts'
+import type { Peer, Place } from '../peer.ts'
 import { versionOf } from './version.ts'
 
 const command = '/usr/sbin/nginx'
@@ -10,11 +10,15 @@ export const nginx: Peer = {
   about:
     'one worker; access log to a file (combined, a line at the close); keep-alive to the upstream',
   version: () => versionOf(command, ['-v']),
-  plan: ({ port, upstreamPort, directory }) => ({
+  plan: (place) => ({
     command,
-    args: ['-p', directory, '-c', join(directory, 'nginx.conf'), '-e', 'stderr'],
-    files: {
-      'nginx.conf': `daemon off;
+    args: ['-p', place.directory, '-c', join(place.directory, 'nginx.conf'), '-e', 'stderr'],
+    files: { 'nginx.conf': configuration(place) },
+  }),
+}
+
+function configuration({ port, upstreamPort, tls }: Place): string {
+  return `daemon off;
 worker_processes 1;
 worker_rlimit_nofile 20000;
 pid nginx.pid;
@@ -27,7 +31,7 @@ http {
   upstream app { server 127.0.0.1:${upstreamPort}; keepalive 64; keepalive_requests 1000000; }
   server {
     listen 127.0.0.1:${port} backlog=4096;
-    location / {
+${tls === undefined ? '' : tlsListen(tls)}    location / {
       proxy_pass http://app;
       proxy_http_version 1.1;
       proxy_set_header Host $host;
@@ -39,7 +43,13 @@ http {
     }
   }
 }
-`,
-    },
-  }),
+`
+}
+
+function tlsListen(tls: NonNullable<Place['tls']>): string {
+  return `    listen 127.0.0.1:${tls.port} backlog=4096 ssl;
+    ssl_certificate ${tls.certificateFile};
+    ssl_certificate_key ${tls.keyFile};
+    ssl_protocols TLSv1.3;
+`
 }

@@ -1,6 +1,6 @@
 /** This gateway as it is built into dist, with the smallest configuration: logs and metrics are on, as shipped. */
 import { join } from 'node:path'
-import type { Peer } from '../peers.ts'
+import type { Peer, Place } from '../peer.ts'
 import { versionOf } from './version.ts'
 
 /** As the program's first line, `npm start` and the image start it. */
@@ -8,19 +8,43 @@ const flags = ['--max-semi-space-size=8']
 
 const main = join(import.meta.dirname, '../../dist/main.js')
 
+const program = {
+  version: () => versionOf(process.execPath, [main, '--version']),
+}
+
 export const upgate: Peer = {
+  ...program,
   name: 'upgate',
   about:
-    'dist/main.js; one route; logs to a file (a line at the open and at the close of a tunnel, a line for a request), metrics on; a young generation of at most 8 MiB (--max-semi-space-size=8), as shipped: any Node program holds less idle memory with that flag, http-proxy-3 too',
-  version: () => versionOf(process.execPath, [main, '--version']),
-  plan: ({ port, sparePort, upstreamPort, directory }) => ({
+    'dist/main.js; one route; relay.threads: 1; logs to a file (a line at the open and at the close of a tunnel, a line for a request), metrics on; a young generation of at most 8 MiB (--max-semi-space-size=8), as shipped: any Node program holds less idle memory with that flag, http-proxy-3 too',
+  plan: (place) => planFor(place, 1),
+}
+
+export const upgateTwoThreads: Peer = {
+  ...program,
+  name: 'upgate-2threads',
+  variantOf: 'upgate',
+  about: 'as upgate, but with relay.threads: 2',
+  plan: (place) => planFor(place, 2),
+}
+
+function planFor({ port, sparePort, upstreamPort, directory, tls }: Place, threads: number) {
+  const tlsListener =
+    tls === undefined
+      ? ''
+      : `  - address: '127.0.0.1:${tls.port}'
+    tls: { cert: '${tls.certificateFile}', key: '${tls.keyFile}' }
+`
+  return {
     command: process.execPath,
     args: [...flags, main, '-c', join(directory, 'upgate.yaml')],
     files: {
-      'upgate.yaml': `listeners: [{ address: '127.0.0.1:${port}' }]
-admin: { address: '127.0.0.1:${sparePort}' }
+      'upgate.yaml': `listeners:
+  - address: '127.0.0.1:${port}'
+${tlsListener}admin: { address: '127.0.0.1:${sparePort}' }
+relay: { threads: ${threads} }
 routes: [{ upstream: 'http://127.0.0.1:${upstreamPort}' }]
 `,
     },
-  }),
+  }
 }

@@ -1,0 +1,66 @@
+/** The memory of tunnels that say nothing, above that of the same process before they were opened. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { memoryOf } from '../accounting.ts'
+import { LoadProcess, numberOf } from '../load-process.ts'
+import type { RunningPeer } from '../running-peer.ts'
+import type { Sample, Size } from '../work.ts'
+import { askCounts, closed } from './upstream.ts'
+
+export const idleTunnels = 5000
+
+const warmTunnels = 500
+/** A garbage collector that waits for idle time gets some. */
+const settleMs = 8_000
+
+export async function sampleIdle(
+  peer: RunningPeer,
+  upstream: LoadProcess,
+  size: Size,
+): Promise<Sample> {
+  const warmUp = await openIdle(peer, warmTunnels)
+  await warmUp.end()
+  await closed(upstream)
+  if (size === 'full') await sleep(settleMs)
+  const before = memoryOf(peer.pid)
+  const load = await openIdle(peer, size === 'full' ? idleTunnels : warmTunnels)
+  try {
+    if (size === 'full') await sleep(settleMs)
+    const after = memoryOf(peer.pid)
+    const tunnels = await assertOpen(load, upstream)
+    return {
+      cost: (after - before) / 1024 / tunnels,
+      rate: undefined,
+      p50us: undefined,
+      p99us: undefined,
+      p999us: undefined,
+      shares: undefined,
+      lateP99us: undefined,
+    }
+  } finally {
+    await load.end()
+    await closed(upstream)
+  }
+}
+
+/** How many tunnels there are, once both ends have agreed that all of them are still open. */
+async function assertOpen(load: LoadProcess, upstream: LoadProcess): Promise<number> {
+  load.say('go')
+  const result = await load.next()
+  const tunnels = numberOf(result, 'tunnels')
+  if (numberOf(result, 'lost') > 0) throw new Error(`${result['lost']} of ${tunnels} tunnels lost`)
+  const open = numberOf(await askCounts(upstream), 'tunnels')
+  if (open !== tunnels) throw new Error(`${tunnels} tunnels, but ${open} at the upstream`)
+  return tunnels
+}
+
+async function openIdle(peer: RunningPeer, tunnels: number): Promise<LoadProcess> {
+  const load = new LoadProcess('plain', 'idle', { port: peer.port, tunnels })
+  try {
+    await load.next()
+    return load
+  } catch (error) {
+    await load.end()
+    peer.assertAlive()
+    throw error
+  }
+}
