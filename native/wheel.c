@@ -3,8 +3,6 @@
 #include <stddef.h>
 
 #define LEVEL_BITS 6
-/* What is further away than all levels reach waits in the last slot and is dealt out again. */
-#define REACH_MS (UINT64_C(1) << (LEVEL_BITS * WHEEL_LEVELS))
 
 void wheel_init(struct wheel *wheel, uint64_t now_ms)
 {
@@ -26,9 +24,8 @@ void wheel_init(struct wheel *wheel, uint64_t now_ms)
 static unsigned level_of(uint64_t now_ms, uint64_t due_ms)
 {
 	uint64_t differing = (now_ms ^ due_ms) | (WHEEL_SLOTS - 1);
-	unsigned level = (63U - (unsigned)__builtin_clzll(differing)) / LEVEL_BITS;
 
-	return level < WHEEL_LEVELS ? level : WHEEL_LEVELS - 1;
+	return (63U - (unsigned)__builtin_clzll(differing)) / LEVEL_BITS;
 }
 
 static unsigned slot_of(uint64_t due_ms, unsigned level)
@@ -39,17 +36,11 @@ static unsigned slot_of(uint64_t due_ms, unsigned level)
 static void link_in(struct wheel *wheel, struct timer *timer)
 {
 	uint64_t now_ms = wheel->now_ms;
-	uint64_t turn_end = (now_ms | (REACH_MS - 1));
-	uint64_t at = timer->due_ms < turn_end ? timer->due_ms : turn_end;
-	unsigned level;
-	unsigned slot;
-	struct timer *head;
+	uint64_t at = timer->due_ms > now_ms ? timer->due_ms : now_ms;
+	unsigned level = level_of(now_ms, at);
+	unsigned slot = slot_of(at, level);
+	struct timer *head = &wheel->slots[level][slot];
 
-	if (at < now_ms)
-		at = now_ms;
-	level = level_of(now_ms, at);
-	slot = slot_of(at, level);
-	head = &wheel->slots[level][slot];
 	timer->next = head;
 	timer->prev = head->prev;
 	head->prev->next = timer;
@@ -109,11 +100,26 @@ uint64_t wheel_next(const struct wheel *wheel)
 	return (turn | slot) << shift;
 }
 
+/*
+ * Deals a slot whose time has come out to the levels below: all of it at once, since a timer that stays behind would
+ * wait for the next one of a lower level.
+ */
+static void deal_out(struct wheel *wheel, const struct timer *head)
+{
+	while (head->next != head) {
+		struct timer *timer = head->next;
+
+		wheel_stop(wheel, timer);
+		link_in(wheel, timer);
+	}
+}
+
 struct timer *wheel_advance(struct wheel *wheel, uint64_t now_ms)
 {
 	for (;;) {
 		uint64_t at = wheel_next(wheel);
 		unsigned level = lowest(wheel);
+		struct timer *head;
 		struct timer *timer;
 
 		if (at > now_ms) {
@@ -123,10 +129,13 @@ struct timer *wheel_advance(struct wheel *wheel, uint64_t now_ms)
 		}
 		if (at > wheel->now_ms)
 			wheel->now_ms = at;
-		timer = wheel->slots[level][slot_of(at, level)].next;
+		head = &wheel->slots[level][slot_of(at, level)];
+		if (level > 0) {
+			deal_out(wheel, head);
+			continue;
+		}
+		timer = head->next;
 		wheel_stop(wheel, timer);
-		if (timer->due_ms <= wheel->now_ms)
-			return timer;
-		link_in(wheel, timer);
+		return timer;
 	}
 }

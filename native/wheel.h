@@ -12,7 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WHEEL_LEVELS 7
+/* As many as all 64 bits of a time take, so that none is too far away. */
+#define WHEEL_LEVELS 11
 #define WHEEL_SLOTS 64
 #define WHEEL_NEVER UINT64_MAX
 
