@@ -12,19 +12,16 @@ import { Forwarder } from './http/forward.ts'
 import { startListener, type Listener, type ListenHandlers } from './listen/listener.ts'
 import { servePlain, serveRefused } from './plain.ts'
 import { buildPlane, type Plane } from './plane.ts'
-import { relayPortably } from './relay/portable.ts'
+import type { Dialer } from './relay/dialer.ts'
+import { startEngine, type Engine } from './relay/engine.ts'
 import { Registry } from './relay/registry.ts'
 import { CLOSE_GRACE_MS, type Relay } from './relay/relay.ts'
-import { Sweep } from './relay/sweep.ts'
 import { createLogger, type Logger } from './report/logger.ts'
 import { createMetrics, type Metrics } from './report/metrics.ts'
 import { Report } from './report/report.ts'
 import { version as gatewayVersion } from './report/version.ts'
 import { randomUUID } from 'node:crypto'
 import { serveUpgrade, type Exchanges } from './upgrade.ts'
-
-/** Which relay moves the bytes. */
-const RELAY = 'portable'
 
 export interface Gateway {
   /** Where it listens, in the order of the config, with the real ports. */
@@ -58,12 +55,12 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
 
 class RunningGateway implements Gateway, Exchanges {
   readonly registry = new Registry()
-  readonly relay: Relay
   readonly forwarder = new Forwarder()
   readonly report: Report
   readonly #config: Config
   readonly #log: Logger
   readonly #metrics: Metrics
+  readonly #engine: Engine
   readonly #listeners: Listener[] = []
   /** Handshakes in progress; drain waits for them like for plain requests. */
   readonly #handshakes = new Map<Promise<void>, Socket>()
@@ -74,13 +71,12 @@ class RunningGateway implements Gateway, Exchanges {
   #destroyed: Promise<void> | undefined
 
   constructor(config: Config, { logDestination }: GatewayOptions) {
-    const sweep = new Sweep()
-    this.relay = (client, upstream, limits) => relayPortably(client, upstream, limits, sweep)
     this.#config = config
+    this.#engine = startEngine(config.relay)
     this.#log = createLogger(config.log, logDestination)
     this.#metrics = createMetrics({
       routes: config.routes,
-      relay: RELAY,
+      relay: this.#engine,
       openTunnels: () => this.registry,
       endpoints: () => this.#plane?.endpoints() ?? [],
     })
@@ -93,6 +89,14 @@ class RunningGateway implements Gateway, Exchanges {
 
   get adminAddress(): Address | undefined {
     return this.#admin?.address
+  }
+
+  get relay(): Relay {
+    return this.#engine.relay
+  }
+
+  get dialer(): Dialer | undefined {
+    return this.#engine.dialer
   }
 
   get bufferBytes(): number {
@@ -140,7 +144,8 @@ class RunningGateway implements Gateway, Exchanges {
       )
     }
     const { version } = process
-    this.#log.info({ version: gatewayVersion, node: version, relay: RELAY }, 'ready')
+    const { name: relay, why } = this.#engine
+    this.#log.info({ version: gatewayVersion, node: version, relay, why }, 'ready')
   }
 
   #startAdmin(config: NonNullable<Config['admin']>): Promise<Admin> {
@@ -154,9 +159,9 @@ class RunningGateway implements Gateway, Exchanges {
   #handlers(plane: Plane): ListenHandlers<Decision> {
     return {
       decide: (head, connection) => decide(plane, head, connection),
-      upgrade: (decision, socket, head, giveBack) => {
+      upgrade: (decision, socket, leftover) => {
         if (!decision.upgrades) throw new Error('the listener upgrades what was not to be upgraded')
-        const done = serveUpgrade(this, decision, socket, { head, giveBack })
+        const done = serveUpgrade(this, decision, socket, leftover)
         this.#handshakes.set(done, socket)
         void done.finally(() => this.#handshakes.delete(done))
       },
@@ -216,6 +221,7 @@ class RunningGateway implements Gateway, Exchanges {
     this.#plane?.close()
     await this.#admin?.close()
     await this.#echo?.close()
+    this.#engine.stop()
     await this.#log.flush()
   }
 }

@@ -17,10 +17,12 @@ import { catalogue, Refusal } from './errors.ts'
 import { relayAnswer, serializeHead, writeAnswer } from './handshake/answer.ts'
 import { attempt } from './handshake/attempt.ts'
 import { requestFraming, responseFraming } from './handshake/framing.ts'
-import type { Answered, Granted } from './handshake/offer.ts'
+import type { Answered, Granted } from './handshake/answer-reader.ts'
 import { RawClient } from './handshake/raw-client.ts'
 import { refusalAnswer } from './handshake/refuse.ts'
 import { upgradeRequestHead } from './handshake/request-head.ts'
+import type { Leftover } from './listen/listener.ts'
+import type { Dialer } from './relay/dialer.ts'
 import type { Registry } from './relay/registry.ts'
 import type { Relay } from './relay/relay.ts'
 import type { Report } from './report/report.ts'
@@ -38,6 +40,8 @@ export interface Exchanges {
   readonly report: Report
   readonly registry: Registry
   readonly relay: Relay
+  /** Where the relay's engine has one. */
+  readonly dialer: Dialer | undefined
   /** Of the sockets of a tunnel, each way. */
   readonly bufferBytes: number
   /** True from the first signal on: no new tunnel begins. */
@@ -50,19 +54,12 @@ interface Upgrade {
   readonly client: RawClient
   readonly startMs: number
   readonly bufferBytes: number
+  readonly dialer: Dialer | undefined
   identity: Identity | undefined
   /** The endpoint tried last. */
   endpoint: Endpoint | undefined
   /** The 101 is on its way: what comes now is no HTTP any more. */
   switched: boolean
-}
-
-/** What the parser leaves behind when it lets go of a socket. */
-export interface Leftover {
-  /** Bytes behind the request head. */
-  readonly head: Buffer
-  /** Returns the socket to the parser for its next request. */
-  readonly giveBack: (socket: Socket) => void
 }
 
 /** Never rejects. When it is fulfilled the socket belongs to a tunnel or to the parser, or is closed. */
@@ -78,6 +75,7 @@ export async function serveUpgrade(
     client,
     startMs: performance.now(),
     bufferBytes: exchanges.bufferBytes,
+    dialer: exchanges.dialer,
     identity: undefined,
     endpoint: undefined,
     switched: false,
@@ -97,7 +95,7 @@ export async function serveUpgrade(
 function takeClient(
   { facts, tokens }: UpgradeDecision,
   socket: Socket,
-  { head, giveBack }: Leftover,
+  { head, giveBack, lend }: Leftover,
 ): RawClient {
   const options = listItems(fieldValues(facts.fields, 'connection'))
   return new RawClient({
@@ -109,6 +107,7 @@ function takeClient(
     keepAlive: !options.some((option) => option.toLowerCase() === 'close'),
     endMeansGone: tokens.length === 1 && tokens[0]?.toLowerCase() === 'websocket',
     giveBack,
+    lend,
   })
 }
 
@@ -163,7 +162,7 @@ async function offerToEndpoints(
 }
 
 function offerTo(
-  { client, decision, bufferBytes }: Upgrade,
+  { client, decision, bufferBytes, dialer }: Upgrade,
   identity: Identity,
   target: string,
   endpoint: Endpoint,
@@ -184,6 +183,7 @@ function offerTo(
     websocketKey: websocketKey(facts.fields),
     connectTimeoutMs: config.timeouts.connectMs,
     bufferBytes,
+    dialer,
     handshakeTimeoutMs: config.timeouts.handshakeMs,
   })
 }
@@ -218,8 +218,9 @@ function openTunnel(
     fields.push('Sec-WebSocket-Protocol', marker)
   }
   upgrade.switched = true
-  client.socket.write(serializeHead({ ...granted.head, fields }), 'latin1')
-  const tunnel = relay(client.release(), granted.upstream, config.timeouts)
+  const { idleMs, lifetimeMs } = config.timeouts
+  const head = serializeHead({ ...granted.head, fields })
+  const tunnel = relay(client.release(), granted.upstream, { head, idleMs, lifetimeMs })
   const handshakeMs = performance.now() - upgrade.startMs
   const opened = report.tunnelOpened({
     ...summary(upgrade),

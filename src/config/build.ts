@@ -62,7 +62,7 @@ export function buildConfig({ file, directory, input, output, warnings }: Built)
     log: output.log,
     trustedProxies: output.trustedProxies,
     shutdown: { drainMs: output.shutdown.drain },
-    relay: { bufferBytes: output.relay.bufferBytes },
+    relay: buildRelay(output.relay),
     upstreams,
     auth: new Map(
       Object.entries(output.auth).map(([name, value]) => [name, buildAuth(name, value, toFile)]),
@@ -70,6 +70,10 @@ export function buildConfig({ file, directory, input, output, warnings }: Built)
     routes,
     warnings,
   })
+}
+
+function buildRelay({ engine, threads, bufferBytes }: ConfigOutput['relay']): Config['relay'] {
+  return { engine, bufferBytes, ...(threads === undefined ? {} : { threads }) }
 }
 
 type ToFile = (path: string) => string

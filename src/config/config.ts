@@ -14,7 +14,7 @@ export interface Config {
   /** CIDR blocks and single addresses, e.g. `10.0.0.0/8`, `::1`. */
   readonly trustedProxies: readonly string[]
   readonly shutdown: { readonly drainMs: number }
-  readonly relay: { readonly bufferBytes: number }
+  readonly relay: RelayConfig
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>
   readonly auth: ReadonlyMap<string, AuthConfig>
   readonly routes: readonly RouteConfig[]
@@ -45,6 +45,14 @@ export interface AdminConfig {
 export interface LogConfig {
   readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
   readonly format: 'json' | 'pretty'
+}
+
+export interface RelayConfig {
+  /** `auto` is the native one where it can be had. */
+  readonly engine: 'auto' | 'native' | 'portable'
+  /** Of the native relay; as many as the machine has cores when left out. */
+  readonly threads?: number
+  readonly bufferBytes: number
 }
 
 export interface UpstreamConfig {

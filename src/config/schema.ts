@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { authEntry } from './auth-schema.ts'
 import { address, serverName, trustedBlock } from './network.ts'
 import { endpoint, route, routeSettings } from './route-schema.ts'
-import { choice, duration, file, limit, list, name, size, word } from './scalars.ts'
+import { choice, count, duration, file, limit, list, name, size, word } from './scalars.ts'
 import { key, optional, required, section } from './section.ts'
 
 export const listener = section({
@@ -131,10 +131,19 @@ export const configSchema = section({
   ),
   relay: key(
     section({
+      engine: key(
+        choice(['auto', 'native', 'portable']),
+        'auto',
+        'What moves the bytes of plain tunnels: the native relay (Linux) or the portable one; auto is the native one where it is built.',
+      ),
+      threads: optional(
+        count(1, 64),
+        'Threads of the native relay; as many as there are cores if left out.',
+      ),
       bufferBytes: key(
         size(4096, 16 * 1024 ** 2),
-        '64KiB',
-        'Buffer of a tunnel, each way: a peer that does not read stalls the other.',
+        '256KiB',
+        'The most that is held for a peer that does not read, each way; then the other one is stalled.',
       ),
     }),
     {},

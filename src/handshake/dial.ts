@@ -111,11 +111,11 @@ class Dial implements Dialing {
   readonly #onSecure = (): void => this.#onDone(this.#release())
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
-    const code =
+    this.refuse(
       this.#secure === undefined
-        ? (codes.get(error.code) ?? 'E_UPSTREAM_UNREACHABLE')
-        : 'E_UPSTREAM_TLS'
-    this.refuse(new Refusal(code, { cause: causeOf(error) }))
+        ? connectRefusal(error)
+        : new Refusal('E_UPSTREAM_TLS', { cause: causeOf(error) }),
+    )
   }
 
   /** The socket as it is to be handed over or thrown away, free of this dial. */
@@ -174,9 +174,21 @@ function tlsOptions(serverName: string, state: TlsState, socket: Socket): Connec
 }
 
 function onDeadline(late: Dial, connectTimeoutMs: number): void {
-  late.refuse(
-    new Refusal('E_CONNECT_TIMEOUT', { cause: `not connected after ${connectTimeoutMs} ms` }),
-  )
+  late.refuse(connectTimeout(connectTimeoutMs))
+}
+
+/** No connection within the time for it. */
+export function connectTimeout(connectTimeoutMs: number): Refusal {
+  return new Refusal('E_CONNECT_TIMEOUT', { cause: `not connected after ${connectTimeoutMs} ms` })
+}
+
+/** What a failed name lookup or connect means. */
+export function connectRefusal(error: {
+  readonly code?: string | undefined
+  readonly message: string
+}): Refusal {
+  const code = codes.get(error.code) ?? 'E_UPSTREAM_UNREACHABLE'
+  return new Refusal(code, { cause: causeOf(error) })
 }
 
 function clientGone(): Refusal {
@@ -194,7 +206,7 @@ const codes: ReadonlyMap<string | undefined, Code> = new Map<string | undefined,
 ])
 
 /** The text of a TLS error can hold a line of OpenSSL's own, and names out of the peer's certificate: one short line is kept. */
-function causeOf(error: NodeJS.ErrnoException): string {
+function causeOf(error: { readonly code?: string | undefined; readonly message: string }): string {
   const line = error.message.split('\n', 1).join('').slice(0, causeCharsMax)
   return error.code === undefined || line.includes(error.code) ? line : `${error.code}: ${line}`
 }

@@ -11,14 +11,8 @@
 import type { Socket } from 'node:net'
 import { Refusal } from '../errors.ts'
 import type { Side } from '../relay/relay.ts'
-import { serializeHead } from './answer.ts'
+import { AnswerReader, judge, type Answered, type Granted } from './answer-reader.ts'
 import type { RawClient } from './raw-client.ts'
-import { parseResponseHead, type ResponseHead } from './response-head.ts'
-import { checkSwitch } from './switch.ts'
-
-const HEAD_BYTES_MAX = 65_536
-/** Informational answers of one handshake; more is an upstream that has lost its mind. */
-const INFORMATIONAL_MAX = 32
 
 export interface OfferOptions {
   readonly client: RawClient
@@ -33,22 +27,6 @@ export interface OfferOptions {
   readonly timeoutMs: number
 }
 
-/** The upstream switched protocols, rightly. */
-export interface Granted {
-  readonly kind: 'granted'
-  readonly head: ResponseHead
-  /** Lower-case token. */
-  readonly protocol: string
-  readonly upstream: Side
-}
-
-/** The upstream gave another final answer; `rest` came behind its head. */
-export interface Answered {
-  readonly kind: 'answered'
-  readonly head: ResponseHead
-  readonly upstream: Side
-}
-
 /**
  * Never rejects. With a Refusal the socket is destroyed: E_CLIENT_GONE, E_BODY_MALFORMED, E_UPSTREAM_RESET,
  * E_UPSTREAM_PROTOCOL, E_UPSTREAM_SWITCH, E_HANDSHAKE_TIMEOUT, and E_HEAD_TIMEOUT when the client owes its body.
@@ -60,14 +38,13 @@ export function offer(options: OfferOptions): Promise<Granted | Answered | Refus
 class Offer {
   readonly #options: OfferOptions
   readonly #resolve: (outcome: Granted | Answered | Refusal) => void
+  readonly #reader: AnswerReader
   #deadline: NodeJS.Timeout | undefined
-  #received: Buffer | undefined
-  #informational = 0
-  #ended = false
 
   constructor(options: OfferOptions, resolve: (outcome: Granted | Answered | Refusal) => void) {
     this.#options = options
     this.#resolve = resolve
+    this.#reader = new AnswerReader(options.client)
   }
 
   start(): void {
@@ -85,56 +62,19 @@ class Offer {
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    let bytes = this.#received === undefined ? chunk : Buffer.concat([this.#received, chunk])
-    for (;;) {
-      const parsed = parseResponseHead(bytes, HEAD_BYTES_MAX)
-      if (parsed === undefined) {
-        this.#received = bytes
-        return
-      }
-      if ('wrong' in parsed)
-        return this.#refuse(new Refusal('E_UPSTREAM_PROTOCOL', { cause: parsed.wrong }))
-      const { head } = parsed
-      bytes = bytes.subarray(parsed.bytes)
-      if (head.status >= 200 || head.status === 101) return this.#conclude(head, bytes)
-      if (!this.#relayInformational(head)) return
+    const { informational } = this.#reader
+    const read = this.#reader.read(chunk.toString('latin1'))
+    if (read instanceof Refusal) return this.#refuse(read)
+    if (read !== undefined) {
+      const unread = read.rest === '' ? [] : [Buffer.from(read.rest, 'latin1')]
+      const upstream: Side = { socket: this.#options.socket, unread, ended: false }
+      const outcome = judge(read.head, upstream, this.#options)
+      return outcome instanceof Refusal ? this.#refuse(outcome) : this.#settle(outcome)
     }
+    if (this.#reader.informational > informational) this.#deadline?.refresh()
   }
 
-  /** RFC 9110 15.2: a proxy forwards 1xx answers, though not to HTTP/1.0, which has none. */
-  #relayInformational(head: ResponseHead): boolean {
-    this.#informational += 1
-    if (this.#informational > INFORMATIONAL_MAX) {
-      this.#refuse(new Refusal('E_UPSTREAM_PROTOCOL', { cause: 'too many informational answers' }))
-      return false
-    }
-    const { client } = this.#options
-    if (client.httpVersion === '1.1') client.socket.write(serializeHead(head), 'latin1')
-    this.#deadline?.refresh()
-    return true
-  }
-
-  #conclude(head: ResponseHead, rest: Buffer): void {
-    const { socket, tokens, websocketKey } = this.#options
-    const upstream: Side = { socket, unread: rest.length > 0 ? [rest] : [], ended: this.#ended }
-    if (head.status !== 101) {
-      this.#settle({ kind: 'answered', head, upstream })
-      return
-    }
-    const switched = checkSwitch(head, tokens, websocketKey)
-    if ('wrong' in switched)
-      this.#refuse(new Refusal('E_UPSTREAM_SWITCH', { cause: switched.wrong }))
-    else this.#settle({ kind: 'granted', head, protocol: switched.protocol, upstream })
-  }
-
-  readonly #onEnd = (): void => {
-    this.#ended = true
-    this.#refuse(
-      this.#received === undefined
-        ? new Refusal('E_UPSTREAM_RESET', { cause: 'FIN before an answer' })
-        : new Refusal('E_UPSTREAM_PROTOCOL', { cause: 'FIN in the middle of the answer head' }),
-    )
-  }
+  readonly #onEnd = (): void => this.#refuse(this.#reader.cutOff())
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
     this.#refuse(new Refusal('E_UPSTREAM_RESET', { cause: error.code ?? error.message }))

@@ -25,6 +25,8 @@ export interface RawClientOptions {
   readonly endMeansGone: boolean
   /** Hands the socket back to the HTTP parser for the next request. */
   readonly giveBack: (socket: Socket) => void
+  /** See `Side`. */
+  readonly lend: Side['lend']
 }
 
 export class RawClient {
@@ -60,6 +62,11 @@ export class RawClient {
   /** The client reset the connection, closed it, or left in the middle of its body. */
   get gone(): boolean {
     return this.#gone
+  }
+
+  /** The request has a body, and not all of it has gone on. */
+  get hasBody(): boolean {
+    return !this.#body.done
   }
 
   /** A part of the body may have gone to an endpoint: no other one can have it. */
@@ -100,7 +107,12 @@ export class RawClient {
   /** Ends the hold: the socket and what was held back of it, for a relay. Nothing of ours listens to it any more. */
   release(): Side {
     this.#detach()
-    return { socket: this.socket, unread: this.#held, ended: this.#ended }
+    return {
+      socket: this.socket,
+      unread: this.#held,
+      ended: this.#ended,
+      lend: this.#options.lend,
+    }
   }
 
   /** Whether the connection can carry another request after this answer. */

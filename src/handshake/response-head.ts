@@ -10,7 +10,7 @@ export interface ResponseHead {
   readonly fields: Fields
 }
 
-/** A parsed head and where its bytes end; what is wrong with it; or `undefined` while bytes are missing. */
+/** A parsed head and where it ends; what is wrong with it; or `undefined` while bytes are missing. */
 export type ParsedHead =
   | { readonly head: ResponseHead; readonly bytes: number }
   | { readonly wrong: string }
@@ -19,20 +19,20 @@ export type ParsedHead =
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: ([^\0-\x08\x0a-\x1f\x7f]*))?$/
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const FORBIDDEN_IN_VALUE = /[\0-\x08\x0a-\x1f\x7f]/
-const CRLF_CRLF = Buffer.from('\r\n\r\n')
+const CRLF_CRLF = '\r\n\r\n'
 
 /**
  * RFC 9112 4 and 5. Lines end in CRLF; folded lines, spaces before a colon and control characters are wrong.
- * A head of more than `bytesMax` bytes is wrong as well.
+ * A head of more than `bytesMax` bytes is wrong as well. `text` is latin1, a character a byte.
  */
-export function parseResponseHead(bytes: Buffer, bytesMax: number): ParsedHead {
-  const end = bytes.indexOf(CRLF_CRLF)
+export function parseResponseHead(text: string, bytesMax: number): ParsedHead {
+  const end = text.indexOf(CRLF_CRLF)
   if (end === -1) {
-    if (bytes.length > bytesMax) return { wrong: `a head of more than ${bytesMax} bytes` }
-    return startsLikeHttp(bytes) ? undefined : { wrong: 'no HTTP/1 status line' }
+    if (text.length > bytesMax) return { wrong: `a head of more than ${bytesMax} bytes` }
+    return 'HTTP/1.'.startsWith(text.slice(0, 7)) ? undefined : { wrong: 'no HTTP/1 status line' }
   }
   if (end > bytesMax) return { wrong: `a head of more than ${bytesMax} bytes` }
-  const lines = bytes.toString('latin1', 0, end).split('\r\n')
+  const lines = text.slice(0, end).split('\r\n')
   const status = STATUS_LINE.exec(lines[0] ?? '')
   if (status === null) return { wrong: 'no HTTP/1 status line' }
   const fields = parseFieldLines(lines)
@@ -44,12 +44,6 @@ export function parseResponseHead(bytes: Buffer, bytesMax: number): ParsedHead {
     fields,
   }
   return { head, bytes: end + CRLF_CRLF.length }
-}
-
-/** Tells a peer that speaks something else from one whose status line has not arrived whole. */
-function startsLikeHttp(bytes: Buffer): boolean {
-  const start = bytes.toString('latin1', 0, 7)
-  return 'HTTP/1.'.startsWith(start)
 }
 
 function parseFieldLines(lines: readonly string[]): string[] | string {

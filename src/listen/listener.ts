@@ -23,11 +23,21 @@ const HEAD_CHECK_MAX_MS = 1000
 /** What happens to requests. `D` is the decision, made once per request, when its head is there. */
 export interface ListenHandlers<D extends { readonly upgrades: boolean }> {
   decide(head: RequestHead, connection: Connection): D
-  /** The parser has let go of `socket`; `giveBack` returns it for the next request. */
-  upgrade(decision: D, socket: Socket, head: Buffer, giveBack: (socket: Socket) => void): void
+  /** The parser has let go of `socket`. */
+  upgrade(decision: D, socket: Socket, leftover: Leftover): void
   plain(decision: D, request: http.IncomingMessage, response: http.ServerResponse): void
   /** What the parser refused; the bytes of the answer to send, or undefined for none. */
   broken(refusal: Refusal, peerAddress: string): string
+}
+
+/** What the parser leaves behind when it lets go of a socket. */
+export interface Leftover {
+  /** Bytes behind the request head. */
+  readonly head: Buffer
+  /** Returns the socket to the parser for its next request. */
+  readonly giveBack: (socket: Socket) => void
+  /** The connection goes on without its socket: it counts until the returned function is called. Undefined where nobody counts. */
+  readonly lend: (() => () => void) | undefined
 }
 
 export interface Listener {
@@ -70,6 +80,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   readonly #inProgress = new Map<Duplex, http.ServerResponse>()
   /** Connections whose stripped handshake the parser has read and not let go of yet. */
   readonly #takenOver = new WeakSet<Duplex>()
+  #lend: Leftover['lend']
   #port: number | undefined
   #whenIdle: (() => void) | undefined
 
@@ -119,8 +130,10 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     server.maxHeadersCount = 0
     // A client that half-closes after its request still gets the answer.
     ;(server as http.Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true
-    if (this.#config.connectionsMax !== Infinity)
+    if (this.#config.connectionsMax !== Infinity) {
       server.maxConnections = this.#config.connectionsMax
+      this.#lend = this.#lendPlace
+    }
     server.on('request', this.#onRequest)
     server.on('checkContinue', this.#onRequest)
     server.on('checkExpectation', this.#onRequest)
@@ -221,7 +234,11 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     // 'upgrade' comes only for what was decided to upgrade, be it in shouldUpgradeCallback or in #onRequest.
     const decision = request[kDecision] as D
     this.#takenOver.delete(socket)
-    this.#handlers.upgrade(decision, socket as Socket, head, this.#giveBack)
+    this.#handlers.upgrade(decision, socket as Socket, {
+      head,
+      giveBack: this.#giveBack,
+      lend: this.#lend,
+    })
   }
 
   readonly #giveBack = (socket: Socket): void => {
@@ -231,6 +248,14 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     }
     this.#server.emit(this.#connectionEvent, socket)
     socket.resume()
+  }
+
+  /** node counts sockets; one that goes on without its socket takes a place off the limit instead. */
+  readonly #lendPlace = (): (() => void) => {
+    this.#server.maxConnections -= 1
+    return () => {
+      this.#server.maxConnections += 1
+    }
   }
 
   readonly #onConnect = (_request: http.IncomingMessage, socket: Duplex): void => {

@@ -9,7 +9,7 @@
  */
 
 import type { Socket } from 'node:net'
-import { CLOSE_GRACE_MS, type Side, type Tunnel, type TunnelLimits } from './relay.ts'
+import { CLOSE_GRACE_MS, type Side, type Tunnel, type TunnelStart } from './relay.ts'
 import { resetSocket } from './reset.ts'
 import type { Sweep, Swept } from './sweep.ts'
 import type { TunnelEnd } from './tunnel-end.ts'
@@ -32,10 +32,11 @@ interface Flow {
 export function relayPortably(
   client: Side,
   upstream: Side,
-  limits: TunnelLimits,
+  start: TunnelStart,
   sweep: Sweep,
 ): Tunnel {
-  const tunnel = new PortableTunnel(client.socket, upstream.socket, limits, sweep)
+  const tunnel = new PortableTunnel(client.socket, upstream.socket, start, sweep)
+  client.socket.write(start.head, 'latin1')
   tunnel.start(client, upstream)
   return tunnel
 }
@@ -55,9 +56,9 @@ class PortableTunnel implements Tunnel, Swept {
   #cause: string | undefined
   #closeTimer: NodeJS.Timeout | undefined
 
-  constructor(client: Socket, upstream: Socket, limits: TunnelLimits, sweep: Sweep) {
-    this.idleMs = limits.idleMs
-    this.lifetimeMs = limits.lifetimeMs
+  constructor(client: Socket, upstream: Socket, start: TunnelStart, sweep: Sweep) {
+    this.idleMs = start.idleMs
+    this.lifetimeMs = start.lifetimeMs
     this.#sweep = sweep
     this.#up = { tunnel: this, by: 'client', from: client, to: upstream, bytes: 0, ended: false }
     this.#down = {

@@ -8,11 +8,17 @@ import type { TunnelEnd } from './tunnel-end.ts'
 
 /** One peer's end of a tunnel to be. */
 export interface Side {
+  /** To read it may cost: a connection that is no socket of node's becomes one then. */
   readonly socket: Socket
   /** Bytes that were read from it already; they go to the other side first. */
   readonly unread: readonly Buffer[]
   /** Its FIN was read already (after `unread`). */
   readonly ended: boolean
+  /**
+   * For a relay that takes the descriptor over and closes `socket`: the connection keeps its place among those of its
+   * listener until the returned function is called. Undefined where nobody counts.
+   */
+  readonly lend?: (() => () => void) | undefined
 }
 
 export interface TunnelLimits {
@@ -20,6 +26,12 @@ export interface TunnelLimits {
   readonly idleMs: number
   /** Milliseconds of life; `Infinity` for none. */
   readonly lifetimeMs: number
+}
+
+/** How a tunnel begins. */
+export interface TunnelStart extends TunnelLimits {
+  /** Latin1 that goes to the client before all else and counts for nobody: the 101. */
+  readonly head: string
 }
 
 /** An open tunnel. The counters move while it is open. */
@@ -37,4 +49,4 @@ export interface Tunnel {
 /** How long a peer may take to answer the FIN of a tunnel that the gateway ends, in milliseconds. */
 export const CLOSE_GRACE_MS = 2000
 
-export type Relay = (client: Side, upstream: Side, limits: TunnelLimits) => Tunnel
+export type Relay = (client: Side, upstream: Side, start: TunnelStart) => Tunnel

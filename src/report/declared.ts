@@ -16,8 +16,8 @@ export interface EndpointState {
 
 /** What is asked at each read. */
 export interface ReadSources {
-  /** Which relay moves the bytes. */
-  readonly relay: string
+  /** Which relay moves the bytes, and why that one. */
+  readonly relay: { readonly name: string; readonly why: string }
   readonly endpoints: () => Iterable<EndpointState>
   /** Bring the values of these two up to date. */
   readonly beforeTunnelsOpen: () => void
@@ -106,8 +106,8 @@ function declareBuildInfo(registry: Registry, { relay }: ReadSources): void {
   const gauge = new Gauge({
     name: 'upgate_build_info',
     help: 'Always 1; the labels tell what is running.',
-    labelNames: ['version', 'node', 'relay'],
+    labelNames: ['version', 'node', 'relay', 'why'],
     registers: [registry],
   })
-  gauge.set({ version, node: process.versions.node, relay }, 1)
+  gauge.set({ version, node: process.versions.node, relay: relay.name, why: relay.why }, 1)
 }

@@ -36,8 +36,8 @@ interface TunnelLabels extends HandshakeLabels {
 /** What is read only when somebody asks, and how the gateway was built. */
 export interface MetricsSources {
   readonly routes: readonly RouteConfig[]
-  /** Which relay moves the bytes. */
-  readonly relay: string
+  /** Which relay moves the bytes, and why that one. */
+  readonly relay: { readonly name: string; readonly why: string }
   /** A tunnel leaves in the same turn of the event loop in which `tunnelClosed` is called for it. */
   readonly openTunnels: () => Iterable<OpenTunnelBytes>
   readonly endpoints: () => Iterable<EndpointState>

@@ -5,7 +5,7 @@ import { parseResponseHead } from '../../src/handshake/response-head.ts'
 const MAX = 1024
 
 function parse(text: string, max = MAX) {
-  return parseResponseHead(Buffer.from(text, 'latin1'), max)
+  return parseResponseHead(text, max)
 }
 
 describe('parseResponseHead', () => {

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { describe, it } from 'node:test'
 import { relayPortably } from '../../src/relay/portable.ts'
-import type { Side, Tunnel, TunnelLimits } from '../../src/relay/relay.ts'
+import type { Side, Tunnel, TunnelStart } from '../../src/relay/relay.ts'
 import { Sweep } from '../../src/relay/sweep.ts'
 import { settled } from '../support/settled.ts'
 import { readBytes, readToEnd, socketPair, type SocketPair } from '../support/socket-pair.ts'
 
-const NO_LIMITS: TunnelLimits = { idleMs: Infinity, lifetimeMs: Infinity }
+const NO_LIMITS: TunnelStart = { head: '', idleMs: Infinity, lifetimeMs: Infinity }
 
 interface Joined extends AsyncDisposable {
   readonly client: SocketPair['peer']
@@ -16,7 +16,7 @@ interface Joined extends AsyncDisposable {
 }
 
 async function join(
-  limits: TunnelLimits = NO_LIMITS,
+  limits: TunnelStart = NO_LIMITS,
   clientSide: Partial<Side> = {},
   upstreamSide: Partial<Side> = {},
 ): Promise<Joined> {
@@ -131,7 +131,7 @@ describe('relayPortably', () => {
   })
 
   it('ends an idle tunnel with a FIN to both peers', async () => {
-    await using joined = await join({ idleMs: 80, lifetimeMs: Infinity })
+    await using joined = await join({ head: '', idleMs: 80, lifetimeMs: Infinity })
     const { client, upstream, tunnel } = joined
     client.write('x')
     await readBytes(upstream, 1)
@@ -145,7 +145,7 @@ describe('relayPortably', () => {
   })
 
   it('ends a busy tunnel at its lifetime', async () => {
-    await using joined = await join({ idleMs: Infinity, lifetimeMs: 80 })
+    await using joined = await join({ head: '', idleMs: Infinity, lifetimeMs: 80 })
     const { client, upstream, tunnel } = joined
     client.on('drain', () => {})
     const ticks = setInterval(() => client.write('tick'), 5)

@@ -26,7 +26,7 @@ function setUp() {
   ]
   const metrics = createMetrics({
     routes: [chat, wild] as unknown as RouteConfig[],
-    relay: 'portable',
+    relay: { name: 'portable', why: 'relay.engine is portable' },
     openTunnels: () => open,
     endpoints: () => endpoints,
   })

@@ -51,7 +51,7 @@ function setUp() {
   )
   const metrics = createMetrics({
     routes: [route],
-    relay: 'portable',
+    relay: { name: 'portable', why: 'relay.engine is portable' },
     openTunnels: () => [],
     endpoints: () => [],
   })

@@ -82,7 +82,7 @@ interface Metric {
 function metricsTable(): string {
   const registry = new Registry()
   declareMetrics(registry, {
-    relay: '',
+    relay: { name: '', why: '' },
     endpoints: () => [],
     beforeTunnelsOpen: () => {},
     beforeTunnelBytes: () => {},

@@ -1,0 +1,139 @@
+/**
+ * One attempt at one endpoint through a dialer: the connection is no socket of node's as long as nobody needs one. The
+ * endpoint's name is resolved first, and its addresses are tried one after the other under one deadline.
+ */
+
+import { lookup } from 'node:dns'
+import { isIP } from 'node:net'
+import { Refusal } from '../errors.ts'
+import type { Dialed, Dialer, DialListener, DialTarget } from '../relay/dialer.ts'
+import { AnswerReader, judge, type Answered, type Granted } from './answer-reader.ts'
+import type { AttemptOptions } from './attempt.ts'
+import { connectRefusal, connectTimeout } from './dial.ts'
+
+/** How long one of several addresses may take before the next one is tried; node's own sockets do the same. */
+const ADDRESS_TIMEOUT_MS = 250
+
+/** Never rejects; for endpoints without TLS and requests without a body. Refusals are those of `dial` and of `offer`. */
+export function attemptDialed(
+  options: AttemptOptions,
+  dialer: Dialer,
+): Promise<Granted | Answered | Refusal> {
+  return new Promise((resolve) => new DialedAttempt(options, dialer, resolve).start())
+}
+
+class DialedAttempt implements DialListener {
+  readonly #options: AttemptOptions
+  readonly #dialer: Dialer
+  readonly #resolve: (outcome: Granted | Answered | Refusal) => void
+  readonly #reader: AnswerReader
+  /** Those that are still to be tried. */
+  #targets: DialTarget[] = []
+  #deadlineMs = Infinity
+  #lookupTimer: NodeJS.Timeout | undefined
+  #dialed: Dialed | undefined
+  #isOver = false
+
+  constructor(
+    options: AttemptOptions,
+    dialer: Dialer,
+    resolve: (outcome: Granted | Answered | Refusal) => void,
+  ) {
+    this.#options = options
+    this.#dialer = dialer
+    this.#resolve = resolve
+    this.#reader = new AnswerReader(options.client)
+  }
+
+  start(): void {
+    const { client, endpoint, connectTimeoutMs } = this.#options
+    const { address } = endpoint
+    client.onGone = this.#onClientGone
+    if (this.#isOver) return
+    if (address.kind === 'unix' || isIP(address.host) !== 0) {
+      this.#dial(address, connectTimeoutMs)
+      return
+    }
+    this.#deadlineMs = performance.now() + connectTimeoutMs
+    // The lookup cannot be called off: when it is late, or the client is gone, its result is of no use to anybody.
+    if (connectTimeoutMs !== Infinity) {
+      this.#lookupTimer = setTimeout(this.#onLate, connectTimeoutMs)
+    }
+    lookup(address.host, { all: true }, (error, found) => {
+      if (this.#isOver) return
+      clearTimeout(this.#lookupTimer)
+      if (error !== null) {
+        this.#settle(connectRefusal(error))
+        return
+      }
+      this.#targets = found.map((each) => ({
+        kind: 'tcp',
+        host: each.address,
+        port: address.port,
+      }))
+      this.#dialNext()
+    })
+  }
+
+  #dialNext(): void {
+    const leftMs = this.#deadlineMs - performance.now()
+    const target = this.#targets.shift() as DialTarget
+    if (leftMs <= 0) this.#onLate()
+    else
+      this.#dial(target, this.#targets.length > 0 ? Math.min(leftMs, ADDRESS_TIMEOUT_MS) : leftMs)
+  }
+
+  #dial(target: DialTarget, connectMs: number): void {
+    const { head, handshakeTimeoutMs } = this.#options
+    const request = { target, head, connectMs, handshakeMs: handshakeTimeoutMs }
+    const dialed = this.#dialer.dial(request, this)
+    if (typeof dialed === 'string') this.onFailed('connect', dialed, false)
+    else this.#dialed = dialed
+  }
+
+  onBytes(text: string, fin: boolean): void {
+    const dialed = this.#dialed as Dialed
+    const { informational } = this.#reader
+    const read = this.#reader.read(text)
+    if (read instanceof Refusal) this.#refuse(read)
+    else if (read !== undefined) {
+      const outcome = judge(read.head, dialed.side(read.rest, fin), this.#options)
+      if (outcome instanceof Refusal) this.#refuse(outcome)
+      else this.#settle(outcome)
+    } else if (fin) this.#refuse(this.#reader.cutOff())
+    else dialed.proceed(this.#reader.informational > informational)
+  }
+
+  onFailed(stage: 'connect' | 'answer', code: string, timedOut: boolean): void {
+    this.#dialed = undefined
+    const { handshakeTimeoutMs } = this.#options
+    if (stage === 'connect') {
+      if (this.#targets.length > 0) this.#dialNext()
+      else if (timedOut) this.#onLate()
+      else this.#settle(connectRefusal({ code, message: `connect ${code}` }))
+    } else if (timedOut) {
+      const cause = `no answer head within ${handshakeTimeoutMs} ms`
+      this.#settle(new Refusal('E_HANDSHAKE_TIMEOUT', { cause }))
+    } else this.#settle(new Refusal('E_UPSTREAM_RESET', { cause: code }))
+  }
+
+  readonly #onLate = (): void => {
+    this.#settle(connectTimeout(this.#options.connectTimeoutMs))
+  }
+
+  readonly #onClientGone = (): void => {
+    this.#refuse(new Refusal('E_CLIENT_GONE'))
+  }
+
+  #refuse(refusal: Refusal): void {
+    this.#dialed?.abandon()
+    this.#settle(refusal)
+  }
+
+  #settle(outcome: Granted | Answered | Refusal): void {
+    this.#isOver = true
+    clearTimeout(this.#lookupTimer)
+    this.#options.client.onGone = undefined
+    this.#resolve(outcome)
+  }
+}
