@@ -44,13 +44,16 @@ function compile([program, ...first]: Command, args: readonly string[], code: st
     input: code,
     encoding: 'utf8',
   })
-  const problem: NodeJS.ErrnoException | undefined = result.error
-  if (problem !== undefined && problem.code !== 'ENOENT') throw problem
-  return {
-    isDone: result.status === 0,
-    isCompilerMissing: problem !== undefined,
-    words: problem === undefined ? result.stdout + result.stderr : '',
-  }
+  // One that ends without reading the code has run all the same (EPIPE).
+  if (result.status !== null)
+    return {
+      isDone: result.status === 0,
+      isCompilerMissing: false,
+      words: result.stdout + result.stderr,
+    }
+  const problem: NodeJS.ErrnoException = result.error ?? new Error(`ended by ${result.signal}`)
+  if (problem.code !== 'ENOENT' && problem.code !== 'EACCES') throw problem
+  return { isDone: false, isCompilerMissing: true, words: '' }
 }
 
 /** Why nothing can be built on this machine. */

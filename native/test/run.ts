@@ -49,9 +49,9 @@ async function run(
   // A group of its own, so that what a program has started ends with it.
   await using running = new RunningProgram(program, args, {
     env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   })
-  running.child.stdin?.end()
   const { pid } = running.child
   let hasTimedOut = false
   const timer = setTimeout(() => {

@@ -79,6 +79,15 @@ describe('the build of the native relay', () => {
     assert.deepEqual(await readdir(checkout.path('build')), ['relay.node'])
   })
 
+  const clang = findProgram('clang')
+
+  it('takes the compiler of CC', { skip: onLinux.skip || clang.skip }, async () => {
+    await using checkout = await Checkout.make()
+    const { code, stdout, stderr } = await checkout.build({ CC: `${clang.path} -O1` })
+    assert.equal(code, 0, stderr)
+    assert.match(stdout, /clang -O1 built build\/relay\.node/)
+  })
+
   it('says what to install where there is no compiler, and is content', onLinux, async () => {
     await using checkout = await Checkout.make()
     const { code, stderr } = await checkout.build({ CC: 'no-such-compiler -m64' })
