@@ -23,10 +23,14 @@ export function buildPlainLoad(): void {
   })
 }
 
+/** Needs OpenSSL's headers and libraries, as the load generator does. */
+const probe = '#include <openssl/ssl.h>\nint main(void) { return TLS_client_method() == NULL; }\n'
+
 /** Why there is no load generator for TLS; `undefined` once there is. */
 export function buildTlsLoad(): string | undefined {
-  const probe = spawnSync('cc', ['-shared', '-o', '/dev/null', '-lssl', '-lcrypto'])
-  if (probe.status !== 0) return 'OpenSSL cannot be linked: cc -lssl fails (Debian: libssl-dev)'
+  const args = ['-x', 'c', '-', '-o', join(target, 'probe'), '-lssl', '-lcrypto']
+  if (spawnSync('cc', args, { input: probe }).status !== 0)
+    return 'OpenSSL cannot be linked: cc -lssl fails (Debian: libssl-dev)'
   const { status, stderr } = spawnSync('cc', compilerArgs('tls', ['-lssl', '-lcrypto']), {
     cwd: source,
     encoding: 'utf8',
