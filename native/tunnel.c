@@ -283,7 +283,11 @@ void tunnel_start(struct worker *worker, struct tunnel *tunnel)
 void tunnel_close(struct worker *worker, struct tunnel *tunnel, enum ended_by by,
                   enum end_reason reason, uint64_t grace_ms)
 {
-	wheel_start(&worker->wheel, &tunnel->timer, worker->now_ms + grace_ms);
+	uint64_t due_ms;
+
+	if (__builtin_add_overflow(worker->now_ms, grace_ms, &due_ms))
+		due_ms = WHEEL_NEVER;
+	wheel_start(&worker->wheel, &tunnel->timer, due_ms);
 	if (tunnel->state == STATE_CLOSING)
 		return;
 	note(tunnel, by, reason, 0);
