@@ -10,7 +10,10 @@
 #include "hold.h"
 #include "worker.h"
 
-/* Tunnels are allotted in blocks that are never given back: a tunnel keeps its place, and its number, for life. */
+/*
+ * Tunnels are allotted in blocks that are never given back: a tunnel keeps its place, its number and its thread for life.
+ * After its last event the thread may still come across it, in mail or in what epoll tells, which no other may then use.
+ */
 #define BLOCK_TUNNELS 64U
 
 struct relay {
@@ -19,7 +22,6 @@ struct relay {
 	unsigned running;
 	struct tunnel **blocks;
 	uint32_t block_count;
-	struct tunnel *free_first;
 	struct tunnel *taken_first;
 
 	pthread_mutex_t lock;
@@ -98,7 +100,7 @@ void relay_destroy(struct relay *relay)
 	free(relay);
 }
 
-static bool add_block(struct relay *relay)
+static bool add_block(struct relay *relay, struct worker *worker)
 {
 	size_t bytes = (relay->block_count + 1U) * sizeof *relay->blocks;
 	struct tunnel **blocks = realloc(relay->blocks, bytes);
@@ -116,8 +118,9 @@ static bool add_block(struct relay *relay)
 		tunnel->id = relay->block_count * BLOCK_TUNNELS + index;
 		tunnel->ends[SIDE_CLIENT].fd = -1;
 		tunnel->ends[SIDE_UPSTREAM].fd = -1;
-		tunnel->free_next = relay->free_first;
-		relay->free_first = tunnel;
+		tunnel->worker = worker;
+		tunnel->free_next = worker->free_first;
+		worker->free_first = tunnel;
 	}
 	blocks[relay->block_count] = block;
 	relay->block_count++;
@@ -137,22 +140,24 @@ static struct worker *least_loaded(struct relay *relay)
 
 static struct tunnel *allot(struct relay *relay)
 {
+	struct worker *worker = least_loaded(relay);
 	struct tunnel *tunnel;
 
-	if (relay->free_first == NULL && !add_block(relay))
+	if (worker->free_first == NULL && !add_block(relay, worker))
 		return NULL;
-	tunnel = relay->free_first;
-	relay->free_first = tunnel->free_next;
-	tunnel->worker = least_loaded(relay);
-	tunnel->worker->load++;
+	tunnel = worker->free_first;
+	worker->free_first = tunnel->free_next;
+	worker->load++;
 	return tunnel;
 }
 
-/* Back to how `allot` found it. The worker's lock makes sure that the thread has done with it. */
-static void put_back(struct relay *relay, struct tunnel *tunnel)
+/* Back to how `allot` found it. */
+static void put_back(struct tunnel *tunnel)
 {
-	worker_unmail(tunnel->worker, tunnel);
-	tunnel->worker->load--;
+	struct worker *worker = tunnel->worker;
+
+	worker_unmail(worker, tunnel);
+	worker->load--;
 	free_parts(tunnel);
 	for (unsigned side = 0; side < SIDES; side++) {
 		struct end *end = &tunnel->ends[side];
@@ -162,8 +167,8 @@ static void put_back(struct relay *relay, struct tunnel *tunnel)
 	tunnel->has_reason = false;
 	tunnel->is_connected = false;
 	tunnel->error = 0;
-	tunnel->free_next = relay->free_first;
-	relay->free_first = tunnel;
+	tunnel->free_next = worker->free_first;
+	worker->free_first = tunnel;
 }
 
 struct tunnel *relay_dial(struct relay *relay, const struct dial_request *request)
@@ -175,7 +180,7 @@ struct tunnel *relay_dial(struct relay *relay, const struct dial_request *reques
 		free(address);
 		hold_free(request->head);
 		if (tunnel != NULL)
-			put_back(relay, tunnel);
+			put_back(tunnel);
 		return NULL;
 	}
 	*address = request->address;
@@ -387,6 +392,6 @@ bool relay_take(struct relay *relay, struct event *event)
 	else
 		tell_bytes(tunnel, event);
 	if (event->kind != EVENT_BYTES)
-		put_back(relay, tunnel);
+		put_back(tunnel);
 	return true;
 }

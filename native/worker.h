@@ -126,8 +126,9 @@ struct worker {
 	/* What was read and not yet sent; shared, as nothing stays in it between two turns. */
 	unsigned char *buffer;
 	size_t buffer_bytes;
-	/* Of the owner: how many tunnels are here. */
+	/* Of the owner: how many tunnels are here, and what is free for more. */
 	size_t load;
+	struct tunnel *free_first;
 
 	pthread_mutex_t lock;
 	struct tunnel *mail_first;
