@@ -86,6 +86,7 @@ void dial_start(struct worker *worker, struct tunnel *tunnel)
 	free(tunnel->address);
 	tunnel->address = NULL;
 	tunnel->state = STATE_DIALING;
+	tunnel->born_at_ns = clock_ns();
 	if (error != 0) {
 		fail(worker, tunnel, error, false);
 		return;
