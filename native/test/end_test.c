@@ -1,6 +1,5 @@
 /* How tunnels end: by their limits, by their owner, for want of descriptors, with the relay itself. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -199,29 +198,6 @@ static void a_close_after_a_fin_is_the_reason(void)
 	rig_stop(&rig);
 }
 
-/* The number that the next descriptor gets. */
-static rlim_t next_descriptor(void)
-{
-	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-
-	CHECK(fd >= 0);
-	(void)close(fd);
-	return (rlim_t)fd;
-}
-
-/* Lets no more than `more` descriptors be opened. Returns the limit to go back to. */
-static struct rlimit limit_descriptors(rlim_t more)
-{
-	struct rlimit before;
-	struct rlimit now;
-
-	CHECK_EQUAL(getrlimit(RLIMIT_NOFILE, &before), 0);
-	now = before;
-	now.rlim_cur = next_descriptor() + more;
-	CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &now), 0);
-	return before;
-}
-
 static void an_open_without_descriptors_touches_nothing(void)
 {
 	start();
@@ -329,14 +305,14 @@ int main(void)
 	const struct test tests[] = {
 		{"an idle limit or a lifetime ends a tunnel with FINs", limits_end_a_tunnel_in_order},
 		{"bytes put the idle limit off, but not the end of the lifetime",
-	         bytes_put_the_idle_limit_off},
+		 bytes_put_the_idle_limit_off},
 		{"a limit resets who does not answer its FIN", a_limit_resets_who_does_not_answer},
 		{"a close waits for the answers to its FINs", a_close_is_answered},
 		{"a second close changes the time alone", a_second_close_changes_the_time_alone},
 		{"a close comes after what is held", a_close_comes_after_what_is_held},
 		{"a close after a FIN is the reason for the end", a_close_after_a_fin_is_the_reason},
 		{"an open without descriptors leaves the caller's sockets as they are",
-	         an_open_without_descriptors_touches_nothing},
+		 an_open_without_descriptors_touches_nothing},
 		{"a relay without descriptors is not created", a_relay_without_descriptors_is_not_created},
 		{"a relay that is destroyed resets its tunnels", a_relay_takes_its_tunnels_with_it},
 		{"tunnels that are over are used anew", tunnels_are_used_anew},

@@ -1,7 +1,7 @@
 #include "harness.h"
 
 #include <dirent.h>
-#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
@@ -70,6 +70,28 @@ int run_tests(const struct test *tests, size_t count)
 		printf("ok - %s\n", current);
 	}
 	return 0;
+}
+
+/* The number that the next descriptor gets. */
+static rlim_t next_descriptor(void)
+{
+	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+
+	CHECK(fd >= 0);
+	(void)close(fd);
+	return (rlim_t)fd;
+}
+
+struct rlimit limit_descriptors(rlim_t more)
+{
+	struct rlimit before;
+	struct rlimit now;
+
+	CHECK_EQUAL(getrlimit(RLIMIT_NOFILE, &before), 0);
+	now = before;
+	now.rlim_cur = next_descriptor() + more;
+	CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &now), 0);
+	return before;
 }
 
 uint64_t draw(uint64_t *state)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "relay.h"
 
@@ -30,6 +31,9 @@ _Noreturn void fail(const char *file, int line, const char *format, ...)
 void check_equal(const char *file, int line, const char *what, long long actual, long long expected);
 
 size_t count_descriptors(void);
+
+/* Lets no more than `more` descriptors be opened. Returns the limit to go back to. */
+struct rlimit limit_descriptors(rlim_t more);
 
 /* splitmix64: the next of a sequence of numbers that only the first state decides. */
 uint64_t draw(uint64_t *state);

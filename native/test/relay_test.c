@@ -239,9 +239,9 @@ static void move_both_ways(enum transport transport, unsigned tunnels)
 		joints[index] = join(&rig, transport);
 		for (unsigned side = 0; side < SIDES; side++)
 			flows[2 * index + side] = (struct flow){.from = joints[index].peers[side],
-			                                        .to = joints[index].peers[1 - side],
-			                                        .seed = 2 * index + side,
-			                                        .total = MANY};
+				                                .to = joints[index].peers[1 - side],
+				                                .seed = 2 * index + side,
+				                                .total = MANY};
 	}
 	flow_all(flows, 2 * (size_t)tunnels, 3);
 	for (unsigned index = 0; index < tunnels; index++) {
@@ -321,7 +321,7 @@ int main(void)
 		{"a reset by one side is a reset for the other", a_reset_is_passed_on},
 		{"a reset is seen while nothing moves", a_reset_is_seen_while_nothing_moves},
 		{"a reader that stalls stalls the source, and gets all of it later",
-	         a_stalled_reader_stalls_the_source},
+		 a_stalled_reader_stalls_the_source},
 		{"much goes both ways at once", much_goes_both_ways_at_once},
 		{"a busy tunnel leaves turns to others", a_busy_tunnel_leaves_turns_to_others},
 	};
