@@ -1,7 +1,6 @@
 /* The way to an endpoint: the request, its answer, and what becomes of it. */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -109,9 +108,7 @@ static void a_big_request_arrives_whole(void)
 	tunnel = relay_dial(rig.relay, &request);
 	flow.to = accept_from(listener);
 	while (flow.read < BIG) {
-		struct pollfd poller = {.fd = flow.to, .events = POLLIN};
-
-		CHECK_EQUAL(poll(&poller, 1, -1), 1);
+		await_input(flow.to);
 		(void)flow_read(&flow, SIZE_MAX);
 	}
 	put(flow.to, "thanks");

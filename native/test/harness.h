@@ -83,6 +83,9 @@ struct hold *hold_text(const char *text);
 
 /* The rest is what peers do; they wait as long as it takes. */
 
+/* Waits until there is something to be read, or for nothing but an error. */
+void await_input(int fd);
+void await_error(int fd);
 void put(int fd, const char *text);
 /* Reads as many bytes as the text has and compares. */
 void expect(int fd, const char *text);

@@ -115,9 +115,28 @@ void put(int fd, const char *text)
 	CHECK_EQUAL(write(fd, text, strlen(text)), strlen(text));
 }
 
+static void await_any(int fd, short events)
+{
+	struct pollfd poller = {.fd = fd, .events = events};
+
+	/* A fuzzer looks at its clock by a signal. */
+	while (poll(&poller, 1, -1) != 1)
+		CHECK_EQUAL(errno, EINTR);
+	CHECK((poller.revents & (events | POLLERR | POLLHUP)) != 0);
+}
+
+void await_input(int fd)
+{
+	await_any(fd, POLLIN);
+}
+
+void await_error(int fd)
+{
+	await_any(fd, 0);
+}
+
 void expect(int fd, const char *text)
 {
-	struct pollfd poller = {.fd = fd, .events = POLLIN};
 	char got[TEXT_MAX];
 	size_t length = strlen(text);
 
@@ -125,7 +144,7 @@ void expect(int fd, const char *text)
 	for (size_t at = 0; at < length;) {
 		ssize_t more;
 
-		CHECK_EQUAL(poll(&poller, 1, -1), 1);
+		await_input(fd);
 		more = recv(fd, got + at, length - at, 0);
 		CHECK(more > 0);
 		at += (size_t)more;
@@ -155,12 +174,10 @@ void expect_reset(int fd)
 
 void expect_cut(int fd)
 {
-	struct pollfd poller = {.fd = fd};
 	int error = 0;
 	socklen_t length = sizeof error;
 
-	CHECK_EQUAL(poll(&poller, 1, -1), 1);
-	CHECK((poller.revents & POLLERR) != 0);
+	await_error(fd);
 	CHECK_EQUAL(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length), 0);
 	CHECK_EQUAL(error, EPIPE);
 }
