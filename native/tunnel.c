@@ -184,9 +184,15 @@ static bool pump(struct worker *worker, struct tunnel *tunnel, enum side side)
 				}
 				sent = 0;
 			}
-			if (sent < got)
-				return keep(worker, tunnel, to, worker->buffer + sent,
-				            (size_t)(got - sent));
+			if (sent < got) {
+				if (!keep(worker, tunnel, to, worker->buffer + sent,
+				          (size_t)(got - sent)))
+					return false;
+				/* A reset may stand behind what is not read for now, and was told already. */
+				if (from->hung_up)
+					tunnel_check(worker, tunnel, side);
+				return tunnel->state != STATE_OVER;
+			}
 			/* The next turn is for the others first. */
 			if (from->readable)
 				worker_ready(worker, tunnel);

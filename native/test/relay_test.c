@@ -185,6 +185,42 @@ static void a_reset_is_seen_while_nothing_moves(void)
 	rig_stop(&rig);
 }
 
+/* When the relay first looks, there is more than the sink takes, and the reset behind it. */
+static void reset_behind(enum side source)
+{
+	enum side sink = source == SIDE_CLIENT ? SIDE_UPSTREAM : SIDE_CLIENT;
+	struct open_request request = plain_request();
+	struct flow flow = {.total = UINT64_MAX};
+	int pairs[SIDES][2];
+	struct event event;
+	int error = 0;
+
+	for (unsigned side = 0; side < SIDES; side++) {
+		connect_pair(TCP, pairs[side]);
+		request.fds[side] = pairs[side][1];
+	}
+	set_buffers(pairs[sink][0], 1);
+	set_buffers(pairs[sink][1], 1);
+	flow.from = pairs[source][0];
+	flow_until_stalled(&flow);
+	send_reset(pairs[source][0]);
+	CHECK(relay_open(rig.relay, NULL, &request, &error) != NULL);
+	(void)close(pairs[SIDE_CLIENT][1]);
+	(void)close(pairs[SIDE_UPSTREAM][1]);
+	event = await_end(&rig);
+	check_end(&event, (enum ended_by)source, REASON_RESET);
+	expect_reset(pairs[sink][0]);
+	(void)close(pairs[sink][0]);
+}
+
+static void a_reset_is_seen_behind_what_nobody_takes(void)
+{
+	start();
+	reset_behind(SIDE_CLIENT);
+	reset_behind(SIDE_UPSTREAM);
+	rig_stop(&rig);
+}
+
 /* More than what the sockets and one hold take in was not read. */
 static void stall(enum transport transport, enum side source)
 {
@@ -320,6 +356,7 @@ int main(void)
 		{"a FIN leaves the other way open", a_fin_leaves_the_other_way_open},
 		{"a reset by one side is a reset for the other", a_reset_is_passed_on},
 		{"a reset is seen while nothing moves", a_reset_is_seen_while_nothing_moves},
+		{"a reset is seen behind bytes that nobody takes", a_reset_is_seen_behind_what_nobody_takes},
 		{"a reader that stalls stalls the source, and gets all of it later",
 		 a_stalled_reader_stalls_the_source},
 		{"much goes both ways at once", much_goes_both_ways_at_once},
