@@ -11,16 +11,22 @@ import { RunningProgram } from '../support/programs.ts'
 const MIB = 1024 * 1024
 const TUNNELS = 200
 /** One in so many reads nothing before all others are done. */
-const SLOW_EVERY = 20
+const SLOW_EVERY = 8
 const BYTES = 64 * MIB
 const BUFFER_BYTES = 64 * 1024
 /** What a client that reads has under way at most: with more, the kernel runs out of memory for sockets before the test is done. */
 const WINDOW_BYTES = MIB
+/**
+ * The same for one that does not read yet: too much for the sockets' buffers one way, so that the gateway is stalled,
+ * and too little to fill those of both ways up to the kernel's limit. There Linux drops, for want of room, the very
+ * packets that would open the other way's window, and neither end of that connection gets on again.
+ */
+const SLOW_WINDOW_BYTES = 24 * MIB
 
 /**
  * How much the process may grow. Two ways of 200 tunnels hold 64 KiB each that wait to be written and as much that is
  * being read, 50 MiB; garbage buffers between two collections take the rest. Without back-pressure the slow readers
- * alone would add 10 * 64 MiB = 640 MiB.
+ * alone would add 25 * 24 MiB = 600 MiB.
  */
 const GROWTH_BYTES_MAX = 2 * TUNNELS * 2 * BUFFER_BYTES + 200 * MIB
 
@@ -67,7 +73,7 @@ class EchoClient {
     this.#reject = reject
     this.#bytes = bytes
     this.#isHeld = isSlow
-    this.#windowBytes = isSlow ? bytes : WINDOW_BYTES
+    this.#windowBytes = isSlow ? SLOW_WINDOW_BYTES : WINDOW_BYTES
     // Another part for each tunnel: bytes that end up in the wrong one are found.
     this.#start = (index * 5147) % PATTERN_BYTES
     this.#socket = net.connect({

@@ -4,8 +4,9 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { LogLine } from './gateway.ts'
+import { LOOPBACK, type LogLine } from './gateway.ts'
 import { RunningProgram } from './programs.ts'
+import { withTestRelay } from './test-relay.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
@@ -24,14 +25,11 @@ export interface GatewayProcess extends AsyncDisposable {
   peakBytes(): Promise<number>
 }
 
-/** Listener and admin are on free ports of the loopback address. */
+/** Listener and admin are on free ports of the loopback address; the relay is that of the tests (see `test-relay.ts`). */
 export async function startGatewayProcess(yaml: string): Promise<GatewayProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'upgate-process-'))
   const file = join(folder, 'upgate.yaml')
-  await writeFile(
-    file,
-    `listeners: [{ address: "127.0.0.1:0" }]\nadmin: { address: "127.0.0.1:0" }\n${yaml}\n`,
-  )
+  await writeFile(file, withTestRelay(yaml, LOOPBACK))
   const program = new RunningProgram(process.execPath, [MAIN, '-c', file])
   await program.output(/"msg":"ready"/)
   const [listening] = logged(program, 'listening')

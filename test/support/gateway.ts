@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { loadConfig } from '../../src/config/load.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'
+import { withTestRelay } from './test-relay.ts'
 
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string }
 
@@ -24,7 +25,13 @@ export interface TestGateway extends AsyncDisposable {
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
 }
 
-/** Listener and admin are on free ports of the loopback address unless `yaml` says otherwise. `files` are put beside the config. */
+/** Free ports of the loopback address. */
+export const LOOPBACK = {
+  listeners: [{ address: '127.0.0.1:0' }],
+  admin: { address: '127.0.0.1:0' },
+}
+
+/** Unless `yaml` says otherwise, listener and admin are on free ports of the loopback address, and the relay is that of the tests (see `test-relay.ts`). `files` are put beside the config. */
 export async function startTestGateway(
   yaml: string,
   files: Readonly<Record<string, string | Buffer>> = {},
@@ -32,10 +39,7 @@ export async function startTestGateway(
   const folder = await mkdtemp(join(tmpdir(), 'upgate-test-'))
   for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content)
   const file = join(folder, 'upgate.yaml')
-  const parts = [yaml]
-  if (!/^listeners:/m.test(yaml)) parts.unshift('listeners: [{ address: "127.0.0.1:0" }]')
-  if (!/^admin:/m.test(yaml)) parts.unshift('admin: { address: "127.0.0.1:0" }')
-  await writeFile(file, `${parts.join('\n')}\n`)
+  await writeFile(file, withTestRelay(yaml, LOOPBACK))
   const lines = new LogLines()
   const gateway = await startGateway(loadConfig(file, {}), { logDestination: lines })
   const port = portOf(gateway.addresses[0])

@@ -40,7 +40,8 @@ function asProgram(path: string | undefined, missing: string): Program {
   }
 }
 
-function isCi(): boolean {
+/** Whether this runs where nothing may go untested unnoticed. */
+export function isCi(): boolean {
   const value = process.env['CI'] ?? ''
   return value !== '' && value !== 'false' && value !== '0'
 }
