@@ -168,6 +168,11 @@ void dial_proceed(struct worker *worker, struct tunnel *tunnel, bool refresh)
 		start_deadline(worker, tunnel, tunnel->handshake_ms);
 	else
 		wheel_start(&worker->wheel, &tunnel->timer, tunnel->deadline_ms);
+	/* The time went on while the owner decided, and is over even for what is there to be read. */
+	if (tunnel->deadline_ms <= worker->now_ms) {
+		dial_expired(worker, tunnel);
+		return;
+	}
 	dial_run(worker, tunnel);
 }
 
