@@ -1,5 +1,6 @@
 /* What may come instead of an answer. */
 #include <errno.h>
+#include <limits.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -79,6 +80,47 @@ static void an_answer_that_does_not_go_on(void)
 	rig_stop(&rig);
 }
 
+/* With each part that comes the owner says whether the time starts anew. Returns how many parts came in time. */
+static unsigned trickle(bool refresh, unsigned parts_max)
+{
+	int endpoint;
+	struct tunnel *tunnel = dial_endpoint(&rig, TCP, 1000, &endpoint);
+	unsigned parts = 0;
+	struct event event;
+
+	put(endpoint, "x");
+	event = await_event(&rig);
+	while (event.kind == EVENT_BYTES && parts < parts_max) {
+		hold_free(event.bytes);
+		parts++;
+		put(endpoint, "x");
+		relay_proceed(rig.relay, tunnel, refresh);
+		event = await_event(&rig);
+	}
+	if (event.kind == EVENT_BYTES) {
+		hold_free(event.bytes);
+		relay_close(rig.relay, tunnel, BY_GATEWAY, REASON_CALLER, 0);
+		event = await_event(&rig);
+		CHECK_EQUAL(event.kind, EVENT_ENDED);
+	} else {
+		CHECK_EQUAL(event.kind, EVENT_FAILED);
+		CHECK(event.timed_out);
+	}
+	(void)close(endpoint);
+	return parts;
+}
+
+/* As fast as parts come, twice as many take longer than the time there is. */
+static void an_answer_that_trickles_in(void)
+{
+	unsigned in_time;
+
+	start();
+	in_time = trickle(false, UINT_MAX);
+	CHECK_EQUAL(trickle(true, 2 * in_time), 2 * in_time);
+	rig_stop(&rig);
+}
+
 static void a_fin_instead_of_an_answer(void)
 {
 	start();
@@ -140,6 +182,7 @@ int main(void)
 		{"a dial fails where nobody accepts", an_endpoint_too_busy_to_accept},
 		{"a dial fails for want of an answer", an_endpoint_that_does_not_answer},
 		{"a dial fails when the answer does not go on", an_answer_that_does_not_go_on},
+		{"an answer that trickles in is waited for as long as the owner says", an_answer_that_trickles_in},
 		{"a FIN instead of an answer is told", a_fin_instead_of_an_answer},
 		{"a reset instead of an answer is a failure", a_reset_instead_of_an_answer},
 		{"a dial fails for want of a descriptor", no_descriptor_is_left},

@@ -190,6 +190,8 @@ static void take_events(struct storm *storm)
 			continue;
 		}
 		CHECK(event.kind == EVENT_ENDED || known->is_dial);
+		/* A close that came too late for a tunnel must not be one of the next that has its number. */
+		CHECK(known->is_let_go || event.reason != REASON_CALLER);
 		for (unsigned side = 0; side < SIDES && !known->is_dial; side++)
 			CHECK(event.read_bytes[side] >= known->seen[side]);
 		forget_dial(known);
