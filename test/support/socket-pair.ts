@@ -1,4 +1,4 @@
-/** Two connected TCP sockets on the loopback address, and readers for what comes out of one. */
+/** Two connected sockets, by TCP on the loopback address or by a unix socket, and readers for what comes out of one. */
 
 import { once } from 'node:events'
 import net from 'node:net'
@@ -10,12 +10,15 @@ export interface SocketPair extends AsyncDisposable {
   readonly socket: net.Socket
 }
 
-export async function socketPair(): Promise<SocketPair> {
+export async function socketPair(kind: 'tcp' | 'unix' = 'tcp'): Promise<SocketPair> {
   const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
-  server.listen(0, '127.0.0.1')
+  if (kind === 'tcp') server.listen(0, '127.0.0.1')
+  else server.listen(abstractPath())
   await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
-  const peer = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+  const address = server.address() as net.AddressInfo | string
+  const to =
+    typeof address === 'string' ? { path: address } : { port: address.port, host: '127.0.0.1' }
+  const peer = net.connect({ ...to, allowHalfOpen: true })
   const [[socket]] = (await Promise.all([once(server, 'connection'), once(peer, 'connect')])) as [
     [net.Socket],
     unknown,
@@ -32,6 +35,14 @@ export async function socketPair(): Promise<SocketPair> {
       }
     },
   }
+}
+
+let abstractPaths = 0
+
+/** Of Linux: in no folder, and gone with its listener. */
+function abstractPath(): string {
+  abstractPaths += 1
+  return `\0upgate-test-${process.pid}-${abstractPaths}`
 }
 
 /** Reads until the peer's FIN. */

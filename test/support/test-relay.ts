@@ -17,7 +17,7 @@ export const nativeMissing: string | undefined = missing(loadBinding())
 export const testRelay: TestRelay = chosen(process.env['UPGATE_TEST_RELAY'])
 
 /** For the options of a test that is about the native relay. */
-export const withNative = {
+export const withNative: { readonly skip: string | false } = {
   skip:
     nativeMissing === undefined || isCi() ? false : `there is no native relay: ${nativeMissing}`,
 }
