@@ -17,12 +17,6 @@ static void start(void)
 	rig_start(&rig, 2, BUFFER_BYTES);
 }
 
-static void close_peers(const struct joint *joint)
-{
-	(void)close(joint->peers[SIDE_CLIENT]);
-	(void)close(joint->peers[SIDE_UPSTREAM]);
-}
-
 static void expect_fins(const struct joint *joint)
 {
 	expect_fin(joint->peers[SIDE_CLIENT]);

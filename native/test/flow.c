@@ -7,7 +7,7 @@
 
 #define CHUNK_MAX 65536
 #define FLOWS_MAX 8
-/* How long a writer has to be stopped to count as stalled. Where that is too short, the test sees less and fails no more. */
+/* How long a writer has to be stopped to count as stalled. Where that is too short a test sees less, and passes. */
 #define STALL_MS 300
 
 unsigned char pattern(uint64_t seed, uint64_t offset)
@@ -115,4 +115,14 @@ void flow_until_stalled(struct flow *flow)
 			continue;
 		CHECK(flow->written < flow->total);
 	} while (poll(&poller, 1, STALL_MS) > 0);
+}
+
+struct flow stalled_flow(const struct joint *joint, enum side source, uint64_t total)
+{
+	enum side sink = source == SIDE_CLIENT ? SIDE_UPSTREAM : SIDE_CLIENT;
+	struct flow flow = {
+		.from = joint->peers[source], .to = joint->peers[sink], .seed = 5, .total = total};
+
+	flow_until_stalled(&flow);
+	return flow;
 }

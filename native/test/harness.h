@@ -14,7 +14,10 @@ struct test {
 	void (*run)(void);
 };
 
-/* Runs them in turn. A test that takes more than a minute, or leaves a descriptor open, fails; the first failure ends the program. */
+/*
+ * Runs them in turn. A test that takes more than a minute, or leaves a descriptor open, fails, and the first failure
+ * ends the program.
+ */
 int run_tests(const struct test *tests, size_t count);
 
 #define RUN_TESTS(tests) run_tests(tests, sizeof(tests) / sizeof *(tests))
@@ -78,6 +81,7 @@ struct open_request plain_request(void);
 struct joint join_with(struct rig *rig, enum transport client, enum transport upstream,
                        struct open_request request);
 struct joint join(struct rig *rig, enum transport transport);
+void close_peers(const struct joint *joint);
 
 struct hold *hold_text(const char *text);
 
@@ -120,5 +124,7 @@ bool flow_read(struct flow *flow, size_t most);
 void flow_all(struct flow *flows, size_t count, uint64_t seed);
 /* Writes until the tunnel takes no more. */
 void flow_until_stalled(struct flow *flow);
+/* A source that finds no taker, as far as the tunnel and the kernel's buffers go. */
+struct flow stalled_flow(const struct joint *joint, enum side source, uint64_t total);
 
 #endif

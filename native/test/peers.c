@@ -110,6 +110,12 @@ struct joint join(struct rig *rig, enum transport transport)
 	return join_with(rig, transport, transport, plain_request());
 }
 
+void close_peers(const struct joint *joint)
+{
+	(void)close(joint->peers[SIDE_CLIENT]);
+	(void)close(joint->peers[SIDE_UPSTREAM]);
+}
+
 void put(int fd, const char *text)
 {
 	CHECK_EQUAL(write(fd, text, strlen(text)), strlen(text));

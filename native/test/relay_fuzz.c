@@ -3,65 +3,22 @@
  * those of a tunnel that nobody breaks arrive all, without being asked for twice, and each tunnel ends once.
  */
 #include <errno.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "harness.h"
+#include "fuzz_slot.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
 
 #define SLOTS 4
 #define BUFFER_BYTES 4096
-#define BYTES_MAX (15U << 12)
 #define HEAD "HEAD"
-#define HEAD_BYTES 4
-
-enum phase {
-	PHASE_NONE,
-	/* The dial is under way; its answer is awaited. */
-	PHASE_DIAL,
-	/* A part of the answer is here. */
-	PHASE_ANSWER,
-	PHASE_OPEN,
-	/* The socket of the dial is released. */
-	PHASE_RELEASED,
-};
-
-struct slot {
-	enum phase phase;
-	struct tunnel *tunnel;
-	/* -1 for a peer that is gone, or not there yet. */
-	int peers[SIDES];
-	/* What the peer has written, and what of that has come to the other one. */
-	uint64_t written[SIDES];
-	uint64_t arrived[SIDES];
-	bool has_fin[SIDES];
-	/* Of a dial: how much of the head the endpoint has not read, and how much of the answer the owner has. */
-	size_t head_left;
-	uint64_t answered;
-	/* Somebody went away or ended it: no longer does everything arrive. */
-	bool is_broken;
-	bool is_closed;
-};
 
 static struct rig rig;
 static struct slot slots[SLOTS];
 static struct dial_request endpoint;
 static int listener;
-static unsigned char bytes[BYTES_MAX];
-
-static enum side other(enum side side)
-{
-	return side == SIDE_CLIENT ? SIDE_UPSTREAM : SIDE_CLIENT;
-}
-
-static void check_pattern(const unsigned char *got, size_t length, enum side from, uint64_t offset)
-{
-	for (size_t index = 0; index < length; index++)
-		CHECK_EQUAL(got[index], pattern(from, offset + index));
-}
 
 /* Bytes of a stream in a block of their own. */
 static struct hold *hold_of(enum side from, uint64_t offset, size_t length)
@@ -140,84 +97,10 @@ static void dial_slot(struct slot *slot, uint8_t argument)
 	set_buffers(slot->peers[SIDE_UPSTREAM], 1);
 }
 
-static void write_some(struct slot *slot, enum side side, size_t length)
-{
-	ssize_t sent;
-
-	if (slot->peers[side] < 0 || slot->has_fin[side] || length == 0)
-		return;
-	for (size_t index = 0; index < length; index++)
-		bytes[index] = pattern(side, slot->written[side] + index);
-	sent = send(slot->peers[side], bytes, length, MSG_NOSIGNAL);
-	if (sent > 0)
-		slot->written[side] += (uint64_t)sent;
-	else
-		CHECK(errno == EAGAIN || slot->is_broken);
-}
-
-/* Whether the peer at this side has to get something, sooner or later, unless it has its FIN already. */
-static bool is_due(const struct slot *slot, enum side side)
-{
-	enum side from = other(side);
-
-	if (slot->phase != PHASE_OPEN || slot->is_broken)
-		return false;
-	return slot->head_left > 0 || slot->arrived[from] < slot->written[from] || slot->has_fin[from];
-}
-
-/* Returns false when nothing more comes. */
-static bool read_some(struct slot *slot, enum side side, size_t length)
-{
-	enum side from = other(side);
-	size_t skipped;
-	ssize_t got;
-
-	if (slot->peers[side] < 0 || length == 0)
-		return false;
-	if (is_due(slot, side))
-		await_input(slot->peers[side]);
-	got = recv(slot->peers[side], bytes, length, 0);
-	if (got < 0) {
-		CHECK(errno == EAGAIN || slot->is_broken);
-		return errno == EAGAIN;
-	}
-	CHECK(got > 0 || slot->is_broken || slot->phase == PHASE_RELEASED || slot->has_fin[from]);
-	if (got == 0) {
-		CHECK(slot->is_broken || slot->arrived[from] == slot->written[from]);
-		return false;
-	}
-	skipped = side == SIDE_UPSTREAM ? slot->head_left : 0;
-	if (skipped > (size_t)got)
-		skipped = (size_t)got;
-	if (side == SIDE_UPSTREAM)
-		slot->head_left -= skipped;
-	check_pattern(bytes + skipped, (size_t)got - skipped, from, slot->arrived[from]);
-	slot->arrived[from] += (uint64_t)got - skipped;
-	CHECK(slot->arrived[from] <= slot->written[from]);
-	return true;
-}
-
-static void half_close(struct slot *slot, enum side side)
-{
-	if (slot->peers[side] < 0)
-		return;
-	(void)shutdown(slot->peers[side], SHUT_WR);
-	slot->has_fin[side] = true;
-}
-
-static void leave(struct slot *slot, enum side side)
-{
-	if (slot->peers[side] < 0)
-		return;
-	(void)close(slot->peers[side]);
-	slot->peers[side] = -1;
-	slot->has_fin[side] = true;
-	slot->is_broken = true;
-}
-
 static void release_slot(struct slot *slot)
 {
 	int fd = relay_release(rig.relay, slot->tunnel);
+	unsigned char bytes[4096];
 	ssize_t got;
 
 	while ((got = recv(fd, bytes, sizeof bytes, 0)) > 0) {
@@ -262,13 +145,13 @@ static void on_ended(struct slot *slot, const struct event *event)
 		CHECK_EQUAL(event->reason, REASON_EOF);
 	}
 	for (unsigned side = 0; side < SIDES; side++) {
-		while (is_whole && read_some(slot, (enum side)side, sizeof bytes))
+		while (is_whole && slot_read(slot, (enum side)side, BYTES_MAX))
 			continue;
 		if (is_whole)
 			CHECK_EQUAL(event->read_bytes[side], slot->written[side]);
 	}
-	leave(slot, SIDE_CLIENT);
-	leave(slot, SIDE_UPSTREAM);
+	slot_leave(slot, SIDE_CLIENT);
+	slot_leave(slot, SIDE_UPSTREAM);
 	slot->phase = PHASE_NONE;
 }
 
@@ -348,19 +231,19 @@ static void run(struct slot *slot, uint8_t operation, uint8_t argument)
 		break;
 	case 2:
 	case 3:
-		write_some(slot, side, length);
+		slot_write(slot, side, length);
 		break;
 	case 4:
 	case 5:
-		(void)read_some(slot, side, length);
+		(void)slot_read(slot, side, length);
 		break;
 	case 6:
 	case 7:
-		half_close(slot, side);
+		slot_half_close(slot, side);
 		break;
 	case 8:
 	case 9:
-		leave(slot, side);
+		slot_leave(slot, side);
 		break;
 	case 10:
 		close_slot(slot, argument % 4 == 0 ? NO_LIMIT : argument % 4 - 1U);
@@ -384,17 +267,17 @@ static void finish(struct slot *slot)
 	if (slot->phase == PHASE_DIAL || slot->phase == PHASE_ANSWER)
 		close_slot(slot, 0);
 	if (slot->is_broken) {
-		leave(slot, SIDE_CLIENT);
-		leave(slot, SIDE_UPSTREAM);
+		slot_leave(slot, SIDE_CLIENT);
+		slot_leave(slot, SIDE_UPSTREAM);
 	}
-	half_close(slot, SIDE_CLIENT);
-	half_close(slot, SIDE_UPSTREAM);
+	slot_half_close(slot, SIDE_CLIENT);
+	slot_half_close(slot, SIDE_UPSTREAM);
 	while (slot->phase == PHASE_OPEN && !slot->is_broken &&
 	       (slot->arrived[SIDE_CLIENT] < slot->written[SIDE_CLIENT] ||
 	        slot->arrived[SIDE_UPSTREAM] < slot->written[SIDE_UPSTREAM])) {
 		for (unsigned side = 0; side < SIDES; side++) {
 			if (slot->arrived[1 - side] < slot->written[1 - side])
-				(void)read_some(slot, (enum side)side, sizeof bytes);
+				(void)slot_read(slot, (enum side)side, BYTES_MAX);
 		}
 	}
 	while (slot->phase != PHASE_NONE)

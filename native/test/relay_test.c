@@ -1,5 +1,4 @@
-/* What goes through a tunnel: bytes, FINs and resets, from either side to the other. */
-#include <errno.h>
+/* What goes through a tunnel: bytes and FINs, from either side to the other. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
@@ -15,12 +14,6 @@ static struct rig rig;
 static void start(void)
 {
 	rig_start(&rig, 1, BUFFER_BYTES);
-}
-
-static void close_peers(const struct joint *joint)
-{
-	(void)close(joint->peers[SIDE_CLIENT]);
-	(void)close(joint->peers[SIDE_UPSTREAM]);
 }
 
 static void carry(enum transport client, enum transport upstream)
@@ -113,111 +106,6 @@ static void a_fin_leaves_the_other_way_open(void)
 		half_close(transport, SIDE_CLIENT);
 		half_close(transport, SIDE_UPSTREAM);
 	}
-	rig_stop(&rig);
-}
-
-static void reset_by(enum side side, bool after_fin)
-{
-	enum side other = side == SIDE_CLIENT ? SIDE_UPSTREAM : SIDE_CLIENT;
-	struct joint joint = join(&rig, TCP);
-	struct event event;
-
-	put(joint.peers[side], "x");
-	expect(joint.peers[other], "x");
-	if (after_fin) {
-		send_fin(joint.peers[side]);
-		expect_fin(joint.peers[other]);
-	}
-	send_reset(joint.peers[side]);
-	event = await_end(&rig);
-	check_end(&event, (enum ended_by)side, REASON_RESET);
-	CHECK_EQUAL(event.error, after_fin ? EPIPE : ECONNRESET);
-	if (after_fin)
-		expect_cut(joint.peers[other]);
-	else
-		expect_reset(joint.peers[other]);
-	(void)close(joint.peers[other]);
-}
-
-static void a_reset_is_passed_on(void)
-{
-	start();
-	for (unsigned side = 0; side < SIDES; side++) {
-		reset_by((enum side)side, false);
-		reset_by((enum side)side, true);
-	}
-	rig_stop(&rig);
-}
-
-/* A source that finds no taker, as far as the tunnel and the kernel's buffers go. */
-static struct flow stalled_flow(const struct joint *joint, enum side source, uint64_t total)
-{
-	enum side sink = source == SIDE_CLIENT ? SIDE_UPSTREAM : SIDE_CLIENT;
-	struct flow flow = {
-		.from = joint->peers[source], .to = joint->peers[sink], .seed = 5, .total = total};
-
-	flow_until_stalled(&flow);
-	return flow;
-}
-
-static void reset_of_stalled(enum side source, bool by_source)
-{
-	enum side sink = source == SIDE_CLIENT ? SIDE_UPSTREAM : SIDE_CLIENT;
-	enum side by = by_source ? source : sink;
-	struct joint joint = join(&rig, TCP);
-	struct event event;
-
-	(void)stalled_flow(&joint, source, UINT64_MAX);
-	send_reset(joint.peers[by]);
-	event = await_end(&rig);
-	check_end(&event, (enum ended_by)by, REASON_RESET);
-	expect_reset(joint.peers[by_source ? sink : source]);
-	(void)close(joint.peers[by_source ? sink : source]);
-}
-
-static void a_reset_is_seen_while_nothing_moves(void)
-{
-	start();
-	for (unsigned source = 0; source < SIDES; source++) {
-		reset_of_stalled((enum side)source, true);
-		reset_of_stalled((enum side)source, false);
-	}
-	rig_stop(&rig);
-}
-
-/* When the relay first looks, there is more than the sink takes, and the reset behind it. */
-static void reset_behind(enum side source)
-{
-	enum side sink = source == SIDE_CLIENT ? SIDE_UPSTREAM : SIDE_CLIENT;
-	struct open_request request = plain_request();
-	struct flow flow = {.total = UINT64_MAX};
-	int pairs[SIDES][2];
-	struct event event;
-	int error = 0;
-
-	for (unsigned side = 0; side < SIDES; side++) {
-		connect_pair(TCP, pairs[side]);
-		request.fds[side] = pairs[side][1];
-	}
-	set_buffers(pairs[sink][0], 1);
-	set_buffers(pairs[sink][1], 1);
-	flow.from = pairs[source][0];
-	flow_until_stalled(&flow);
-	send_reset(pairs[source][0]);
-	CHECK(relay_open(rig.relay, NULL, &request, &error) != NULL);
-	(void)close(pairs[SIDE_CLIENT][1]);
-	(void)close(pairs[SIDE_UPSTREAM][1]);
-	event = await_end(&rig);
-	check_end(&event, (enum ended_by)source, REASON_RESET);
-	expect_reset(pairs[sink][0]);
-	(void)close(pairs[sink][0]);
-}
-
-static void a_reset_is_seen_behind_what_nobody_takes(void)
-{
-	start();
-	reset_behind(SIDE_CLIENT);
-	reset_behind(SIDE_UPSTREAM);
 	rig_stop(&rig);
 }
 
@@ -354,9 +242,6 @@ int main(void)
 		{"bytes go both ways, between TCP and unix sockets", bytes_go_both_ways},
 		{"the first bytes go before all others, and count", first_bytes_go_first},
 		{"a FIN leaves the other way open", a_fin_leaves_the_other_way_open},
-		{"a reset by one side is a reset for the other", a_reset_is_passed_on},
-		{"a reset is seen while nothing moves", a_reset_is_seen_while_nothing_moves},
-		{"a reset is seen behind bytes that nobody takes", a_reset_is_seen_behind_what_nobody_takes},
 		{"a reader that stalls stalls the source, and gets all of it later",
 		 a_stalled_reader_stalls_the_source},
 		{"much goes both ways at once", much_goes_both_ways_at_once},
