@@ -1,31 +1,30 @@
 #include "dial.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "accept.h"
 #include "hold.h"
+#include "keepalive.h"
 
-/* TCP keepalive finds endpoints that vanished without a word. The numbers are those of the portable relay's sockets. */
-#define KEEPALIVE_IDLE_S 60
-#define KEEPALIVE_INTERVAL_S 1
-#define KEEPALIVE_PROBES 10
+static bool has_client(const struct tunnel *tunnel)
+{
+	return tunnel->ends[SIDE_CLIENT].fd >= 0;
+}
 
-static void let_go(struct worker *worker, struct tunnel *tunnel, enum event_kind last)
+/* Back to before the dial. */
+static void close_upstream(struct worker *worker, struct tunnel *tunnel)
 {
 	struct end *end = &tunnel->ends[SIDE_UPSTREAM];
 
 	if (end->fd >= 0)
 		(void)close(end->fd);
-	end->fd = -1;
 	hold_free(end->hold);
-	end->hold = NULL;
-	tunnel->over_at_ns = clock_ns();
-	worker_forget(worker, tunnel, last);
+	*end = (struct end){.fd = -1};
+	wheel_stop(&worker->wheel, &tunnel->timer);
+	tunnel->state = STATE_ASKING;
 }
 
 static void fail(struct worker *worker, struct tunnel *tunnel, int error, bool timed_out)
@@ -33,7 +32,21 @@ static void fail(struct worker *worker, struct tunnel *tunnel, int error, bool t
 	tunnel->stage = tunnel->is_connected ? STAGE_ANSWER : STAGE_CONNECT;
 	tunnel->error = error;
 	tunnel->timed_out = timed_out;
-	let_go(worker, tunnel, EVENT_FAILED);
+	close_upstream(worker, tunnel);
+	if (has_client(tunnel))
+		worker_tell(worker, tunnel, EVENT_FAILED);
+	else
+		worker_forget(worker, tunnel, EVENT_FAILED);
+}
+
+/* No side is left, and what the owner asked for has been done. */
+static void end(struct worker *worker, struct tunnel *tunnel)
+{
+	tunnel->over_at_ns = clock_ns();
+	tunnel->has_reason = true;
+	tunnel->by = BY_GATEWAY;
+	tunnel->reason = REASON_CALLER;
+	worker_forget(worker, tunnel, EVENT_ENDED);
 }
 
 static void start_deadline(struct worker *worker, struct tunnel *tunnel, uint64_t after_ms)
@@ -42,23 +55,6 @@ static void start_deadline(struct worker *worker, struct tunnel *tunnel, uint64_
 	    __builtin_add_overflow(worker->now_ms, after_ms, &tunnel->deadline_ms))
 		tunnel->deadline_ms = WHEEL_NEVER;
 	wheel_start(&worker->wheel, &tunnel->timer, tunnel->deadline_ms);
-}
-
-static void set_options(int fd, int family)
-{
-	int on = 1;
-	int idle = KEEPALIVE_IDLE_S;
-	int interval = KEEPALIVE_INTERVAL_S;
-	int probes = KEEPALIVE_PROBES;
-
-	if (family == AF_UNIX)
-		return;
-	/* None of them can fail on a TCP socket; without them the tunnel would still work. */
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
 }
 
 /* Returns 0 or an errno. A connect that is under way is no error. */
@@ -71,7 +67,8 @@ static int begin_connect(struct worker *worker, struct tunnel *tunnel)
 	end->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (end->fd < 0)
 		return errno;
-	set_options(end->fd, family);
+	if (family != AF_UNIX)
+		set_tcp_options(end->fd);
 	if (connect(end->fd, (const struct sockaddr *)tunnel->address, tunnel->address_bytes) != 0 &&
 	    errno != EINPROGRESS && errno != EINTR)
 		return errno;
@@ -81,8 +78,12 @@ static int begin_connect(struct worker *worker, struct tunnel *tunnel)
 
 void dial_start(struct worker *worker, struct tunnel *tunnel)
 {
-	int error = begin_connect(worker, tunnel);
+	int error;
 
+	tunnel->is_connected = false;
+	tunnel->error = 0;
+	tunnel->timed_out = false;
+	error = begin_connect(worker, tunnel);
 	free(tunnel->address);
 	tunnel->address = NULL;
 	tunnel->state = STATE_DIALING;
@@ -127,30 +128,19 @@ static void send_request(struct worker *worker, struct tunnel *tunnel)
 
 static void read_answer(struct worker *worker, struct tunnel *tunnel)
 {
-	struct end *end = &tunnel->ends[SIDE_UPSTREAM];
-	ssize_t got = recv_some(end->fd, worker->buffer, worker->buffer_bytes);
-
-	if (got < 0) {
-		end->readable = false;
-		if (errno != EAGAIN)
-			fail(worker, tunnel, errno, false);
-		return;
+	switch (worker_hear(worker, tunnel, SIDE_UPSTREAM)) {
+	case HEARD_NOTHING:
+		break;
+	case HEARD_ERROR:
+		fail(worker, tunnel, errno, false);
+		break;
+	case HEARD_FIN:
+	case HEARD_BYTES:
+		tunnel->state = STATE_ASKING;
+		wheel_stop(&worker->wheel, &tunnel->timer);
+		worker_tell(worker, tunnel, EVENT_ANSWER);
+		break;
 	}
-	tunnel->fin = got == 0;
-	tunnel->answer = NULL;
-	if (got > 0) {
-		tunnel->answer = hold_new((size_t)got);
-		if (tunnel->answer == NULL) {
-			fail(worker, tunnel, ENOMEM, false);
-			return;
-		}
-		memcpy(tunnel->answer->bytes, worker->buffer, (size_t)got);
-	}
-	if ((size_t)got < worker->buffer_bytes && !end->hung_up)
-		end->readable = false;
-	tunnel->state = STATE_ASKING;
-	wheel_stop(&worker->wheel, &tunnel->timer);
-	worker_tell(worker, tunnel, EVENT_BYTES);
 }
 
 void dial_run(struct worker *worker, struct tunnel *tunnel)
@@ -176,18 +166,34 @@ void dial_proceed(struct worker *worker, struct tunnel *tunnel, bool refresh)
 	dial_run(worker, tunnel);
 }
 
-void dial_released(struct worker *worker, struct tunnel *tunnel)
+void dial_released(struct worker *worker, struct tunnel *tunnel, enum side side)
 {
-	tunnel->ends[SIDE_UPSTREAM].fd = -1;
-	let_go(worker, tunnel, EVENT_ENDED);
+	hold_free(tunnel->ends[side].hold);
+	tunnel->ends[side] = (struct end){.fd = -1};
+	if (side == SIDE_CLIENT)
+		tunnel->listener = NULL;
+	if (tunnel->ends[SIDE_CLIENT].fd < 0 && tunnel->ends[SIDE_UPSTREAM].fd < 0)
+		end(worker, tunnel);
+}
+
+void dial_drop(struct worker *worker, struct tunnel *tunnel)
+{
+	close_upstream(worker, tunnel);
+	if (!has_client(tunnel))
+		end(worker, tunnel);
 }
 
 void dial_abandon(struct worker *worker, struct tunnel *tunnel)
 {
-	tunnel->has_reason = true;
-	tunnel->by = BY_GATEWAY;
-	tunnel->reason = REASON_CALLER;
-	let_go(worker, tunnel, EVENT_ENDED);
+	struct end *client = &tunnel->ends[SIDE_CLIENT];
+
+	close_upstream(worker, tunnel);
+	if (client->fd >= 0) {
+		(void)close(client->fd);
+		accept_leave(tunnel->listener);
+	}
+	*client = (struct end){.fd = -1};
+	end(worker, tunnel);
 }
 
 void dial_expired(struct worker *worker, struct tunnel *tunnel)

@@ -13,8 +13,11 @@ void dial_run(struct worker *worker, struct tunnel *tunnel);
 /* TASK_PROCEED */
 void dial_proceed(struct worker *worker, struct tunnel *tunnel, bool refresh);
 
-/* TASK_RELEASE: the owner has the socket. */
-void dial_released(struct worker *worker, struct tunnel *tunnel);
+/* TASK_RELEASE_CLIENT, TASK_RELEASE_UPSTREAM: the owner has the socket. */
+void dial_released(struct worker *worker, struct tunnel *tunnel, enum side side);
+
+/* TASK_DROP */
+void dial_drop(struct worker *worker, struct tunnel *tunnel);
 
 /* TASK_CLOSE before a TASK_OPEN. */
 void dial_abandon(struct worker *worker, struct tunnel *tunnel);

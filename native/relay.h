@@ -1,8 +1,10 @@
 /*
- * The relay below JavaScript: threads that dial endpoints and move the bytes of tunnels, each with its own epoll.
+ * The relay below JavaScript: threads that accept clients, dial endpoints and move the bytes of tunnels, each with its
+ * own epoll.
  *
- *     dial ----> bytes of the answer ----> proceed | release | close | open
- *     open (two sockets, or one and a dialed one) ----> ended
+ *     listen ----> request ----> hear | release | close | dial
+ *     dial ----> answer ----> proceed | drop | release | close | open
+ *     open (what is there, or descriptors of the owner's) ----> ended
  *
  * One thread owns a relay: it alone calls these functions. It is told by `notify`, from any thread, that there are
  * events to take. What they decide (is this answer a 101, which endpoint) is not decided here.
@@ -63,7 +65,35 @@ struct hold {
 struct hold *hold_new(size_t length);
 void hold_free(struct hold *hold);
 
+struct listen_request {
+	/* Bound, listening and non-blocking; the relay duplicates it. */
+	int fd;
+	/* Of the owner's choice; comes with each event. */
+	int tag;
+	/* How long a client may take for its request head. */
+	uint64_t head_ms;
+	/* Clients at once; those above it are turned away. */
+	uint64_t clients_max;
+};
+
+struct listener;
+
+/* Accepts clients from now on: EVENT_REQUEST tells of each that says something. Returns NULL and sets `*error` to an errno. */
+struct listener *relay_listen(struct relay *relay, const struct listen_request *request,
+                              int *error);
+
+/* Accepts no more and closes the relay's descriptor; whoever was accepted stays. */
+void relay_unlisten(struct relay *relay, struct listener *listener);
+
+/* A client whose socket was released does not count among the listener's any more. */
+void relay_leave(struct listener *listener);
+
+/* After EVENT_REQUEST: waits for more of the head, within the time that there was for all of it. */
+void relay_hear(struct relay *relay, struct tunnel *tunnel);
+
 struct dial_request {
+	/* One with a client, after EVENT_REQUEST, EVENT_FAILED or `relay_drop`; NULL for a tunnel of its own. */
+	struct tunnel *tunnel;
 	struct sockaddr_storage address;
 	socklen_t address_bytes;
 	/* The request head; taken over, also when the dial fails. */
@@ -73,19 +103,25 @@ struct dial_request {
 	uint64_t handshake_ms;
 };
 
-/* Starts a dial. Returns its tunnel to be, or NULL without memory. EVENT_BYTES or EVENT_FAILED follows, once. */
+/* Starts a dial. Returns its tunnel to be, or NULL without memory. EVENT_ANSWER or EVENT_FAILED follows, once. */
 struct tunnel *relay_dial(struct relay *relay, const struct dial_request *request);
 
-/* After EVENT_BYTES: waits for more of the answer. With `refresh` the time for it starts anew. */
+/* After EVENT_ANSWER: waits for more of the answer. With `refresh` the time for it starts anew. */
 void relay_proceed(struct relay *relay, struct tunnel *tunnel, bool refresh);
 
-/* After EVENT_BYTES: gives the socket away and returns it; the tunnel is gone. */
-int relay_release(struct relay *relay, struct tunnel *tunnel);
+/* Closes the connection to the endpoint, at any time from the dial on. The client stays; without one EVENT_ENDED follows. */
+void relay_drop(struct relay *relay, struct tunnel *tunnel);
+
+/*
+ * While the owner is asked (after EVENT_REQUEST, EVENT_ANSWER, or EVENT_FAILED): gives one side's socket away and returns
+ * it. EVENT_ENDED follows when no other side is there.
+ */
+int relay_release(struct relay *relay, struct tunnel *tunnel, enum side side);
 
 struct open_request {
 	/*
-	 * The sockets, non-blocking; -1 for the upstream of a dialed tunnel. The relay duplicates them: the caller closes
-	 * its own at once, without a shutdown.
+	 * The sockets, non-blocking; -1 for a side that the tunnel has already. The relay duplicates them: the caller
+	 * closes its own at once, without a shutdown.
 	 */
 	int fds[SIDES];
 	/* What goes to each side first, or NULL; taken over, also in case of an error. */
@@ -97,7 +133,7 @@ struct open_request {
 };
 
 /*
- * Joins two sockets. `tunnel` is a dialed one after EVENT_BYTES, or NULL. Returns the tunnel, or NULL and sets `*error`
+ * Joins two sockets. `tunnel` is a dialed one after EVENT_ANSWER, or NULL. Returns the tunnel, or NULL and sets `*error`
  * (EMFILE, ENOMEM): the caller's sockets are untouched then, and a dialed tunnel is as it was.
  */
 struct tunnel *relay_open(struct relay *relay, struct tunnel *tunnel, struct open_request *request,
@@ -117,10 +153,23 @@ uint64_t tunnel_bytes(const struct tunnel *tunnel, enum side side);
 uint32_t tunnel_id(const struct tunnel *tunnel);
 struct tunnel *relay_tunnel(const struct relay *relay, uint32_t id);
 
+/* An address: of AF_INET its first four bytes, of AF_INET6 all. */
+struct peer_address {
+	sa_family_t family;
+	unsigned char address[16];
+};
+
 enum event_kind {
-	/* A part of the answer, or its FIN, or both. */
-	EVENT_BYTES,
-	/* The dial or the wait for the answer failed; the tunnel is gone. */
+	/* A part of a client's request, or its FIN, or both. A client that leaves without a word is not told of. */
+	EVENT_REQUEST,
+	/* The time for the rest of the request head is over. The owner is asked what to do. */
+	EVENT_LATE,
+	/* The client's FIN, or its reset, while the owner is asked or a dial is under way; each is told once. */
+	EVENT_FIN,
+	EVENT_RESET,
+	/* A part of the upstream's answer, or its FIN, or both. */
+	EVENT_ANSWER,
+	/* The dial or the wait for the answer failed. A tunnel without a client is gone. */
 	EVENT_FAILED,
 	/* Both sockets are closed; the tunnel is gone. */
 	EVENT_ENDED,
@@ -132,9 +181,17 @@ enum dial_stage { STAGE_CONNECT = 0, STAGE_ANSWER = 1 };
 struct event {
 	enum event_kind kind;
 	uint32_t id;
-	/* EVENT_BYTES; the bytes are the taker's, to be freed with `hold_free`, and NULL when there is nothing but a FIN. */
+	/* The first one of a tunnel that the owner did not know of. */
+	bool is_first;
+	/* The last one of this tunnel. */
+	bool is_last;
+	/* EVENT_REQUEST and EVENT_ANSWER; the bytes are the taker's, to be freed with `hold_free`, and NULL when there is nothing but a FIN. */
 	struct hold *bytes;
+	/* EVENT_REQUEST, EVENT_ANSWER: a FIN is behind the bytes. */
 	bool fin;
+	/* EVENT_REQUEST */
+	int listener_tag;
+	struct peer_address peer;
 	/* EVENT_FAILED */
 	enum dial_stage stage;
 	bool timed_out;

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "accept.h"
 #include "hold.h"
 
 /* How long a peer may take to answer the FIN of a tunnel that a limit ends. */
@@ -45,6 +46,7 @@ static void close_end(struct end *end, bool reset)
 static void finish(struct worker *worker, struct tunnel *tunnel, bool reset)
 {
 	tunnel->over_at_ns = clock_ns();
+	accept_leave(tunnel->listener);
 	for (unsigned side = 0; side < SIDES; side++) {
 		struct end *end = &tunnel->ends[side];
 
@@ -201,7 +203,11 @@ static bool pump(struct worker *worker, struct tunnel *tunnel, enum side side)
 	}
 	if (from->read_done && !to->write_done) {
 		note(tunnel, side == SIDE_CLIENT ? BY_CLIENT : BY_UPSTREAM, REASON_EOF, 0);
-		send_fin(to);
+		/* The second FIN goes out with the close. */
+		if (from->write_done)
+			to->write_done = true;
+		else
+			send_fin(to);
 	}
 	return true;
 }

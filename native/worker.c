@@ -4,12 +4,15 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "accept.h"
 #include "dial.h"
+#include "hold.h"
 #include "tunnel.h"
 
 #define EVENTS_MAX 256
@@ -25,7 +28,10 @@ uint64_t clock_ns(void)
 	return (uint64_t)now.tv_sec * 1000U * NS_PER_MS + (uint64_t)now.tv_nsec;
 }
 
-/* A tunnel's address is even, so its lowest bit is free for the side. */
+/* Addresses are multiples of four, so two bits are free: for the side of a tunnel, and for what is a listener. */
+#define TAG_LISTENER 2U
+#define TAGS (uint64_t)3
+
 static uint64_t tag(const struct tunnel *tunnel, enum side side)
 {
 	return (uint64_t)(uintptr_t)tunnel | side;
@@ -42,6 +48,52 @@ int worker_watch(struct worker *worker, struct tunnel *tunnel, enum side side)
 		return errno;
 	tunnel->ends[side].is_watched = true;
 	return 0;
+}
+
+int worker_watch_listener(struct worker *worker, struct listener *listener)
+{
+	struct epoll_event event = {
+		.events = EPOLLIN | EPOLLEXCLUSIVE,
+		.data.u64 = (uint64_t)(uintptr_t)listener | TAG_LISTENER,
+	};
+
+	return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, listener->fd, &event) == 0 ? 0 : errno;
+}
+
+void worker_pause(struct worker *worker, struct listener *listener, uint64_t until_ms)
+{
+	(void)epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, listener->fd, NULL);
+	listener->paused_until_ms[worker->index] = until_ms;
+	if (until_ms < worker->resume_at_ms)
+		worker->resume_at_ms = until_ms;
+}
+
+enum heard worker_hear(struct worker *worker, struct tunnel *tunnel, enum side side)
+{
+	struct end *end = &tunnel->ends[side];
+	ssize_t got = recv_some(end->fd, worker->buffer, worker->buffer_bytes);
+	struct hold *said;
+	char next;
+
+	tunnel->fin[side] = got == 0;
+	if (got == 0)
+		return HEARD_FIN;
+	if (got < 0) {
+		end->readable = false;
+		return errno == EAGAIN ? HEARD_NOTHING : HEARD_ERROR;
+	}
+	said = hold_new((size_t)got);
+	if (said == NULL) {
+		errno = ENOMEM;
+		return HEARD_ERROR;
+	}
+	memcpy(said->bytes, worker->buffer, (size_t)got);
+	tunnel->said[side] = said;
+	if (end->hung_up)
+		tunnel->fin[side] = recv(end->fd, &next, 1, MSG_PEEK) == 0;
+	else if ((size_t)got < worker->buffer_bytes)
+		end->readable = false;
+	return HEARD_BYTES;
 }
 
 void worker_ready(struct worker *worker, struct tunnel *tunnel)
@@ -82,10 +134,15 @@ void worker_tell(struct worker *worker, struct tunnel *tunnel, enum event_kind k
 	tunnel->events |= 1U << kind;
 }
 
-void worker_forget(struct worker *worker, struct tunnel *tunnel, enum event_kind kind)
+void worker_stop_turns(struct worker *worker, struct tunnel *tunnel)
 {
 	wheel_stop(&worker->wheel, &tunnel->timer);
 	unready(worker, tunnel);
+}
+
+void worker_forget(struct worker *worker, struct tunnel *tunnel, enum event_kind kind)
+{
+	worker_stop_turns(worker, tunnel);
 	tunnel->state = STATE_OVER;
 	worker_tell(worker, tunnel, kind);
 }
@@ -125,12 +182,20 @@ static void do_tasks(struct worker *worker, struct tunnel *tunnel)
 {
 	unsigned tasks = tunnel->tasks;
 
+	if ((tasks & TASK_ACCEPT) != 0)
+		accept_start(worker, tunnel);
+	if ((tasks & TASK_HEAR) != 0)
+		accept_hear(worker, tunnel);
+	if ((tasks & TASK_DROP) != 0)
+		dial_drop(worker, tunnel);
 	if ((tasks & TASK_DIAL) != 0)
 		dial_start(worker, tunnel);
 	if ((tasks & TASK_PROCEED) != 0)
 		dial_proceed(worker, tunnel, tunnel->refresh);
-	if ((tasks & TASK_RELEASE) != 0)
-		dial_released(worker, tunnel);
+	if ((tasks & TASK_RELEASE_CLIENT) != 0)
+		dial_released(worker, tunnel, SIDE_CLIENT);
+	if ((tasks & TASK_RELEASE_UPSTREAM) != 0)
+		dial_released(worker, tunnel, SIDE_UPSTREAM);
 	if ((tasks & TASK_OPEN) != 0)
 		tunnel_start(worker, tunnel);
 	/* What the owner asked to close may have ended by itself meanwhile. */
@@ -177,7 +242,7 @@ static bool take_mail(struct worker *worker)
 
 static void on_event(struct worker *worker, const struct epoll_event *event)
 {
-	struct tunnel *tunnel = (struct tunnel *)(uintptr_t)(event->data.u64 & ~UINT64_C(1));
+	struct tunnel *tunnel = (struct tunnel *)(uintptr_t)(event->data.u64 & ~TAGS);
 	enum side side = (event->data.u64 & 1U) != 0 ? SIDE_UPSTREAM : SIDE_CLIENT;
 	struct end *end = &tunnel->ends[side];
 	uint32_t events = event->events;
@@ -190,9 +255,20 @@ static void on_event(struct worker *worker, const struct epoll_event *event)
 	if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
 		end->hung_up = true;
 	switch (tunnel->state) {
+	case STATE_HEARING:
+		if (end->readable)
+			accept_read(worker, tunnel);
+		break;
+	case STATE_ASKING:
+		if (side == SIDE_CLIENT)
+			accept_watch(worker, tunnel, events);
+		break;
 	case STATE_DIALING:
 	case STATE_WAITING:
-		dial_run(worker, tunnel);
+		if (side == SIDE_CLIENT)
+			accept_watch(worker, tunnel, events);
+		else
+			dial_run(worker, tunnel);
 		break;
 	case STATE_OPEN:
 	case STATE_CLOSING:
@@ -202,7 +278,6 @@ static void on_event(struct worker *worker, const struct epoll_event *event)
 			tunnel_run(worker, tunnel);
 		break;
 	case STATE_FREE:
-	case STATE_ASKING:
 	case STATE_OVER:
 		break;
 	}
@@ -225,7 +300,9 @@ static void expire(struct worker *worker)
 	while ((timer = wheel_advance(&worker->wheel, worker->now_ms)) != NULL) {
 		struct tunnel *tunnel = (struct tunnel *)timer;
 
-		if (tunnel->state == STATE_DIALING || tunnel->state == STATE_WAITING)
+		if (tunnel->state == STATE_HEARING)
+			accept_expired(worker, tunnel);
+		else if (tunnel->state == STATE_DIALING || tunnel->state == STATE_WAITING)
 			dial_expired(worker, tunnel);
 		else
 			tunnel_expired(worker, tunnel);
@@ -237,6 +314,8 @@ static int patience(const struct worker *worker)
 {
 	uint64_t next = wheel_next(&worker->wheel);
 
+	if (worker->resume_at_ms < next)
+		next = worker->resume_at_ms;
 	if (worker->ready_first != NULL)
 		return 0;
 	if (next == WHEEL_NEVER)
@@ -256,9 +335,15 @@ static void *run(void *argument)
 
 		worker->now_ms = clock_ns() / NS_PER_MS;
 		for (int index = 0; index < count; index++) {
-			if (events[index].data.u64 != 0)
+			uint64_t what = events[index].data.u64;
+
+			if ((what & TAG_LISTENER) != 0)
+				accept_run(worker, (struct listener *)(uintptr_t)(what & ~TAGS));
+			else if (what != 0)
 				on_event(worker, &events[index]);
 		}
+		if (worker->now_ms >= worker->resume_at_ms)
+			worker->resume_at_ms = relay_resume(worker->relay, worker);
 		run_ready(worker);
 		expire(worker);
 		if (atomic_load_explicit(&worker->has_mail, memory_order_acquire) && !take_mail(worker))
@@ -297,6 +382,7 @@ int worker_start(struct worker *worker, struct relay *relay, size_t buffer_bytes
 
 	worker->relay = relay;
 	worker->now_ms = clock_ns() / NS_PER_MS;
+	worker->resume_at_ms = WHEEL_NEVER;
 	wheel_init(&worker->wheel, worker->now_ms);
 	worker->buffer_bytes = buffer_bytes < READ_BYTES_MAX ? buffer_bytes : READ_BYTES_MAX;
 	worker->buffer = malloc(worker->buffer_bytes);
@@ -332,6 +418,10 @@ void worker_stop(struct worker *worker)
 	(void)pthread_mutex_unlock(&worker->lock);
 	(void)!write(worker->wake_fd, &one, sizeof one);
 	(void)pthread_join(worker->thread, NULL);
+}
+
+void worker_free(struct worker *worker)
+{
 	(void)pthread_mutex_destroy(&worker->lock);
 	(void)close(worker->epoll_fd);
 	(void)close(worker->wake_fd);

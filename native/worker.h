@@ -13,11 +13,13 @@
 
 enum tunnel_state {
 	STATE_FREE = 0,
+	/* A client is there, its request head awaited. */
+	STATE_HEARING,
 	/* The connect, or the request head, is under way. */
 	STATE_DIALING,
 	/* The request is out, the answer awaited. */
 	STATE_WAITING,
-	/* A part of the answer is with the owner, who says what is next. */
+	/* A part of the request or of the answer is with the owner, who says what is next. */
 	STATE_ASKING,
 	STATE_OPEN,
 	STATE_CLOSING,
@@ -25,8 +27,18 @@ enum tunnel_state {
 	STATE_OVER,
 };
 
-/* What the owner asks of a thread: bits, since several may have come when it looks. */
-enum task { TASK_DIAL = 1, TASK_PROCEED = 2, TASK_RELEASE = 4, TASK_OPEN = 8, TASK_CLOSE = 16 };
+/* What is asked of a thread: bits, since several may have come when it looks; they are done in this order. */
+enum task {
+	TASK_ACCEPT = 1,
+	TASK_HEAR = 2,
+	TASK_DROP = 4,
+	TASK_DIAL = 8,
+	TASK_PROCEED = 16,
+	TASK_RELEASE_CLIENT = 32,
+	TASK_RELEASE_UPSTREAM = 64,
+	TASK_OPEN = 128,
+	TASK_CLOSE = 256,
+};
 
 /* One socket. */
 struct end {
@@ -57,13 +69,20 @@ struct tunnel {
 	struct sockaddr_storage *address;
 	socklen_t address_bytes;
 	bool is_connected;
+	/* The owner knows of this client. */
+	bool is_heard;
+	bool has_fin;
+	bool has_reset;
 	uint64_t connect_ms;
 	uint64_t handshake_ms;
 	uint64_t idle_ms;
 	uint64_t lifetime_ms;
-	/* What EVENT_BYTES and EVENT_FAILED tell. */
-	struct hold *answer;
-	bool fin;
+	/* Of an accepted client. */
+	struct listener *listener;
+	struct peer_address peer;
+	/* What the events tell. */
+	struct hold *said[SIDES];
+	bool fin[SIDES];
 	bool timed_out;
 	enum dial_stage stage;
 	/* What EVENT_ENDED tells. */
@@ -107,12 +126,21 @@ struct tunnel {
 
 	/* Of the owner alone. */
 	unsigned taken;
+	/* That it has been told of this client. */
+	bool is_known;
 	struct tunnel *taken_next;
+
+	/* Under the relay's lock for places. */
 	struct tunnel *free_next;
 };
 
+/* What came of reading for the owner. */
+enum heard { HEARD_NOTHING, HEARD_BYTES, HEARD_FIN, HEARD_ERROR };
+
 struct worker {
 	struct relay *relay;
+	/* Its place among the relay's workers. */
+	unsigned index;
 	pthread_t thread;
 	int epoll_fd;
 	int wake_fd;
@@ -126,7 +154,9 @@ struct worker {
 	/* What was read and not yet sent; shared, as nothing stays in it between two turns. */
 	unsigned char *buffer;
 	size_t buffer_bytes;
-	/* Of the owner: how many tunnels are here, and what is free for more. */
+	/* When it listens again where it had to pause; WHEEL_NEVER when it has not. */
+	uint64_t resume_at_ms;
+	/* Under the relay's lock for places: how many tunnels are here, and what is free for more. */
 	size_t load;
 	struct tunnel *free_first;
 
@@ -141,16 +171,25 @@ struct worker {
 /* Starts the thread. Returns 0 or an errno; nothing is left of it then. */
 int worker_start(struct worker *worker, struct relay *relay, size_t buffer_bytes);
 
-/* Ends the thread and frees what is the worker's; its tunnels are left as they are. */
+/* Ends the thread; its tunnels are left as they are. */
 void worker_stop(struct worker *worker);
 
-/* Of the owner: asks for `task`. The tunnel's fields for it have been filled. */
+/* Frees what is the worker's, after its end. */
+void worker_free(struct worker *worker);
+
+/* From any thread: asks for `task`. The tunnel's fields for it have been filled. */
 void worker_mail(struct worker *worker, struct tunnel *tunnel, enum task task);
 
-/* Of the owner: nothing that was asked for this tunnel and not yet looked at holds any more. */
+/* From any thread: nothing that was asked for this tunnel and not yet looked at holds any more. */
 void worker_unmail(struct worker *worker, struct tunnel *tunnel);
 
+/* From any thread: has epoll watch a listening socket, together with the other threads. Returns 0 or an errno. */
+int worker_watch_listener(struct worker *worker, struct listener *listener);
+
 /* The rest is of the thread. */
+
+/* Leaves a listening socket to the others until then. */
+void worker_pause(struct worker *worker, struct listener *listener, uint64_t until_ms);
 
 /* Has epoll watch an end, by edges. Returns 0 or an errno. */
 int worker_watch(struct worker *worker, struct tunnel *tunnel, enum side side);
@@ -158,8 +197,16 @@ int worker_watch(struct worker *worker, struct tunnel *tunnel, enum side side);
 /* Gives a tunnel another turn, after the others. */
 void worker_ready(struct worker *worker, struct tunnel *tunnel);
 
+/*
+ * Reads once for the owner: into `said` and `fin` of that side. HEARD_FIN is a FIN without bytes; errno says what failed.
+ */
+enum heard worker_hear(struct worker *worker, struct tunnel *tunnel, enum side side);
+
 /* Tells the owner, at the end of the round. */
 void worker_tell(struct worker *worker, struct tunnel *tunnel, enum event_kind kind);
+
+/* No turn and no timer from now on. */
+void worker_stop_turns(struct worker *worker, struct tunnel *tunnel);
 
 /* The sockets are closed: no turn, no timer; `kind` is the tunnel's last event. */
 void worker_forget(struct worker *worker, struct tunnel *tunnel, enum event_kind kind);
@@ -168,5 +215,17 @@ uint64_t clock_ns(void);
 
 /* relay.c: hands a chain by `event_next` over to the owner. */
 void relay_post(struct relay *relay, struct tunnel *first);
+
+/*
+ * relay.c: a place for a tunnel, at `wished` unless another worker has much less to do; at the least loaded one for NULL.
+ * NULL without memory.
+ */
+struct tunnel *relay_allot(struct relay *relay, struct worker *wished);
+
+/* relay.c: gives a place back. */
+void relay_put_back(struct tunnel *tunnel);
+
+/* relay.c: the pause of this worker is over for all listeners that it is over for; returns when the next one ends. */
+uint64_t relay_resume(struct relay *relay, struct worker *worker);
 
 #endif

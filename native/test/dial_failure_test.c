@@ -90,14 +90,14 @@ static unsigned trickle(bool refresh, unsigned parts_max)
 
 	put(endpoint, "x");
 	event = await_event(&rig);
-	while (event.kind == EVENT_BYTES && parts < parts_max) {
+	while (event.kind == EVENT_ANSWER && parts < parts_max) {
 		hold_free(event.bytes);
 		parts++;
 		put(endpoint, "x");
 		relay_proceed(rig.relay, tunnel, refresh);
 		event = await_event(&rig);
 	}
-	if (event.kind == EVENT_BYTES) {
+	if (event.kind == EVENT_ANSWER) {
 		hold_free(event.bytes);
 		relay_close(rig.relay, tunnel, BY_GATEWAY, REASON_CALLER, 0);
 		event = await_event(&rig);

@@ -75,7 +75,7 @@ static void a_released_socket_is_the_owners(void)
 		put(endpoint, "HTTP/1.1 200 OK");
 		await_bytes(&rig, tunnel, "HTTP/1.1 200 OK");
 		put(endpoint, "the body");
-		fd = relay_release(rig.relay, tunnel);
+		fd = relay_release(rig.relay, tunnel, SIDE_UPSTREAM);
 		CHECK((fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
 		event = await_end(&rig);
 		CHECK_EQUAL(event.id, tunnel_id(tunnel));
@@ -128,7 +128,7 @@ static void abandon(struct tunnel *tunnel)
 	relay_close(rig.relay, tunnel, BY_GATEWAY, REASON_CALLER, 0);
 	event = await_event(&rig);
 	/* A part of the answer may have been on its way. */
-	if (event.kind == EVENT_BYTES) {
+	if (event.kind == EVENT_ANSWER) {
 		hold_free(event.bytes);
 		event = await_event(&rig);
 	}
@@ -266,7 +266,7 @@ static void a_released_socket_outlives_the_relay(void)
 	tunnel = dial_endpoint(&rig, TCP, NO_LIMIT, &endpoint);
 	put(endpoint, "x");
 	await_bytes(&rig, tunnel, "x");
-	fd = relay_release(rig.relay, tunnel);
+	fd = relay_release(rig.relay, tunnel, SIDE_UPSTREAM);
 	rig_stop(&rig);
 	put(fd, "still here");
 	expect(endpoint, "still here");

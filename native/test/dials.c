@@ -34,7 +34,7 @@ void await_bytes(struct rig *rig, const struct tunnel *tunnel, const char *text)
 {
 	struct event event = await_event(rig);
 
-	CHECK_EQUAL(event.kind, EVENT_BYTES);
+	CHECK_EQUAL(event.kind, EVENT_ANSWER);
 	CHECK_EQUAL(event.id, tunnel_id(tunnel));
 	CHECK_EQUAL(event.fin, text == NULL);
 	CHECK_EQUAL(event.bytes == NULL, text == NULL);

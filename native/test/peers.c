@@ -36,6 +36,7 @@ int listen_at(enum transport transport, int backlog, struct dial_request *reques
 	struct sockaddr *address = (struct sockaddr *)&request->address;
 	int fd;
 
+	request->tunnel = NULL;
 	set_address(transport, request);
 	fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	CHECK(fd >= 0);

@@ -99,7 +99,7 @@ static void dial_slot(struct slot *slot, uint8_t argument)
 
 static void release_slot(struct slot *slot)
 {
-	int fd = relay_release(rig.relay, slot->tunnel);
+	int fd = relay_release(rig.relay, slot->tunnel, SIDE_UPSTREAM);
 	unsigned char bytes[4096];
 	ssize_t got;
 
@@ -166,7 +166,7 @@ static bool take_one(void)
 	while (slot->phase == PHASE_NONE || tunnel_id(slot->tunnel) != event.id)
 		CHECK(++slot < slots + SLOTS);
 	switch (event.kind) {
-	case EVENT_BYTES:
+	case EVENT_ANSWER:
 		on_bytes(slot, event.bytes, event.fin);
 		break;
 	case EVENT_FAILED:
@@ -176,6 +176,13 @@ static bool take_one(void)
 		break;
 	case EVENT_ENDED:
 		on_ended(slot, &event);
+		break;
+	case EVENT_REQUEST:
+	case EVENT_LATE:
+	case EVENT_FIN:
+	case EVENT_RESET:
+		/* Nobody listens here. */
+		CHECK(false);
 		break;
 	}
 	return true;

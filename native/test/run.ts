@@ -123,7 +123,7 @@ function compile({ compiler, flags }: Variant, args: readonly string[]): Promise
 async function buildShared(variant: Variant): Promise<string | undefined> {
   const startMs = performance.now()
   const isShared = /(?<!_test|_fuzz|fuzz_main)\.c$/
-  const core = cSources(coreFolder).filter((path) => nameOf(path) !== 'addon')
+  const core = cSources(coreFolder).filter((path) => !nameOf(path).startsWith('addon'))
   const sources = [...core, ...cSources(testFolder).filter((path) => isShared.test(path))]
   const folder = join(session.folder, variant.name)
   mkdirSync(folder)

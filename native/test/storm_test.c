@@ -156,7 +156,7 @@ static void on_bytes(struct storm *storm, struct known *known, const struct even
 		return;
 	switch (draw(&storm->seed) % 8) {
 	case 0:
-		(void)close(relay_release(storm->rig.relay, known->tunnel));
+		(void)close(relay_release(storm->rig.relay, known->tunnel, SIDE_UPSTREAM));
 		known->is_let_go = true;
 		break;
 	case 1:
@@ -185,7 +185,7 @@ static void take_events(struct storm *storm)
 
 		CHECK(event.id < IDS_MAX);
 		CHECK(known->tunnel != NULL);
-		if (event.kind == EVENT_BYTES) {
+		if (event.kind == EVENT_ANSWER) {
 			on_bytes(storm, known, &event);
 			continue;
 		}

@@ -1,0 +1,54 @@
+/* The relay as JavaScript sees it. The addon_*.c files alone know Node-API; src/relay/binding.ts says what each function takes. */
+#ifndef UPGATE_ADDON_H
+#define UPGATE_ADDON_H
+
+#include <node_api.h>
+
+#include "relay.h"
+
+#define ARGUMENTS_MAX 9
+
+/* A started relay and how it reaches JavaScript. */
+struct addon {
+	napi_env env;
+	struct relay *relay;
+	napi_threadsafe_function notify;
+	/* Accepted clients, tunnels and dials: as long as there are any the process must not end by itself. */
+	size_t alive;
+};
+
+/* The arguments of a call; the first one is the relay's handle. Missing ones are undefined. */
+struct call {
+	struct addon *addon;
+	napi_value arguments[ARGUMENTS_MAX];
+};
+
+/* False when an exception is pending. */
+bool read_call(napi_env env, napi_callback_info info, struct call *call);
+
+napi_value make_undefined(napi_env env);
+napi_value make_number(napi_env env, double value);
+napi_value make_integer(napi_env env, int32_t value);
+napi_value make_boolean(napi_env env, bool value);
+napi_value throw_errno(napi_env env, const char *what, int error);
+
+int32_t int_of(napi_env env, napi_value value);
+double double_of(napi_env env, napi_value value);
+bool bool_of(napi_env env, napi_value value);
+/* Milliseconds or a count; Infinity is no limit. */
+uint64_t limit_of(napi_env env, napi_value value);
+/* A latin1 string as bytes. NULL for an empty one; `*failed` without memory. */
+struct hold *hold_of(napi_env env, napi_value value, bool *failed);
+
+/* addon_events.c: runs on JavaScript's thread and hands over all that has happened since, as one turn of the event loop. */
+void deliver_events(napi_env env, napi_value callback, void *context, void *data);
+
+/* Keeps the process alive for one more, or one less. */
+void addon_more(struct addon *addon);
+void addon_less(struct addon *addon);
+
+/* addon_calls.c: adds the functions that concern clients and tunnels. */
+bool add_calls(napi_env env, napi_value exports);
+bool add_function(napi_env env, napi_value exports, const char *name, napi_callback function);
+
+#endif
