@@ -1,6 +1,5 @@
 /** Starts and stops everything, in order, and wires the parts together once. */
 
-import type { Socket } from 'node:net'
 import { startAdmin, type Admin } from './admin/server.ts'
 import { startEcho, type Echo } from './builtin/echo.ts'
 import type { Address, Config } from './config/config.ts'
@@ -12,6 +11,7 @@ import { Forwarder } from './http/forward.ts'
 import { startListener, type Listener, type ListenHandlers } from './listen/listener.ts'
 import { servePlain, serveRefused } from './plain.ts'
 import { buildPlane, type Plane } from './plane.ts'
+import type { Client } from './handshake/client.ts'
 import type { Dialer } from './relay/dialer.ts'
 import { startEngine, type Engine } from './relay/engine.ts'
 import { Registry } from './relay/registry.ts'
@@ -21,7 +21,7 @@ import { createMetrics, type Metrics } from './report/metrics.ts'
 import { Report } from './report/report.ts'
 import { version as gatewayVersion } from './report/version.ts'
 import { randomUUID } from 'node:crypto'
-import { serveUpgrade, type Exchanges } from './upgrade.ts'
+import { serveUpgrade, takeClient, type Exchanges } from './upgrade.ts'
 
 export interface Gateway {
   /** Where it listens, in the order of the config, with the real ports. */
@@ -63,7 +63,7 @@ class RunningGateway implements Gateway, Exchanges {
   readonly #engine: Engine
   readonly #listeners: Listener[] = []
   /** Handshakes in progress; drain waits for them like for plain requests. */
-  readonly #handshakes = new Map<Promise<void>, Socket>()
+  readonly #handshakes = new Map<Promise<void>, Client>()
   #plane: Plane | undefined
   #admin: Admin | undefined
   #echo: Echo | undefined
@@ -117,9 +117,11 @@ class RunningGateway implements Gateway, Exchanges {
         this.report.endpointChanged(upstream, endpoint, up),
     })
     this.#plane = plane
+    const { acceptor } = this.#engine
+    const options = { highWaterMark: config.relay.bufferBytes, acceptor }
     for (const listener of config.listeners) {
       const handlers = this.#handlers(plane)
-      this.#listeners.push(await startListener(listener, config.relay.bufferBytes, handlers))
+      this.#listeners.push(await startListener(listener, options, handlers))
     }
     if (config.admin !== undefined) this.#admin = await this.#startAdmin(config.admin)
     this.#tellStart()
@@ -159,10 +161,11 @@ class RunningGateway implements Gateway, Exchanges {
   #handlers(plane: Plane): ListenHandlers<Decision> {
     return {
       decide: (head, connection) => decide(plane, head, connection),
-      upgrade: (decision, socket, leftover) => {
+      upgrade: (decision, arrival) => {
         if (!decision.upgrades) throw new Error('the listener upgrades what was not to be upgraded')
-        const done = serveUpgrade(this, decision, socket, leftover)
-        this.#handshakes.set(done, socket)
+        const client = takeClient(decision, arrival)
+        const done = serveUpgrade(this, decision, client)
+        this.#handshakes.set(done, client)
         void done.finally(() => this.#handshakes.delete(done))
       },
       plain: (decision, request, response) => {
@@ -213,7 +216,7 @@ class RunningGateway implements Gateway, Exchanges {
   async #destroy(): Promise<void> {
     this.#draining = true
     for (const listener of this.#listeners) listener.destroy()
-    for (const socket of this.#handshakes.values()) socket.destroy()
+    for (const client of this.#handshakes.values()) client.destroy()
     await this.#handshakesDone()
     this.registry.closeAll('gateway', 'drain', 0)
     await this.registry.empty()

@@ -7,7 +7,6 @@
  * answers the client, and tells `report` what happened.
  */
 
-import type { Socket } from 'node:net'
 import { authorize } from './auth/authorize.ts'
 import { discardAnswer } from './auth/forward.ts'
 import type { Identity } from './auth/identity.ts'
@@ -18,10 +17,12 @@ import { relayAnswer, serializeHead, writeAnswer } from './handshake/answer.ts'
 import { attempt } from './handshake/attempt.ts'
 import { requestFraming, responseFraming } from './handshake/framing.ts'
 import type { Answered, Granted } from './handshake/answer-reader.ts'
+import type { Client } from './handshake/client.ts'
+import { HeldClient } from './handshake/held-client.ts'
 import { RawClient } from './handshake/raw-client.ts'
 import { refusalAnswer } from './handshake/refuse.ts'
 import { upgradeRequestHead } from './handshake/request-head.ts'
-import type { Leftover } from './listen/listener.ts'
+import type { Arrival } from './listen/listener.ts'
 import type { Dialer } from './relay/dialer.ts'
 import type { Registry } from './relay/registry.ts'
 import type { Relay } from './relay/relay.ts'
@@ -51,7 +52,7 @@ export interface Exchanges {
 /** One upgrade on its way; the later fields are filled as it gets on. */
 interface Upgrade {
   readonly decision: UpgradeDecision
-  readonly client: RawClient
+  readonly client: Client
   readonly startMs: number
   readonly bufferBytes: number
   readonly dialer: Dialer | undefined
@@ -62,14 +63,12 @@ interface Upgrade {
   switched: boolean
 }
 
-/** Never rejects. When it is fulfilled the socket belongs to a tunnel or to the parser, or is closed. */
+/** Never rejects. When it is fulfilled the client belongs to a tunnel or to the parser, or is gone. */
 export async function serveUpgrade(
   exchanges: Exchanges,
   decision: UpgradeDecision,
-  socket: Socket,
-  leftover: Leftover,
+  client: Client,
 ): Promise<void> {
-  const client = takeClient(decision, socket, leftover)
   const upgrade: Upgrade = {
     decision,
     client,
@@ -92,23 +91,18 @@ export async function serveUpgrade(
   }
 }
 
-function takeClient(
-  { facts, tokens }: UpgradeDecision,
-  socket: Socket,
-  { head, giveBack, lend }: Leftover,
-): RawClient {
+/** The client's end of the connection that a request to upgrade came over. */
+export function takeClient({ facts, tokens }: UpgradeDecision, arrival: Arrival): Client {
   const options = listItems(fieldValues(facts.fields, 'connection'))
-  return new RawClient({
-    socket,
-    head,
+  const client = {
     framing: requestFraming(facts.fields),
     httpVersion: facts.httpVersion,
     method: facts.method,
     keepAlive: !options.some((option) => option.toLowerCase() === 'close'),
     endMeansGone: tokens.length === 1 && tokens[0]?.toLowerCase() === 'websocket',
-    giveBack,
-    lend,
-  })
+    ...arrival,
+  }
+  return 'socket' in client ? new RawClient(client) : new HeldClient(client)
 }
 
 /** auth -> admit -> balance and handshake. */
@@ -264,7 +258,7 @@ async function passAnswer(
 async function refuse(exchanges: Exchanges, upgrade: Upgrade, refusal: Refusal): Promise<void> {
   const { client, decision } = upgrade
   if (client.gone || upgrade.switched || refusal.code === 'E_CLIENT_GONE') {
-    client.socket.destroy()
+    client.destroy()
     discardAnswer(refusal)
   } else await writeAnswer(client, refusalAnswer(refusal, decision.facts.requestId))
   exchanges.report.handshakeRefused({ ...summary(upgrade), refusal })

@@ -6,7 +6,7 @@
 import { Refusal } from '../errors.ts'
 import type { Side } from '../relay/relay.ts'
 import { serializeHead } from './answer.ts'
-import type { RawClient } from './raw-client.ts'
+import type { Client } from './client.ts'
 import { parseResponseHead, type ResponseHead } from './response-head.ts'
 import { checkSwitch } from './switch.ts'
 
@@ -37,11 +37,11 @@ export interface FinalHead {
 }
 
 export class AnswerReader {
-  readonly #client: RawClient
+  readonly #client: Client
   #received = ''
   #informational = 0
 
-  constructor(client: RawClient) {
+  constructor(client: Client) {
     this.#client = client
   }
 

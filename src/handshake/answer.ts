@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream'
 import type { Answer, Fields } from '../errors.ts'
 import type { Side } from '../relay/relay.ts'
 import { bodyScanner, type BodyScanner, type Framing } from './framing.ts'
-import type { RawClient } from './raw-client.ts'
+import type { Client } from './client.ts'
 
 /** A status line and fields, as bytes to be written in latin1. */
 export function serializeHead(head: {
@@ -29,7 +29,7 @@ export interface AnswerEnd {
 }
 
 /** Writes an answer that is ours or an auth server's, then ends the exchange. `fields` hold no framing but Content-Length. */
-export async function writeAnswer(client: RawClient, answer: Answer): Promise<void> {
+export async function writeAnswer(client: Client, answer: Answer): Promise<void> {
   const { body } = answer
   const isBodyless = client.method === 'HEAD' || answer.status === 204 || answer.status === 304
   if (Buffer.isBuffer(body)) {
@@ -63,7 +63,7 @@ export interface RelayedAnswer {
  * next request where both framings allow it. `idleMs` is how long no byte may move. Never rejects.
  */
 export function relayAnswer(
-  client: RawClient,
+  client: Client,
   upstream: Side,
   answer: RelayedAnswer,
   idleMs: number,
@@ -72,7 +72,7 @@ export function relayAnswer(
 }
 
 class AnswerRelay {
-  readonly #client: RawClient
+  readonly #client: Client
   readonly #upstream: Side
   readonly #answer: RelayedAnswer
   readonly #resolve: (end: AnswerEnd) => void
@@ -83,7 +83,7 @@ class AnswerRelay {
   #isOver = false
 
   constructor(
-    client: RawClient,
+    client: Client,
     upstream: Side,
     answer: RelayedAnswer,
     resolve: (end: AnswerEnd) => void,

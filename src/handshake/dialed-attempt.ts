@@ -84,14 +84,14 @@ class DialedAttempt implements DialListener {
   }
 
   #dial(target: DialTarget, connectMs: number): void {
-    const { head, handshakeTimeoutMs } = this.#options
-    const request = { target, head, connectMs, handshakeMs: handshakeTimeoutMs }
+    const { head, client, handshakeTimeoutMs: handshakeMs } = this.#options
+    const request = { target, client: client.held, head, connectMs, handshakeMs }
     const dialed = this.#dialer.dial(request, this)
     if (typeof dialed === 'string') this.onFailed('connect', dialed, false)
     else this.#dialed = dialed
   }
 
-  onBytes(text: string, fin: boolean): void {
+  onAnswer(text: string, fin: boolean): void {
     const dialed = this.#dialed as Dialed
     const { informational } = this.#reader
     const read = this.#reader.read(text)

@@ -12,10 +12,10 @@ import type { Socket } from 'node:net'
 import { Refusal } from '../errors.ts'
 import type { Side } from '../relay/relay.ts'
 import { AnswerReader, judge, type Answered, type Granted } from './answer-reader.ts'
-import type { RawClient } from './raw-client.ts'
+import type { Client } from './client.ts'
 
 export interface OfferOptions {
-  readonly client: RawClient
+  readonly client: Client
   /** Connected, with nobody listening to it. */
   readonly socket: Socket
   /** The whole request head. */

@@ -6,6 +6,7 @@
 
 import type { Socket } from 'node:net'
 import type { Side } from '../relay/relay.ts'
+import type { Client } from './client.ts'
 import { bodyScanner, type BodyScanner, type Framing } from './framing.ts'
 import { lingeringClose } from './lingering-close.ts'
 
@@ -26,13 +27,14 @@ export interface RawClientOptions {
   /** Hands the socket back to the HTTP parser for the next request. */
   readonly giveBack: (socket: Socket) => void
   /** See `Side`. */
-  readonly lend: Side['lend']
+  readonly lend: ((socket: Socket) => () => void) | undefined
 }
 
-export class RawClient {
+export class RawClient implements Client {
   readonly socket: Socket
   readonly httpVersion: '1.0' | '1.1'
   readonly method: string
+  readonly held = undefined
   readonly #options: RawClientOptions
   readonly #body: BodyScanner
   #held: Buffer[] = []
@@ -59,36 +61,27 @@ export class RawClient {
     if (this.socket.destroyed) this.#gone = true
   }
 
-  /** The client reset the connection, closed it, or left in the middle of its body. */
   get gone(): boolean {
     return this.#gone
   }
 
-  /** The request has a body, and not all of it has gone on. */
   get hasBody(): boolean {
     return !this.#body.done
   }
 
-  /** A part of the body may have gone to an endpoint: no other one can have it. */
   get bodyBegun(): boolean {
     return this.#bodyBegun
   }
 
-  /** More of the body is due from the client, and the endpoint would take it. */
   get owesBody(): boolean {
     return !this.#body.done && this.#sink?.writableNeedDrain !== true
   }
 
-  /** At most one listener at a time; called once, at once when the client is gone already. `undefined` takes it away. */
   set onGone(listener: (() => void) | undefined) {
     this.#onGone = listener
     if (this.#gone && listener !== undefined) this.#leave()
   }
 
-  /**
-   * Sends the request's body to `sink` as it comes, with back-pressure. `onBroken` is called when its framing turns out
-   * to be wrong, `onProgress` whenever a part of it has gone on.
-   */
   sendBody(sink: Socket, onBroken: () => void, onProgress: () => void): void {
     if (this.#body.done) return
     this.#sink = sink
@@ -104,18 +97,17 @@ export class RawClient {
     else this.#resumeIfRoom()
   }
 
-  /** Ends the hold: the socket and what was held back of it, for a relay. Nothing of ours listens to it any more. */
   release(): Side {
+    const { lend } = this.#options
     this.#detach()
     return {
       socket: this.socket,
       unread: this.#held,
       ended: this.#ended,
-      lend: this.#options.lend,
+      lend: lend === undefined ? undefined : () => lend(this.socket),
     }
   }
 
-  /** Whether the connection can carry another request after this answer. */
   get reusable(): boolean {
     const { keepAlive, httpVersion } = this.#options
     return (
@@ -123,7 +115,10 @@ export class RawClient {
     )
   }
 
-  /** After the answer: back to the parser where `reuse` says so, else a close that does not cut the answer off. */
+  destroy(): void {
+    this.socket.destroy()
+  }
+
   finish(reuse: boolean): void {
     this.#detach()
     if (this.socket.destroyed) return

@@ -3,42 +3,46 @@
  * as an upgrade (with the raw socket) or as plain HTTP (with a response object). It decides nothing about a request.
  */
 
-import { readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import http from 'node:http'
-import https from 'node:https'
+import type http from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Address, ListenerConfig } from '../config/config.ts'
 import { Refusal } from '../errors.ts'
 import { lingeringClose } from '../handshake/lingering-close.ts'
+import type { Acceptor, HeldConnection } from '../relay/acceptor.ts'
 import { methodDenied, type Connection, type RequestHead } from '../request/facts.ts'
-
-/** TCP keepalive on client connections: finds peers that vanished without a word. */
-const KEEPALIVE_DELAY_MS = 60_000
-/** How often node looks for heads that are overdue. */
-const HEAD_CHECK_MIN_MS = 20
-const HEAD_CHECK_MAX_MS = 1000
+import { openDoor, type Door, type DoorHandlers } from './door.ts'
+import { createHttpServer } from './http-server.ts'
 
 /** What happens to requests. `D` is the decision, made once per request, when its head is there. */
 export interface ListenHandlers<D extends { readonly upgrades: boolean }> {
   decide(head: RequestHead, connection: Connection): D
-  /** The parser has let go of `socket`. */
-  upgrade(decision: D, socket: Socket, leftover: Leftover): void
+  upgrade(decision: D, arrival: Arrival): void
   plain(decision: D, request: http.IncomingMessage, response: http.ServerResponse): void
   /** What the parser refused; the bytes of the answer to send, or undefined for none. */
   broken(refusal: Refusal, peerAddress: string): string
 }
 
-/** What the parser leaves behind when it lets go of a socket. */
-export interface Leftover {
-  /** Bytes behind the request head. */
-  readonly head: Buffer
-  /** Returns the socket to the parser for its next request. */
+/** A request to upgrade, and the connection that it came over: a socket that the parser has let go of, or a held one. */
+export type Arrival = {
+  /** Returns a socket to the parser for its next request. */
   readonly giveBack: (socket: Socket) => void
-  /** The connection goes on without its socket: it counts until the returned function is called. Undefined where nobody counts. */
-  readonly lend: (() => () => void) | undefined
-}
+  /** A socket's connection goes on without it: it counts until the returned function is called. Undefined where nobody counts. */
+  readonly lend: ((socket: Socket) => () => void) | undefined
+} & (
+  | {
+      readonly socket: Socket
+      /** Bytes behind the request head. */
+      readonly head: Buffer
+    }
+  | {
+      readonly connection: HeldConnection
+      /** Latin1 behind the request head, and whether the client's FIN came with it. */
+      readonly rest: string
+      readonly ended: boolean
+    }
+)
 
 export interface Listener {
   /** As bound: the real port where the config says 0. */
@@ -63,12 +67,18 @@ export function brokeOff(response: http.ServerResponse): boolean {
 /** Binds. Rejects with node's error (EADDRINUSE, EACCES, ...) when that fails. */
 export async function startListener<D extends { readonly upgrades: boolean }>(
   config: ListenerConfig,
-  highWaterMark: number,
+  options: ListenOptions,
   handlers: ListenHandlers<D>,
 ): Promise<Listener> {
-  const listener = new HttpListener(config, highWaterMark, handlers)
+  const listener = new HttpListener(config, options, handlers)
   await listener.bind()
   return listener
+}
+
+export interface ListenOptions {
+  readonly highWaterMark: number
+  /** Where there is one, it accepts the clients of plain TCP listeners. */
+  readonly acceptor: Acceptor | undefined
 }
 
 class HttpListener<D extends { readonly upgrades: boolean }> implements Listener {
@@ -80,60 +90,28 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   readonly #inProgress = new Map<Duplex, http.ServerResponse>()
   /** Connections whose stripped handshake the parser has read and not let go of yet. */
   readonly #takenOver = new WeakSet<Duplex>()
-  #lend: Leftover['lend']
+  readonly #options: ListenOptions
+  readonly #lend: Arrival['lend']
+  #door: Door | undefined
+  #isAccepting = false
   #port: number | undefined
   #whenIdle: (() => void) | undefined
 
-  constructor(config: ListenerConfig, highWaterMark: number, handlers: ListenHandlers<D>) {
+  constructor(config: ListenerConfig, listenOptions: ListenOptions, handlers: ListenHandlers<D>) {
     this.#config = config
+    this.#options = listenOptions
+    this.#lend = config.connectionsMax === Infinity ? undefined : this.#lendPlace
     this.#handlers = handlers
-    const options = {
-      highWaterMark,
-      maxHeaderSize: config.headBytesMax,
-      headersTimeout: config.headTimeoutMs,
-      // A body may take its time; the route's idle limit watches over it.
-      requestTimeout: 0,
-      keepAliveTimeout: config.keepAliveTimeoutMs,
-      connectionsCheckingInterval: Math.min(
-        Math.max(config.headTimeoutMs / 8, HEAD_CHECK_MIN_MS),
-        HEAD_CHECK_MAX_MS,
-      ),
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEPALIVE_DELAY_MS,
-      // Host is checked with the rest of the facts, so that its refusal looks like every other.
-      requireHostHeader: false,
-      insecureHTTPParser: false,
-      shouldUpgradeCallback: (request: http.IncomingMessage) => this.#decide(request).upgrades,
-    }
-    if (config.tls === undefined) {
-      this.#server = http.createServer(options)
-      this.#connectionEvent = 'connection'
-    } else {
-      const server = https.createServer({
-        ...options,
-        cert: readFileSync(config.tls.cert),
-        key: readFileSync(config.tls.key),
-        allowHalfOpen: true,
-        handshakeTimeout: config.headTimeoutMs,
-        ALPNProtocols: ['http/1.1'],
-      })
-      this.#server = server
-      this.#connectionEvent = 'secureConnection'
-    }
+    this.#server = createHttpServer(config, {
+      highWaterMark: listenOptions.highWaterMark,
+      shouldUpgrade: (request) => this.#decide(request).upgrades,
+    })
+    this.#connectionEvent = config.tls === undefined ? 'connection' : 'secureConnection'
     this.#listen()
   }
 
   #listen(): void {
     const server = this.#server
-    // Beyond its default of 2000 node would drop fields silently; `headBytes` bounds them.
-    server.maxHeadersCount = 0
-    // A client that half-closes after its request still gets the answer.
-    ;(server as http.Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true
-    if (this.#config.connectionsMax !== Infinity) {
-      server.maxConnections = this.#config.connectionsMax
-      this.#lend = this.#lendPlace
-    }
     server.on('request', this.#onRequest)
     server.on('checkContinue', this.#onRequest)
     server.on('checkExpectation', this.#onRequest)
@@ -149,8 +127,39 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
       : address
   }
 
-  bind(): Promise<void> {
-    const { address } = this.#config
+  async bind(): Promise<void> {
+    const { address, tls } = this.#config
+    const { acceptor } = this.#options
+    if (acceptor !== undefined && address.kind === 'tcp' && tls === undefined) {
+      await this.#openDoor(acceptor, address)
+    } else {
+      await this.#bindServer(address)
+    }
+    this.#isAccepting = true
+  }
+
+  async #openDoor(
+    acceptor: Acceptor,
+    { host, port }: { host: string; port: number },
+  ): Promise<void> {
+    const { highWaterMark } = this.#options
+    const { headTimeoutMs, headBytesMax, connectionsMax } = this.#config
+    this.#door = await openDoor(
+      acceptor,
+      { host, port, headTimeoutMs, headBytesMax, connectionsMax, highWaterMark },
+      {
+        handshake: this.#onHandshake,
+        parse: this.#onParse,
+        late: (socket) =>
+          this.#answerBroken(new Refusal('E_HEAD_TIMEOUT', { cause: 'no whole head' }), socket),
+      },
+    )
+    this.#port = this.#door.port
+    // With it node starts to look for heads that are overdue.
+    this.#server.emit('listening')
+  }
+
+  #bindServer(address: Address): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject)
       this.#server.listen(
@@ -167,7 +176,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   }
 
   async stopAccepting(): Promise<void> {
-    this.#server.close()
+    this.#stopListening()
     if (this.#config.address.kind === 'unix') await rm(this.#config.address.path, { force: true })
     for (const response of this.#inProgress.values()) response.shouldKeepAlive = false
     if (this.#inProgress.size === 0) return
@@ -177,8 +186,31 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   }
 
   destroy(): void {
-    this.#server.close()
+    this.#stopListening()
     this.#server.closeAllConnections()
+  }
+
+  #stopListening(): void {
+    if (this.#isAccepting) this.#door?.close()
+    this.#isAccepting = false
+    this.#server.close()
+  }
+
+  readonly #onHandshake: DoorHandlers['handshake'] = (connection, { head, rest }, ended) => {
+    const decision = this.#handlers.decide(head, {
+      peerAddress: connection.peerAddress,
+      encrypted: false,
+      localPort: this.#port,
+    })
+    if (!decision.upgrades) return false
+    const giveBack = this.#onParse
+    this.#handlers.upgrade(decision, { connection, rest, ended, giveBack, lend: this.#lend })
+    return true
+  }
+
+  /** A socket that was held until now. */
+  readonly #onParse = (socket: Socket): void => {
+    this.#giveBack(socket)
   }
 
   #decide(request: Decided<D>): D {
@@ -217,14 +249,14 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     }
     const { socket } = request
     this.#inProgress.set(socket, response)
-    if (!this.#server.listening) response.shouldKeepAlive = false
+    if (!this.#isAccepting) response.shouldKeepAlive = false
     response.on('close', () => this.#onResponseClose(socket, response))
     this.#handlers.plain(decision, request, response)
   }
 
   #onResponseClose(socket: Duplex, response: http.ServerResponse): void {
     if (this.#inProgress.get(socket) === response) this.#inProgress.delete(socket)
-    if (this.#server.listening) return
+    if (this.#isAccepting) return
     // What kept its connection alive before the stop is idle now.
     this.#server.closeIdleConnections()
     if (this.#inProgress.size === 0) this.#whenIdle?.()
@@ -234,7 +266,8 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     // 'upgrade' comes only for what was decided to upgrade, be it in shouldUpgradeCallback or in #onRequest.
     const decision = request[kDecision] as D
     this.#takenOver.delete(socket)
-    this.#handlers.upgrade(decision, socket as Socket, {
+    this.#handlers.upgrade(decision, {
+      socket: socket as Socket,
       head,
       giveBack: this.#giveBack,
       lend: this.#lend,
@@ -242,7 +275,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   }
 
   readonly #giveBack = (socket: Socket): void => {
-    if (!this.#server.listening) {
+    if (!this.#isAccepting) {
       socket.destroySoon()
       return
     }
@@ -250,7 +283,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     socket.resume()
   }
 
-  /** node counts sockets; one that goes on without its socket takes a place off the limit instead. */
+  /** node counts sockets; a connection that goes on without its socket takes a place off the limit instead. */
   readonly #lendPlace = (): (() => void) => {
     this.#server.maxConnections -= 1
     return () => {

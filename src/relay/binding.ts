@@ -7,13 +7,34 @@ export interface RelayHandle {
   readonly __relay: never
 }
 
-export const EVENT_BYTES = 0
-export const EVENT_FAILED = 1
-export const EVENT_ENDED = 2
+/** Who accepts. */
+export interface ListenerHandle {
+  readonly __listener: never
+}
 
-/** What a thread has to tell about the tunnel or dial `id`. */
+export const EVENT_REQUEST = 0
+export const EVENT_LATE = 1
+export const EVENT_FIN = 2
+export const EVENT_RESET = 3
+export const EVENT_ANSWER = 4
+export const EVENT_FAILED = 5
+export const EVENT_ENDED = 6
+
+export const CLIENT = 0
+export const UPSTREAM = 1
+
+/** What a thread has to tell about the client, dial or tunnel `id`; `native/relay.h` says when. */
 export type RelayEvent =
-  | [kind: typeof EVENT_BYTES, id: number, latin1: string, fin: boolean]
+  | [
+      kind: typeof EVENT_REQUEST,
+      id: number,
+      latin1: string,
+      fin: boolean,
+      listenerTag: number,
+      peerAddress: string,
+    ]
+  | [kind: typeof EVENT_LATE | typeof EVENT_FIN | typeof EVENT_RESET, id: number]
+  | [kind: typeof EVENT_ANSWER, id: number, latin1: string, fin: boolean]
   | [kind: typeof EVENT_FAILED, id: number, stage: number, timedOut: boolean, errno: number]
   | [
       kind: typeof EVENT_ENDED,
@@ -27,30 +48,46 @@ export type RelayEvent =
     ]
 
 /**
- * Numbers that name a tunnel or a dial are used anew after its last event ('failed' or 'ended'). What can fail for want
- * of memory or descriptors returns a negated errno in place of a number.
+ * Numbers that name a client, a dial or a tunnel are used anew after its last event ('ended', or 'failed' without a
+ * client). What can fail for want of memory or descriptors returns a negated errno in place of a number.
  */
 export interface Binding {
-  /** Starts the threads; `bufferBytes` is what may be held for a peer that stalls, each way. `onEvent` must not throw. */
+  /** Starts the threads; `bufferBytes` is what may be held for a peer that stalls, each way. */
   start(threads: number, bufferBytes: number, onEvent: (...event: RelayEvent) => void): RelayHandle
   /** Ends the threads; what is open is reset, without an event. */
   stop(relay: RelayHandle): void
-  /** To an address literal and a port, or to the path of a unix socket and port -1. `head` is latin1. */
+  /** Accepts from a listening socket, which is duplicated; `tag` comes with each client's first event. */
+  listen(
+    relay: RelayHandle,
+    fd: number,
+    tag: number,
+    headMs: number,
+    clientsMax: number,
+  ): ListenerHandle | number
+  unlisten(relay: RelayHandle, listener: ListenerHandle): void
+  /** A released client counts no more. */
+  leave(relay: RelayHandle, listener: ListenerHandle): void
+  /** After 'request': waits for more of the head. */
+  hear(relay: RelayHandle, id: number): void
+  /** To an address literal and a port, or to the path of a unix socket and port -1, for the client `id` or for nobody (-1). `head` is latin1. */
   dial(
     relay: RelayHandle,
+    id: number,
     host: string,
     port: number,
     head: string,
     connectMs: number,
     handshakeMs: number,
   ): number
-  /** After 'bytes': waits for more of the answer, with `refresh` for the whole time once more. */
+  /** After 'answer': waits for more of it, with `refresh` for the whole time once more. */
   proceed(relay: RelayHandle, id: number, refresh: boolean): void
-  /** After 'bytes': gives the descriptor away. 'ended' follows. */
-  release(relay: RelayHandle, id: number): number
+  /** Closes the connection to the endpoint; a client stays. */
+  drop(relay: RelayHandle, id: number): void
+  /** Gives the descriptor of one side away. */
+  release(relay: RelayHandle, id: number, side: typeof CLIENT | typeof UPSTREAM): number
   /**
-   * Joins `clientFd` and `upstreamFd`, or the dialed `id` in place of the latter. The descriptors are duplicated: the
-   * caller closes its own. The texts (latin1) go first; `bytesDown` of `toClient` count as read from the upstream.
+   * Opens the tunnel `id`, or a new one (-1), of the sides that are there and of descriptors (-1 for none), which are
+   * duplicated: the caller closes its own. The texts (latin1) go first; `bytesDown` of `toClient` count as read.
    */
   open(
     relay: RelayHandle,
@@ -63,10 +100,10 @@ export interface Binding {
     idleMs: number,
     lifetimeMs: number,
   ): number
-  /** Ends a tunnel, or abandons a dial. */
+  /** Ends a tunnel, or abandons a client or a dial. */
   close(relay: RelayHandle, id: number, by: number, reason: number, graceMs: number): void
-  /** Bytes read so far from the client (0) or the upstream (1). */
-  bytes(relay: RelayHandle, id: number, side: 0 | 1): number
+  /** Bytes read so far. */
+  bytes(relay: RelayHandle, id: number, side: typeof CLIENT | typeof UPSTREAM): number
 }
 
 /** Where `npm run build:native` puts it, seen from src/relay as from dist/relay. */

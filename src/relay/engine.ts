@@ -2,6 +2,7 @@
 
 import { availableParallelism } from 'node:os'
 import type { Config } from '../config/config.ts'
+import type { Acceptor } from './acceptor.ts'
 import { loadBinding, type Binding } from './binding.ts'
 import type { Dialer } from './dialer.ts'
 import { NativeRelay } from './native.ts'
@@ -16,6 +17,8 @@ export interface Engine {
   readonly relay: Relay
   /** Undefined where connections to endpoints are sockets of node's. */
   readonly dialer: Dialer | undefined
+  /** Undefined where clients are accepted by node. */
+  readonly acceptor: Acceptor | undefined
   /** Frees what it holds. No tunnel may be open. */
   stop(): void
 }
@@ -41,6 +44,7 @@ function startPortable(): Omit<Engine, 'why'> {
     name: 'portable',
     relay: (client, upstream, start) => relayPortably(client, upstream, start, sweep),
     dialer: undefined,
+    acceptor: undefined,
     stop: () => {},
   }
 }
@@ -60,6 +64,7 @@ function startNative(
       why: `${reason}; ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
       relay: native.relay,
       dialer: native,
+      acceptor: native,
       stop: () => native.stop(),
     }
   } catch (error) {

@@ -1,23 +1,24 @@
 /**
- * The relay in C: a tunnel of two plain sockets is handed over to a thread by its descriptors, and JavaScript hears of
- * it again when it has ended. What cannot be handed over (TLS, a socket with bytes that node has yet to write) goes to
- * the portable relay.
- *
- *     two sockets, or one and a dialed one --open--> thread --ended--> TunnelEnd
+ * The relay in C, seen from here: its threads accept clients, dial endpoints and move the bytes of tunnels, and
+ * JavaScript hears of each of them when there is something to decide, and when it has ended. What a thread cannot have
+ * (TLS, a socket with bytes that node has yet to write) goes to the portable relay.
  */
 
-import { Socket } from 'node:net'
-import { TLSSocket } from 'node:tls'
 import { getSystemErrorName } from 'node:util'
-import { EVENT_BYTES, EVENT_ENDED, EVENT_FAILED } from './binding.ts'
+import type {
+  Accepting,
+  Acceptor,
+  AcceptOptions,
+  HeldConnection,
+  HeldListener,
+} from './acceptor.ts'
+import { EVENT_ENDED, EVENT_REQUEST } from './binding.ts'
 import type { Binding, RelayEvent, RelayHandle } from './binding.ts'
+import { descriptorOf, unreadText, withUnread } from './descriptor.ts'
 import type { Dialed, Dialer, DialListener, DialRequest } from './dialer.ts'
+import { lendPlace, NativeConnection, NativeSide } from './native-connection.ts'
+import { NativeTunnel } from './native-tunnel.ts'
 import type { Relay, Side, Tunnel, TunnelStart } from './relay.ts'
-import type { EndedBy, EndReason, TunnelEnd } from './tunnel-end.ts'
-
-/** In the order of `enum ended_by` and `enum end_reason` (native/relay.h); the reasons behind `lifetime` are the caller's words. */
-const ENDED_BY: readonly EndedBy[] = ['client', 'upstream', 'gateway', 'admin']
-const END_REASONS: readonly EndReason[] = ['eof', 'reset', 'error', 'idle', 'lifetime', 'drain']
 
 export interface NativeOptions {
   readonly threads: number
@@ -27,88 +28,94 @@ export interface NativeOptions {
 }
 
 /** What stands behind a number of the binding's. */
-interface Entry {
+export interface Entry {
   onEvent(event: RelayEvent): void
 }
 
+/** Who accepts. */
+interface Door {
+  readonly onClient: (connection: HeldConnection) => HeldListener
+  readonly highWaterMark: number
+  /** A client whose socket became node's counts no more; undefined where nobody counts. */
+  leave: (() => void) | undefined
+}
+
 /** Throws when the threads cannot be started. */
-export class NativeRelay implements Dialer {
-  readonly #binding: Binding
-  readonly #handle: RelayHandle
+export class NativeRelay implements Dialer, Acceptor {
+  readonly binding: Binding
+  readonly handle: RelayHandle
   readonly #entries: (Entry | undefined)[] = []
+  readonly #doors: Door[] = []
   readonly #bufferBytes: number
   readonly #portable: Relay
+  #isStopped = false
 
   constructor(binding: Binding, { threads, bufferBytes, portable }: NativeOptions) {
-    this.#binding = binding
+    this.binding = binding
     this.#bufferBytes = bufferBytes
     this.#portable = portable
-    this.#handle = binding.start(threads, bufferBytes, this.#onEvent)
-  }
-
-  /** See `Relay`. */
-  readonly relay: Relay = (client, upstream, start) =>
-    this.#open(client, upstream, start) ?? this.#portable(client, upstream, start)
-
-  dial(
-    { target, head, connectMs, handshakeMs }: DialRequest,
-    listener: DialListener,
-  ): Dialed | string {
-    const [host, port] = target.kind === 'unix' ? [target.path, -1] : [target.host, target.port]
-    const id = this.#binding.dial(this.#handle, host, port, head, connectMs, handshakeMs)
-    if (id < 0) return getSystemErrorName(id)
-    const dialed = new NativeDial(this, id, listener)
-    this.#entries[id] = dialed
-    return dialed
+    this.handle = binding.start(threads, bufferBytes, this.#onEvent)
   }
 
   /** Ends the threads. No tunnel may be open. */
   stop(): void {
-    this.#binding.stop(this.#handle)
+    this.#isStopped = true
+    this.binding.stop(this.handle)
   }
 
-  proceed(id: number, refresh: boolean): void {
-    this.#binding.proceed(this.#handle, id, refresh)
+  /** See `Relay`. */
+  readonly relay: Relay = (client, upstream, start) => this.#open(client, upstream, start)
+
+  accept(
+    options: AcceptOptions,
+    onClient: (connection: HeldConnection) => HeldListener,
+  ): Accepting {
+    const { binding, handle } = this
+    const { fd, headTimeoutMs, connectionsMax } = options
+    const door: Door = { onClient, highWaterMark: options.highWaterMark, leave: undefined }
+    const tag = this.#doors.push(door) - 1
+    const listener = binding.listen(handle, fd, tag, headTimeoutMs, connectionsMax)
+    if (typeof listener === 'number') {
+      const code = getSystemErrorName(listener)
+      throw Object.assign(new Error(`${code}: cannot accept clients`), { code, syscall: 'listen' })
+    }
+    if (connectionsMax !== Infinity) {
+      door.leave = () => {
+        if (!this.#isStopped) binding.leave(handle, listener)
+      }
+    }
+    return {
+      stop: () => {
+        if (!this.#isStopped) binding.unlisten(handle, listener)
+      },
+    }
   }
 
-  abandon(id: number): void {
-    this.#entries[id] = undefined
-    this.#binding.close(this.#handle, id, ENDED_BY.indexOf('gateway'), 0, 0)
+  dial(request: DialRequest, listener: DialListener): Dialed | string {
+    const { target, client, head, connectMs, handshakeMs } = request
+    const held = client instanceof NativeConnection ? client : undefined
+    const [host, port] = target.kind === 'unix' ? [target.path, -1] : [target.host, target.port]
+    const { binding, handle } = this
+    const id = binding.dial(handle, held?.id ?? -1, host, port, head, connectMs, handshakeMs)
+    if (id < 0) return getSystemErrorName(id)
+    const connection = held ?? new NativeConnection(this, id, { highWaterMark: this.#bufferBytes })
+    this.#entries[id] = connection
+    return connection.dialed(listener)
   }
 
-  /** The connection of a dial as a socket of node's. */
-  release(id: number): Socket {
-    this.#entries[id] = undefined
-    const fd = this.#binding.release(this.#handle, id)
-    const options = { fd, allowHalfOpen: true, highWaterMark: this.#bufferBytes }
-    return new Socket(options).on('error', ignore)
-  }
-
-  close(id: number, by: EndedBy, reason: EndReason, graceMs: number): void {
-    this.#binding.close(
-      this.#handle,
-      id,
-      ENDED_BY.indexOf(by),
-      END_REASONS.indexOf(reason),
-      graceMs,
-    )
-  }
-
-  bytes(id: number, side: 0 | 1): number {
-    return this.#binding.bytes(this.#handle, id, side)
-  }
-
-  /** Hands the sockets over; `undefined` when that cannot be, and they are untouched then. */
-  #open(client: Side, upstream: Side, start: TunnelStart): Tunnel | undefined {
-    const clientFd = descriptor(client)
-    const dialed = upstream instanceof DialedSide && upstream.isOf(this) ? upstream : undefined
-    const upstreamFd = dialed === undefined ? descriptor(upstream) : -1
-    if (clientFd === undefined || upstreamFd === undefined) return undefined
-    const up = unreadText(client)
-    const down = dialed?.rest ?? unreadText(upstream)
-    const id = this.#binding.open(
-      this.#handle,
-      dialed?.id ?? -1,
+  #open(client: Side, upstream: Side, start: TunnelStart): Tunnel {
+    const heldClient = client instanceof NativeSide ? client.held : undefined
+    const heldUpstream = upstream instanceof NativeSide ? upstream.held : undefined
+    const clientFd = heldClient === undefined ? descriptorOf(client.socket) : -1
+    const upstreamFd = heldUpstream === undefined ? descriptorOf(upstream.socket) : -1
+    if (clientFd === undefined || upstreamFd === undefined) {
+      return this.#portable(client, upstream, start)
+    }
+    const up = unreadText(client, heldClient)
+    const down = unreadText(upstream, heldUpstream)
+    const id = this.binding.open(
+      this.handle,
+      heldClient?.id ?? heldUpstream?.id ?? -1,
       clientFd,
       upstreamFd,
       start.head + down,
@@ -117,152 +124,36 @@ export class NativeRelay implements Dialer {
       start.idleMs,
       start.lifetimeMs,
     )
-    if (id < 0) return undefined
-    const leave = client.lend?.()
-    client.socket.destroy()
-    if (dialed === undefined) upstream.socket.destroy()
+    // Without a descriptor or memory for it: the sockets are there already.
+    if (id < 0) return this.#portable(withUnread(client, up), withUnread(upstream, down), start)
+    const leave = clientFd < 0 ? undefined : (lendPlace(client.socket) ?? client.lend?.())
     const tunnel = new NativeTunnel(this, id, leave)
     this.#entries[id] = tunnel
+    if (clientFd >= 0) client.socket.destroy()
+    if (upstreamFd >= 0) upstream.socket.destroy()
     return tunnel
   }
 
   readonly #onEvent = (...event: RelayEvent): void => {
     const [kind, id] = event
+    if (kind === EVENT_REQUEST) this.#onRequest(id, event)
     const entry = this.#entries[id]
-    if (kind !== EVENT_BYTES) this.#entries[id] = undefined
+    if (kind === EVENT_ENDED) this.#entries[id] = undefined
     entry?.onEvent(event)
   }
-}
 
-/** A dial and what it was for. */
-class NativeDial implements Dialed, Entry {
-  readonly #relay: NativeRelay
-  readonly #id: number
-  readonly #listener: DialListener
-
-  constructor(relay: NativeRelay, id: number, listener: DialListener) {
-    this.#relay = relay
-    this.#id = id
-    this.#listener = listener
+  /** The first one makes the client known. */
+  #onRequest(id: number, event: Extract<RelayEvent, [typeof EVENT_REQUEST, ...unknown[]]>): void {
+    if (this.#entries[id] !== undefined) return
+    const [, , , , tag, peerAddress] = event
+    const { onClient, highWaterMark, leave } = this.#doors[tag] as Door
+    const connection = new NativeConnection(this, id, { highWaterMark, peerAddress, leave })
+    connection.listener = onClient(connection)
+    this.#entries[id] = connection
   }
 
-  proceed(refresh: boolean): void {
-    this.#relay.proceed(this.#id, refresh)
-  }
-
-  abandon(): void {
-    this.#relay.abandon(this.#id)
-  }
-
-  side(rest: string, ended: boolean): Side {
-    return new DialedSide(this.#relay, this.#id, rest, ended)
-  }
-
-  onEvent(event: RelayEvent): void {
-    if (event[0] === EVENT_BYTES) this.#listener.onBytes(event[2], event[3])
-    else if (event[0] === EVENT_FAILED) {
-      const [, , stage, timedOut, errno] = event
-      const where = stage === 0 ? 'connect' : 'answer'
-      this.#listener.onFailed(where, getSystemErrorName(-errno), timedOut)
-    }
+  /** The dial failed and nobody else is there: the number is free. */
+  forget(id: number): void {
+    this.#entries[id] = undefined
   }
 }
-
-/** The upstream's side of a dial that was answered; it becomes a socket of node's only where somebody asks for one. */
-class DialedSide implements Side {
-  readonly id: number
-  readonly rest: string
-  readonly ended: boolean
-  readonly #relay: NativeRelay
-  #socket: Socket | undefined
-
-  constructor(relay: NativeRelay, id: number, rest: string, ended: boolean) {
-    this.#relay = relay
-    this.id = id
-    this.rest = rest
-    this.ended = ended
-  }
-
-  isOf(relay: NativeRelay): boolean {
-    return this.#relay === relay && this.#socket === undefined
-  }
-
-  get unread(): readonly Buffer[] {
-    return this.rest === '' ? [] : [Buffer.from(this.rest, 'latin1')]
-  }
-
-  get socket(): Socket {
-    this.#socket ??= this.#relay.release(this.id)
-    return this.#socket
-  }
-}
-
-class NativeTunnel implements Tunnel, Entry {
-  readonly ended: Promise<TunnelEnd>
-  readonly #relay: NativeRelay
-  readonly #id: number
-  readonly #leave: (() => void) | undefined
-  #resolve!: (end: TunnelEnd) => void
-  #end: TunnelEnd | undefined
-
-  constructor(relay: NativeRelay, id: number, leave: (() => void) | undefined) {
-    this.#relay = relay
-    this.#id = id
-    this.#leave = leave
-    this.ended = new Promise((resolve) => {
-      this.#resolve = resolve
-    })
-  }
-
-  get bytesUp(): number {
-    return this.#end?.bytesUp ?? this.#relay.bytes(this.#id, 0)
-  }
-
-  get bytesDown(): number {
-    return this.#end?.bytesDown ?? this.#relay.bytes(this.#id, 1)
-  }
-
-  close(by: 'gateway' | 'admin', reason: EndReason, graceMs: number): void {
-    if (this.#end === undefined) this.#relay.close(this.#id, by, reason, graceMs)
-  }
-
-  onEvent(event: RelayEvent): void {
-    if (event[0] !== EVENT_ENDED) return
-    const [, , by, reason, errno, bytesUp, bytesDown, durationMs] = event
-    this.#end = {
-      by: ENDED_BY[by] as EndedBy,
-      reason: END_REASONS[reason] as EndReason,
-      bytesUp,
-      bytesDown,
-      durationMs,
-      ...(errno === 0 ? {} : { cause: getSystemErrorName(-errno) }),
-    }
-    this.#leave?.()
-    this.#resolve(this.#end)
-  }
-}
-
-/** Of a plain socket that nothing waits to be written to; `undefined` for every other one. */
-function descriptor({ socket }: Side): number | undefined {
-  if (socket instanceof TLSSocket || socket.writableLength > 0 || socket.writableEnded)
-    return undefined
-  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: number } }
-  const fd = handle?.fd
-  return fd === undefined || fd < 0 ? undefined : fd
-}
-
-/** What was read too early, by others or by node itself. */
-function unreadText({ socket, unread }: Side): string {
-  let text = ''
-  for (const chunk of unread) text += chunk.toString('latin1')
-  for (let chunk = readBuffered(socket); chunk !== null; chunk = readBuffered(socket)) {
-    text += chunk.toString('latin1')
-  }
-  return text
-}
-
-function readBuffered(socket: Socket): Buffer | null {
-  return socket.readableLength === 0 ? null : (socket.read() as Buffer | null)
-}
-
-function ignore(): void {}

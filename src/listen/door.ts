@@ -1,0 +1,98 @@
+/**
+ * A plain TCP listener whose clients are accepted by the relay's engine. An ordinary handshake is decided on by its head
+ * alone; every other client becomes a socket of node's, with all that it has sent, before anything is answered.
+ */
+
+import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { once } from 'node:events'
+import type { Accepting, Acceptor, HeldConnection, HeldListener } from '../relay/acceptor.ts'
+import { readHandshakeHead, type HandshakeHead } from './handshake-head.ts'
+
+export interface DoorOptions {
+  readonly host: string
+  readonly port: number
+  readonly headTimeoutMs: number
+  readonly headBytesMax: number
+  readonly connectionsMax: number
+  readonly highWaterMark: number
+}
+
+/** What becomes of a client. */
+export interface DoorHandlers {
+  /** An ordinary handshake; false when it is for the parser all the same. `ended` tells of its FIN. */
+  handshake(connection: HeldConnection, heard: HandshakeHead, ended: boolean): boolean
+  /** For node's parser, with what it has sent so far. */
+  parse(socket: Socket): void
+  /** Its head took too long. */
+  late(socket: Socket): void
+}
+
+export interface Door {
+  /** As bound. */
+  readonly port: number
+  /** Accepts no more. */
+  close(): void
+}
+
+/** Binds. Rejects with node's error (EADDRINUSE, EACCES, ...) when that fails. */
+export async function openDoor(
+  acceptor: Acceptor,
+  options: DoorOptions,
+  handlers: DoorHandlers,
+): Promise<Door> {
+  // Node resolves, binds, listens and has the errors that operators know; then its descriptor is taken over.
+  const server = createServer()
+  server.listen({ host: options.host, port: options.port })
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const { _handle: handle } = server as unknown as { readonly _handle: { readonly fd: number } }
+  let accepting: Accepting
+  try {
+    accepting = acceptor.accept(
+      { ...options, fd: handle.fd },
+      (connection) => new Heard(connection, options, handlers),
+    )
+  } finally {
+    server.close()
+  }
+  return { port, close: () => accepting.stop() }
+}
+
+/** A client of which no whole head is there yet. */
+class Heard implements HeldListener {
+  readonly #connection: HeldConnection
+  readonly #options: DoorOptions
+  readonly #handlers: DoorHandlers
+  #text = ''
+
+  constructor(connection: HeldConnection, options: DoorOptions, handlers: DoorHandlers) {
+    this.#connection = connection
+    this.#options = options
+    this.#handlers = handlers
+  }
+
+  onText(text: string, fin: boolean): void {
+    this.#text = this.#text === '' ? text : this.#text + text
+    const heard = readHandshakeHead(this.#text, this.#options.headBytesMax)
+    if (heard === 'more' && !fin) this.#connection.hear()
+    else if (heard === undefined || heard === 'more') this.#parse()
+    else if (!this.#handlers.handshake(this.#connection, heard, fin)) this.#parse()
+  }
+
+  onLate(): void {
+    this.#handlers.late(this.#connection.toSocket())
+  }
+
+  /** It comes with the next part, or has come with the last one. */
+  onFin(): void {}
+
+  onReset(): void {
+    this.#connection.close()
+  }
+
+  #parse(): void {
+    const socket = this.#connection.toSocket()
+    socket.unshift(Buffer.from(this.#text, 'latin1'))
+    this.#handlers.parse(socket)
+  }
+}
