@@ -51,15 +51,19 @@ const HEAD = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r
 
 /** A client that sends its part of the pattern through a tunnel that echoes, and compares what comes back byte for byte. */
 class EchoClient {
+  /** Fulfilled when the tunnel is open; nothing is sent before `begin`. */
+  readonly opened: Promise<void>
   /** Fulfilled after the FIN that follows the last byte. */
   readonly done: Promise<void>
   readonly #socket: net.Socket
   readonly #bytes: number
   readonly #start: number
+  readonly #open: () => void
   readonly #resolve: () => void
   readonly #reject: (error: Error) => void
   #head = ''
   #isOpen = false
+  #hasBegun = false
   #isHeld: boolean
   readonly #windowBytes: number
   #hasRoom = true
@@ -68,9 +72,15 @@ class EchoClient {
 
   constructor(port: number, index: number, bytes: number, isSlow = false) {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const opened = Promise.withResolvers<void>()
     this.done = promise
+    this.opened = opened.promise
+    this.#open = opened.resolve
     this.#resolve = resolve
-    this.#reject = reject
+    this.#reject = (error) => {
+      opened.reject(error)
+      reject(error)
+    }
     this.#bytes = bytes
     this.#isHeld = isSlow
     this.#windowBytes = isSlow ? SLOW_WINDOW_BYTES : WINDOW_BYTES
@@ -83,13 +93,18 @@ class EchoClient {
       // One buffer for all clients: nothing is kept of what was compared.
       onread: { buffer: readBuffer, callback: (count) => this.#read(count) },
     })
-    this.#socket.on('error', reject)
+    this.#socket.on('error', this.#reject)
     this.#socket.on('drain', () => {
       this.#hasRoom = true
       this.#send()
     })
     this.#socket.on('end', () => this.#end())
     this.#socket.write(HEAD)
+  }
+
+  begin(): void {
+    this.#hasBegun = true
+    this.#send()
   }
 
   /** Lets a slow client read on. */
@@ -123,12 +138,13 @@ class EchoClient {
     if (end === -1) return count
     if (!this.#head.startsWith('HTTP/1.1 101 ')) this.#fail(this.#head)
     this.#isOpen = true
+    this.#open()
     return end + 4 - before
   }
 
   #send(): void {
     while (
-      this.#isOpen &&
+      this.#hasBegun &&
       this.#hasRoom &&
       this.#sent < this.#bytes &&
       this.#sent - this.#received < this.#windowBytes
@@ -161,12 +177,13 @@ describe('volume', () => {
       `relay: { bufferBytes: ${BUFFER_BYTES / 1024}KiB }
 routes: [{ upgrade: [tcp], upstream: "http://127.0.0.1:${echoPort}" }]`,
     )
-    await new EchoClient(gateway.port, 0, 1).done
+    const first = new EchoClient(gateway.port, 0, 1)
+    first.begin()
+    await first.done
     await gateway.log('tunnel close', 1)
     const idlePeakBytes = await gateway.peakBytes()
     const descriptorsBefore = await gateway.descriptors()
 
-    const startMs = performance.now()
     const fast: EchoClient[] = []
     const slow: EchoClient[] = []
     for (let index = 0; index < TUNNELS; index += 1) {
@@ -174,6 +191,11 @@ routes: [{ upgrade: [tcp], upstream: "http://127.0.0.1:${echoPort}" }]`,
       const list = isSlow ? slow : fast
       list.push(new EchoClient(gateway.port, index, BYTES, isSlow))
     }
+    // The upstream accepts one connection a turn of its event loop, which takes long once it is busy.
+    const all = [...fast, ...slow]
+    await Promise.all(all.map((client) => client.opened))
+    const startMs = performance.now()
+    for (const client of all) client.begin()
     const slowDone = Promise.all(slow.map((client) => client.done))
     await Promise.race([Promise.all(fast.map((client) => client.done)), slowDone])
     for (const client of slow) client.release()
