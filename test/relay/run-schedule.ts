@@ -81,6 +81,9 @@ async function take(step: Step, peers: Peers, tunnel: Tunnel): Promise<void> {
     case 'write':
       peers[step.who].write(step.bytes)
       break
+    case 'waste':
+      peers[step.who].socket.write(Buffer.alloc(step.bytes))
+      break
     case 'stall':
       peers[step.who].socket.pause()
       break

@@ -14,6 +14,8 @@ export type Who = 'client' | 'upstream'
 
 export type Step =
   | { readonly do: 'write'; readonly who: Who; readonly bytes: number }
+  /** After the gateway's FIN: bytes that nobody gets, and nobody counts. */
+  | { readonly do: 'waste'; readonly who: Who; readonly bytes: number }
   /** `who` stops reading. */
   | { readonly do: 'stall'; readonly who: Who }
   | { readonly do: 'read'; readonly who: Who }
@@ -228,7 +230,11 @@ function closeInPeace(life: Life, by: 'gateway' | 'admin'): void {
   if (answer < 0.2) life.add({ do: 'close', by: 'gateway', graceMs: 0 })
   else if (answer < 0.4 && canReset) life.add({ do: 'reset', who: first })
   else {
-    for (const who of [first, second]) if (!life.ended.has(who)) life.add({ do: 'end', who })
+    for (const who of [first, second]) {
+      if (life.ended.has(who)) continue
+      if (dice.chance(0.5)) life.add({ do: 'waste', who, bytes: dice.size(MIB) })
+      life.add({ do: 'end', who })
+    }
   }
   life.add({ do: 'over' })
 }
