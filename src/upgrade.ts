@@ -29,6 +29,7 @@ import type { Relay } from './relay/relay.ts'
 import type { Report } from './report/report.ts'
 import { websocketKey } from './request/facts.ts'
 import { fieldValue, fieldValues, listItems } from './request/headers.ts'
+import { giveBack, RunningTunnel, type Holdings } from './tunnel.ts'
 import {
   incomingFields,
   outgoingFields,
@@ -50,7 +51,7 @@ export interface Exchanges {
 }
 
 /** One upgrade on its way; the later fields are filled as it gets on. */
-interface Upgrade {
+interface Upgrade extends Holdings {
   readonly decision: UpgradeDecision
   readonly client: Client
   readonly startMs: number
@@ -77,17 +78,20 @@ export async function serveUpgrade(
     dialer: exchanges.dialer,
     identity: undefined,
     endpoint: undefined,
+    place: undefined,
+    lease: undefined,
     switched: false,
   }
-  // Holds the places that are taken on the way; a tunnel takes them over, everything else gives them back here.
-  using held = new DisposableStack()
   try {
-    const offered = await reach(exchanges, upgrade, held)
+    const offered = await reach(exchanges, upgrade)
     if (offered instanceof Refusal) await refuse(exchanges, upgrade, offered)
     else if (offered.kind === 'answered') await passAnswer(exchanges, upgrade, offered)
-    else openTunnel(exchanges, upgrade, offered, held.move())
+    else openTunnel(exchanges, upgrade, offered)
   } catch (error) {
     await refuse(exchanges, upgrade, Refusal.ofError(error))
+  } finally {
+    // What a tunnel has taken over is not among it.
+    giveBack(upgrade)
   }
 }
 
@@ -109,7 +113,6 @@ export function takeClient({ facts, tokens }: UpgradeDecision, arrival: Arrival)
 async function reach(
   exchanges: Exchanges,
   upgrade: Upgrade,
-  held: DisposableStack,
 ): Promise<Granted | Answered | Refusal> {
   const { facts, parts } = upgrade.decision
   if (exchanges.draining) return new Refusal('E_DRAINING', { retryAfterSeconds: 1 })
@@ -121,10 +124,10 @@ async function reach(
   const admitted = parts.admission.admitTunnel(facts.clientIp)
   const place = admitted instanceof Promise ? await admitted : admitted
   if (place instanceof Refusal) return place
-  held.use(place)
+  upgrade.place = place
   const target = outgoingTarget(facts, parts.config.rewrite, identity.hiddenQuery)
   if (target instanceof Refusal) return target
-  return offerToEndpoints(upgrade, identity, target, held)
+  return offerToEndpoints(upgrade, identity, target)
 }
 
 /** Offers the upgrade to one endpoint after the other, at most once each, until one answers. */
@@ -132,7 +135,6 @@ async function offerToEndpoints(
   upgrade: Upgrade,
   identity: Identity,
   target: string,
-  held: DisposableStack,
 ): Promise<Granted | Answered | Refusal> {
   const { client, decision } = upgrade
   const { facts, parts } = decision
@@ -145,7 +147,7 @@ async function offerToEndpoints(
     const offered = await offerTo(upgrade, identity, target, lease.endpoint)
     if (!(offered instanceof Refusal)) {
       lease.succeeded()
-      held.use(lease)
+      upgrade.lease = lease
       return offered
     }
     settleFailure(lease, offered)
@@ -198,12 +200,8 @@ function settleFailure(lease: EndpointLease, { code }: Refusal): void {
 }
 
 /** relay, and from then on the tunnel holds what was held for the handshake. */
-function openTunnel(
-  { relay, registry, report }: Exchanges,
-  upgrade: Upgrade,
-  granted: Granted,
-  held: DisposableStack,
-): void {
+function openTunnel(exchanges: Exchanges, upgrade: Upgrade, granted: Granted): void {
+  const { relay, report } = exchanges
   const { client, decision, identity } = upgrade
   const { config } = decision.parts
   const fields = switchingFields(granted.head.fields, config.headers.response)
@@ -214,19 +212,13 @@ function openTunnel(
   upgrade.switched = true
   const { idleMs, lifetimeMs } = config.timeouts
   const head = serializeHead({ ...granted.head, fields })
-  const tunnel = relay(client.release(), granted.upstream, { head, idleMs, lifetimeMs })
+  const running = new RunningTunnel(exchanges)
+  const start = { head, idleMs, lifetimeMs, listener: running }
+  const tunnel = relay(client.release(), granted.upstream, start)
+  running.hold(upgrade)
   const handshakeMs = performance.now() - upgrade.startMs
-  const opened = report.tunnelOpened({
-    ...summary(upgrade),
-    protocol: granted.protocol,
-    handshakeMs,
-  })
-  const remove = registry.add({ ...opened, tunnel })
-  void tunnel.ended.then((end) => {
-    held.dispose()
-    remove()
-    report.tunnelClosed(opened, end)
-  })
+  const { protocol } = granted
+  running.open(tunnel, report.tunnelOpened({ ...summary(upgrade), protocol, handshakeMs }))
 }
 
 /** An answer other than 101 is the upstream's to give: it goes to the client whole. */

@@ -3,7 +3,7 @@
 import { getSystemErrorName } from 'node:util'
 import { CLIENT, EVENT_ENDED, UPSTREAM, type RelayEvent } from './binding.ts'
 import type { Entry, NativeRelay } from './native.ts'
-import type { Tunnel } from './relay.ts'
+import type { Tunnel, TunnelListener } from './relay.ts'
 import type { EndedBy, EndReason, TunnelEnd } from './tunnel-end.ts'
 
 /** In the order of `enum ended_by` and `enum end_reason` (native/relay.h); the reasons behind `lifetime` are words of ours. */
@@ -11,21 +11,23 @@ const ENDED_BY: readonly EndedBy[] = ['client', 'upstream', 'gateway', 'admin']
 const END_REASONS: readonly EndReason[] = ['eof', 'reset', 'error', 'idle', 'lifetime', 'drain']
 
 export class NativeTunnel implements Tunnel, Entry {
-  readonly ended: Promise<TunnelEnd>
   readonly #relay: NativeRelay
   readonly #id: number
   readonly #leave: (() => void) | undefined
-  #resolve!: (end: TunnelEnd) => void
+  readonly #listener: TunnelListener
   #end: TunnelEnd | undefined
 
   /** `leave` is called at the end. */
-  constructor(relay: NativeRelay, id: number, leave: (() => void) | undefined) {
+  constructor(
+    relay: NativeRelay,
+    id: number,
+    listener: TunnelListener,
+    leave: (() => void) | undefined,
+  ) {
     this.#relay = relay
     this.#id = id
     this.#leave = leave
-    this.ended = new Promise((resolve) => {
-      this.#resolve = resolve
-    })
+    this.#listener = listener
   }
 
   get bytesUp(): number {
@@ -54,7 +56,7 @@ export class NativeTunnel implements Tunnel, Entry {
       ...(errno === 0 ? {} : { cause: getSystemErrorName(-errno) }),
     }
     this.#leave?.()
-    this.#resolve(this.#end)
+    this.#listener.onEnd(this.#end)
   }
 
   #bytes(side: typeof CLIENT | typeof UPSTREAM): number {

@@ -127,7 +127,7 @@ export class NativeRelay implements Dialer, Acceptor {
     // Without a descriptor or memory for it: the sockets are there already.
     if (id < 0) return this.#portable(withUnread(client, up), withUnread(upstream, down), start)
     const leave = clientFd < 0 ? undefined : (lendPlace(client.socket) ?? client.lend?.())
-    const tunnel = new NativeTunnel(this, id, leave)
+    const tunnel = new NativeTunnel(this, id, start.listener, leave)
     this.#entries[id] = tunnel
     if (clientFd >= 0) client.socket.destroy()
     if (upstreamFd >= 0) upstream.socket.destroy()

@@ -9,7 +9,13 @@
  */
 
 import type { Socket } from 'node:net'
-import { CLOSE_GRACE_MS, type Side, type Tunnel, type TunnelStart } from './relay.ts'
+import {
+  CLOSE_GRACE_MS,
+  type Side,
+  type Tunnel,
+  type TunnelListener,
+  type TunnelStart,
+} from './relay.ts'
 import { resetSocket } from './reset.ts'
 import type { Sweep, Swept } from './sweep.ts'
 import type { TunnelEnd } from './tunnel-end.ts'
@@ -44,12 +50,11 @@ export function relayPortably(
 class PortableTunnel implements Tunnel, Swept {
   readonly idleMs: number
   readonly lifetimeMs: number
-  readonly ended: Promise<TunnelEnd>
   readonly #sweep: Sweep
   readonly #up: Flow
   readonly #down: Flow
   readonly #bornAtMs = performance.now()
-  #resolve!: (end: TunnelEnd) => void
+  readonly #listener: TunnelListener
   #openSockets = 2
   #by: TunnelEnd['by'] = 'gateway'
   #reason: TunnelEnd['reason'] | undefined
@@ -69,9 +74,7 @@ class PortableTunnel implements Tunnel, Swept {
       bytes: 0,
       ended: false,
     }
-    this.ended = new Promise((resolve) => {
-      this.#resolve = resolve
-    })
+    this.#listener = start.listener
   }
 
   get bytesUp(): number {
@@ -123,14 +126,16 @@ class PortableTunnel implements Tunnel, Swept {
     if (this.#openSockets > 0) return
     clearTimeout(this.#closeTimer)
     this.#sweep.unwatch(this)
-    this.#resolve({
+    const end: TunnelEnd = {
       by: this.#by,
       reason: this.#reason ?? 'error',
       bytesUp: this.#up.bytes,
       bytesDown: this.#down.bytes,
       durationMs: performance.now() - this.#bornAtMs,
       ...(this.#cause === undefined ? {} : { cause: this.#cause }),
-    })
+    }
+    // Of sockets that were closed already it would come before the tunnel is there.
+    queueMicrotask(() => this.#listener.onEnd(end))
   }
 
   get isClosing(): boolean {

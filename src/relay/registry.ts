@@ -4,11 +4,7 @@ import type { Tunnel } from './relay.ts'
 import type { TunnelEnd } from './tunnel-end.ts'
 
 export interface OpenTunnel {
-  readonly tunnelId: string
   readonly route: string
-  readonly upstream: string
-  readonly endpoint: string
-  readonly protocol: string
   readonly tunnel: Tunnel
 }
 
@@ -25,14 +21,14 @@ export class Registry {
     return this.#open.values()
   }
 
-  /** Returns the function that takes it out again. */
-  add(open: OpenTunnel): () => void {
+  add(open: OpenTunnel): void {
     this.#open.add(open)
-    return () => {
-      this.#open.delete(open)
-      if (this.#open.size > 0) return
-      for (const resolve of this.#whenEmpty.splice(0)) resolve()
-    }
+  }
+
+  delete(open: OpenTunnel): void {
+    this.#open.delete(open)
+    if (this.#open.size > 0) return
+    for (const resolve of this.#whenEmpty.splice(0)) resolve()
   }
 
   /** Fulfilled when no tunnel is open; at once when none is. */

@@ -1,6 +1,5 @@
 /**
- * What a relay is: two connected sockets and what was read of them too early go in, a tunnel with the promise of its
- * end comes out. From then on the sockets belong to the relay: nobody else reads, writes or closes them.
+ * What a relay is: two connected sockets and what was read of them too early go in, a tunnel comes out whose end is told. From then on the sockets belong to the relay: nobody else reads, writes or closes them.
  */
 
 import type { Socket } from 'node:net'
@@ -32,6 +31,12 @@ export interface TunnelLimits {
 export interface TunnelStart extends TunnelLimits {
   /** Latin1 that goes to the client before all else and counts for nobody: the 101. */
   readonly head: string
+  readonly listener: TunnelListener
+}
+
+export interface TunnelListener {
+  /** Called once, when both sockets are closed, and never before the tunnel is there. */
+  onEnd(end: TunnelEnd): void
 }
 
 /** An open tunnel. The counters move while it is open. */
@@ -40,8 +45,6 @@ export interface Tunnel {
   readonly bytesUp: number
   /** Bytes read from the upstream. */
   readonly bytesDown: number
-  /** Fulfilled once, when both sockets are closed; it never rejects. */
-  readonly ended: Promise<TunnelEnd>
   /** Ends the tunnel from the gateway's side: FIN to both peers behind what is buffered for them, and a reset to whoever has not answered it after `graceMs`. */
   close(by: 'gateway' | 'admin', reason: TunnelEnd['reason'], graceMs: number): void
 }

@@ -12,6 +12,7 @@ import { readBytes, readToEnd, socketPair } from '../support/socket-pair.ts'
 import { withNative } from '../support/test-relay.ts'
 import { join, NO_LIMITS, relayCases } from './relay-cases.ts'
 import { startNative } from './started-native.ts'
+import { openTunnel } from '../support/watched-tunnel.ts'
 
 relayCases('the native relay', () => startNative(), withNative)
 
@@ -28,7 +29,7 @@ describe('what the native relay takes over', withNative, () => {
     a.peer.write('early, ')
     b.peer.write('soon, ')
     await Promise.all([once(a.socket, 'readable'), once(b.socket, 'readable')])
-    const tunnel = started.relay(plain(a.socket), plain(b.socket), NO_LIMITS)
+    const tunnel = openTunnel(started.relay, plain(a.socket), plain(b.socket), NO_LIMITS)
     a.peer.end('late')
     b.peer.end('later')
     assert.equal(String(await readToEnd(b.peer)), 'early, late')
@@ -41,7 +42,7 @@ describe('what the native relay takes over', withNative, () => {
     using started = startNative()
     const [a, b] = [await socketPair(), await socketPair()]
     const closed = Promise.all([once(a.socket, 'close'), once(b.socket, 'close')])
-    const tunnel = started.relay(plain(a.socket), plain(b.socket), NO_LIMITS)
+    const tunnel = openTunnel(started.relay, plain(a.socket), plain(b.socket), NO_LIMITS)
     await closed
     a.peer.write('through')
     assert.equal(String(await readBytes(b.peer, 7)), 'through')
@@ -98,7 +99,7 @@ describe('what the native relay leaves to the portable one', withNative, () => {
     const peer = tls.connect({ ca, port, host: '127.0.0.1', servername: 'localhost' })
     const [socket] = await accepted
     await using b = await socketPair()
-    const tunnel = started.relay(plain(socket), plain(b.socket), NO_LIMITS)
+    const tunnel = openTunnel(started.relay, plain(socket), plain(b.socket), NO_LIMITS)
     peer.write('secret')
     assert.equal(String(await readBytes(b.peer, 6)), 'secret')
     b.peer.write('answer')
@@ -117,7 +118,7 @@ describe('what the native relay leaves to the portable one', withNative, () => {
     const unsent = Buffer.alloc(16 * 1024 * 1024, 'x')
     a.socket.write(unsent)
     assert.ok(a.socket.writableLength > 0)
-    const tunnel = started.relay(plain(a.socket), plain(b.socket), NO_LIMITS)
+    const tunnel = openTunnel(started.relay, plain(a.socket), plain(b.socket), NO_LIMITS)
     b.peer.end('behind')
     const received = await readToEnd(a.peer)
     assert.equal(received.length, unsent.length + 6)
@@ -133,7 +134,7 @@ describe('what the native relay leaves to the portable one', withNative, () => {
     const [a, b] = [await socketPair(), await socketPair()]
     b.socket.end()
     await readToEnd(b.peer)
-    const tunnel = started.relay(plain(a.socket), plain(b.socket), NO_LIMITS)
+    const tunnel = openTunnel(started.relay, plain(a.socket), plain(b.socket), NO_LIMITS)
     b.peer.end('over')
     assert.equal(String(await readToEnd(a.peer)), 'over')
     a.peer.end()

@@ -3,20 +3,21 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, describe, it } from 'node:test'
-import type { Relay, Side, Tunnel, TunnelStart } from '../../src/relay/relay.ts'
+import type { Relay, Side } from '../../src/relay/relay.ts'
 import { settled } from '../support/settled.ts'
 import { readBytes, readToEnd, socketPair, type SocketPair } from '../support/socket-pair.ts'
+import { openTunnel, type TunnelLimits, type WatchedTunnel } from '../support/watched-tunnel.ts'
 
-export const NO_LIMITS: TunnelStart = { head: '', idleMs: Infinity, lifetimeMs: Infinity }
+export const NO_LIMITS: TunnelLimits = { head: '', idleMs: Infinity, lifetimeMs: Infinity }
 
 export interface Joined extends AsyncDisposable {
   readonly client: SocketPair['peer']
   readonly upstream: SocketPair['peer']
-  readonly tunnel: Tunnel
+  readonly tunnel: WatchedTunnel
 }
 
 export interface JoinOptions {
-  readonly limits?: TunnelStart
+  readonly limits?: TunnelLimits
   readonly clientSide?: Partial<Side>
   readonly upstreamSide?: Partial<Side>
 }
@@ -27,7 +28,8 @@ export async function join(
   { limits = NO_LIMITS, clientSide = {}, upstreamSide = {} }: JoinOptions = {},
 ): Promise<Joined> {
   const [a, b] = [await socketPair(), await socketPair()]
-  const tunnel = relay(
+  const tunnel = openTunnel(
+    relay,
     { socket: a.socket, unread: [], ended: false, ...clientSide },
     { socket: b.socket, unread: [], ended: false, ...upstreamSide },
     limits,
@@ -114,7 +116,8 @@ export function relayCases(
       const [a, b] = [await socketPair(), await socketPair()]
       a.peer.end('all')
       const unread = [await readToEnd(a.socket)]
-      const tunnel = relay(
+      const tunnel = openTunnel(
+        relay,
         { socket: a.socket, unread, ended: true },
         { socket: b.socket, unread: [], ended: false },
         NO_LIMITS,
@@ -235,7 +238,8 @@ export function relayCases(
       pair.socket.destroy()
       await once(pair.socket, 'close')
       const other = await socketPair()
-      const tunnel = relay(
+      const tunnel = openTunnel(
+        relay,
         { socket: pair.socket, unread: [], ended: false },
         { socket: other.socket, unread: [], ended: false },
         NO_LIMITS,

@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
-import type { Relay, Side, Tunnel } from '../../src/relay/relay.ts'
+import type { Relay, Side } from '../../src/relay/relay.ts'
 import type { TunnelEnd } from '../../src/relay/tunnel-end.ts'
 import { socketPair, type SocketPair } from '../support/socket-pair.ts'
 import { other, type Schedule, type Start, type Step, type Who } from './schedule.ts'
 import { ScheduledPeer } from './scheduled-peer.ts'
+import { openTunnel, type WatchedTunnel } from '../support/watched-tunnel.ts'
 
 /** What is certain of the end of a schedule. */
 export interface Outcome {
@@ -32,7 +33,7 @@ export async function runSchedule(schedule: Schedule, relay: Relay): Promise<Out
   const client = await side(peers.client, a, schedule.client)
   const upstream = await side(peers.upstream, b, schedule.upstream)
   for (const who of ['client', 'upstream'] as const) peers[who].open()
-  const tunnel = relay(client, upstream, {
+  const tunnel = openTunnel(relay, client, upstream, {
     head: head.toString('latin1'),
     idleMs: Infinity,
     lifetimeMs: Infinity,
@@ -76,7 +77,7 @@ async function hasBuffered(socket: Socket, bytes: number): Promise<void> {
   }
 }
 
-async function take(step: Step, peers: Peers, tunnel: Tunnel): Promise<void> {
+async function take(step: Step, peers: Peers, tunnel: WatchedTunnel): Promise<void> {
   switch (step.do) {
     case 'write':
       peers[step.who].write(step.bytes)
