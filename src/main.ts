@@ -8,6 +8,7 @@
 import { parseArguments } from './cli/arguments.ts'
 import { authFileProblems, summary } from './cli/check.ts'
 import { chooseConfigFile, noConfigFile } from './cli/config-file.ts'
+import { keepHeapSmall } from './cli/heap-keeper.ts'
 import { help } from './cli/help.ts'
 import { run } from './cli/run.ts'
 import type { Config } from './config/config.ts'
@@ -52,6 +53,7 @@ async function serve(given: string | undefined): Promise<void> {
   if (loaded === undefined) return
   // Only here, so that the other commands need not load the whole gateway.
   const { startGateway } = await import('./gateway.ts')
+  keepHeapSmall()
   await run(loaded.config, startGateway, {
     onSignal: (handle) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, handle)

@@ -11,6 +11,7 @@ import type { TunnelEnd } from '../relay/tunnel-end.ts'
 import type { RequestFacts } from '../request/facts.ts'
 import type { Logger } from './logger.ts'
 import { NONE, type HandshakeResult, type Metrics } from './metrics.ts'
+import { cutFree, Words } from './words.ts'
 
 /** Longest value from a client in a log line. Whoever sends 16 KiB of path shall not fill the disk with it. */
 const VALUE_CHARS_MAX = 1024
@@ -82,6 +83,7 @@ export interface ReportedTunnel {
 export class Report {
   readonly #log: Logger
   readonly #metrics: Metrics
+  readonly #words = new Words()
 
   constructor(log: Logger, metrics: Metrics) {
     this.#log = log
@@ -133,18 +135,19 @@ export class Report {
   /** Returns the tunnel with its id; it goes to `tunnelClosed`. */
   tunnelOpened(report: TunnelReport): ReportedTunnel {
     const { facts, route } = report
+    const words = this.#words
     const tunnel = {
-      requestId: facts.requestId,
+      requestId: facts.peerTrusted ? cutFree(facts.requestId) : facts.requestId,
       tunnelId: randomUUID(),
       route: route.name,
       upstream: route.upstream,
       endpoint: report.endpoint ?? NONE,
-      clientIp: facts.clientIp,
-      host: clipped(facts.host),
-      path: clipped(facts.path),
+      clientIp: words.own(facts.clientIp),
+      host: words.own(clipped(facts.host)),
+      path: words.own(clipped(facts.path)),
       method: facts.method,
-      protocol: clipped(report.protocol),
-      user: clippedIfAny(report.user),
+      protocol: words.own(clipped(report.protocol)),
+      user: report.user === undefined ? undefined : words.own(clipped(report.user)),
       status: 101,
       handshakeMs: microseconds(report.handshakeMs),
     }
