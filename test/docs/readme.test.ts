@@ -2,7 +2,14 @@ import assert from 'node:assert/strict'
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, it } from 'node:test'
-import { dependenciesOf, readReadme, recipesOf, treeOf, withTables } from '../support/readme.ts'
+import {
+  dependenciesOf,
+  readReadme,
+  recipesOf,
+  treeOf,
+  whysOf,
+  withTables,
+} from '../support/readme.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const readme = readReadme()
@@ -20,12 +27,23 @@ describe('README.md', () => {
     assert.equal(readme, withTables(readme))
   })
 
-  it('has a line for every file of src, and for no other', () => {
-    const files = globSync('**/*.ts', { cwd: `${root}src` })
+  it('has a line for every file of src and native, and for no other', () => {
+    const files = [...globSync('src/**/*.ts', { cwd: root }), ...nativeFiles()]
     const tree = treeOf(readme)
-    assert.deepEqual([...tree.keys()].toSorted(), files.map((file) => `src/${file}`).toSorted())
+    assert.deepEqual([...tree.keys()].toSorted(), files.toSorted())
     const silent = [...tree].filter(([, text]) => text === '').map(([file]) => file)
     assert.deepEqual(silent, [])
+  })
+
+  it('knows the words for why a relay runs', () => {
+    const sources = ['src/relay/engine.ts', 'src/relay/binding.ts', 'native/addon.c']
+    const code = sources.map((file) => readFileSync(root + file, 'utf8')).join('')
+    const words = whysOf(readme)
+    assert.ok(words.length > 0)
+    assert.deepEqual(
+      words.filter((word) => !code.includes(word)),
+      [],
+    )
   })
 
   it('gives a reason for every dependency', () => {
@@ -72,6 +90,14 @@ describe('README.md', () => {
     assert.deepEqual(undriven, [])
   })
 })
+
+/** Without the headers, which go with the C file of their name, and without the tests, which have one line together. */
+function nativeFiles(): string[] {
+  const names = globSync('*.{c,h,ts}', { cwd: `${root}native` })
+  return names
+    .filter((name) => !name.endsWith('.h') || !names.includes(name.replace(/h$/, 'c')))
+    .map((name) => `native/${name}`)
+}
 
 /** As forges make them. */
 function anchorOf(heading: string): string {

@@ -29,7 +29,7 @@ export const logMessages: readonly LogMessage[] = [
     message: 'ready',
     level: 'info',
     when: 'The start is over.',
-    fields: ['version', 'node', 'relay'],
+    fields: ['version', 'node', 'relay', 'why'],
   },
   {
     message: 'tunnel open',
@@ -154,7 +154,8 @@ export const logFields: ReadonlyMap<string, string> = new Map([
   ['url', 'Where it listens; or where keys are fetched.'],
   ['version', 'Of upgate.'],
   ['node', 'The version of Node.'],
-  ['relay', 'What moves the bytes of tunnels.'],
+  ['relay', 'What moves the bytes of tunnels: `native` or `portable`.'],
+  ['why', 'Why that one, and how many threads it has: see [Which relay runs](#which-relay-runs).'],
   ['file', 'Its absolute path.'],
   ['what', 'What the file is for.'],
   ['check', 'The name of the check in the config.'],

@@ -1,6 +1,7 @@
 /**
  * What README.md takes from the code: its tables, between `<!-- table: NAME -->` and `<!-- end -->`, and what tests take
- * from README.md: its recipes, its tree of src/ and its list of dependencies. `npm run readme` writes the tables anew.
+ * from README.md: its recipes, its tree of the sources, its words for why a relay runs and its list of dependencies.
+ * `npm run readme` writes the tables anew.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -70,6 +71,12 @@ export function treeOf(readme: string): ReadonlyMap<string, string> {
 export function dependenciesOf(readme: string): string[] {
   const [, table = ''] = /<!-- dependencies -->\n([^]*?)\n\n/.exec(readme) ?? []
   return [...table.matchAll(/^\| `([^`]+)` \| \S/gm)].map(([, name = '']) => name)
+}
+
+/** What the reason for a relay may have in it: the first cells of the table behind `<!-- whys -->`. */
+export function whysOf(readme: string): string[] {
+  const [, table = ''] = /<!-- whys -->\n([^]*?)<!-- end -->/.exec(readme) ?? []
+  return [...table.matchAll(/^\| `([^`]+)` \| /gm)].map(([, words = '']) => words)
 }
 
 interface Metric {
