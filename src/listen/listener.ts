@@ -203,14 +203,15 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
       localPort: this.#port,
     })
     if (!decision.upgrades) return false
-    const giveBack = this.#onParse
+    const giveBack = this.#giveBack
     this.#handlers.upgrade(decision, { connection, rest, ended, giveBack, lend: this.#lend })
     return true
   }
 
-  /** A socket that was held until now. */
+  /** A socket that was held until now: its first request is answered, also when no other one is accepted any more. */
   readonly #onParse = (socket: Socket): void => {
-    this.#giveBack(socket)
+    this.#server.emit(this.#connectionEvent, socket)
+    socket.resume()
   }
 
   #decide(request: Decided<D>): D {

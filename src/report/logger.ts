@@ -41,7 +41,9 @@ export function createLogger(config: LogConfig, destination?: LineStream): Logge
     return Object.assign(build(config, destination, false), { flush: () => Promise.resolve() })
   }
   const output = openStandardOutput()
-  const log = build(config, output, isColorSupported)
+  // In its mode for buffers the library takes them, though its types name strings alone.
+  const write = (line: string): boolean => output.write(Buffer.from(line) as unknown as string)
+  const log = build(config, { write }, isColorSupported)
   let dropped = 0
   output.on('drop', () => {
     dropped += 1
@@ -85,6 +87,8 @@ function openStandardOutput() {
     sync: false,
     maxLength: WAITING_BYTES_MAX,
     minLength: BATCH_BYTES,
+    // Lines become bytes one by one: a batch of them as one string, made of a thousand pieces, takes twice as long.
+    contentMode: 'buffer',
     periodicFlush: BATCH_WAIT_MS,
   })
   output.on('error', () => {

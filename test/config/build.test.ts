@@ -28,7 +28,7 @@ describe('the configuration of the smallest file', () => {
     assert.deepEqual(config.log, { level: 'info', format: 'json' })
     assert.deepEqual(config.trustedProxies, [])
     assert.deepEqual(config.shutdown, { drainMs: 30_000 })
-    assert.deepEqual(config.relay, { bufferBytes: 65_536 })
+    assert.deepEqual(config.relay, { engine: 'auto', bufferBytes: 262_144 })
     assert.equal(config.auth.size, 0)
     assert.deepEqual(config.warnings, [])
   })

@@ -50,6 +50,27 @@ describe('drain', () => {
     await stopped
   })
 
+  it('answers the first request of a client that was connected before', async () => {
+    await using upstream = await scriptedUpstream(async (connection) => {
+      const head = await connection.head()
+      const isUpgrade = /^upgrade:/im.test(String(head))
+      connection.write(isUpgrade ? SWITCHING : 'HTTP/1.1 204 No Content\r\n\r\n')
+      await connection.rest()
+      connection.socket.end()
+    })
+    await using gateway = await startTestGateway(yaml(upstream, '1h'))
+    await using client = await rawClient(gateway.port)
+    // Connections are accepted in the order in which they came.
+    await using tunnel = await rawClient(gateway.port)
+    tunnel.write(handshake())
+    await tunnel.head()
+    const stopped = gateway.gateway.stop()
+    client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    assert.match(String(await client.head()), /^HTTP\/1\.1 204 /)
+    tunnel.socket.end()
+    await stopped
+  })
+
   it('lets tunnels end by themselves, and does not wait longer than for the last of them', async () => {
     await using upstream = await granting()
     await using gateway = await startTestGateway(yaml(upstream, '1h'))
