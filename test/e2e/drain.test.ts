@@ -53,7 +53,7 @@ describe('drain', () => {
   it('answers the first request of a client that was connected before', async () => {
     await using upstream = await scriptedUpstream(async (connection) => {
       const head = await connection.head()
-      const isUpgrade = /^upgrade:/im.test(String(head))
+      const isUpgrade = head.fields.has('upgrade')
       connection.write(isUpgrade ? SWITCHING : 'HTTP/1.1 204 No Content\r\n\r\n')
       await connection.rest()
       connection.socket.end()
@@ -66,7 +66,7 @@ describe('drain', () => {
     await tunnel.head()
     const stopped = gateway.gateway.stop()
     client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
-    assert.match(String(await client.head()), /^HTTP\/1\.1 204 /)
+    assert.equal((await client.head()).status, 204)
     tunnel.socket.end()
     await stopped
   })
