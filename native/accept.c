@@ -99,11 +99,12 @@ void accept_run(struct worker *worker, struct listener *listener)
 /* The client is gone before anybody knew of it. */
 static void forget_silently(struct worker *worker, struct tunnel *tunnel)
 {
+	/* Who sees the FIN may come back at once, and finds the place free. */
+	accept_leave(tunnel->listener);
 	(void)close(tunnel->ends[SIDE_CLIENT].fd);
 	tunnel->ends[SIDE_CLIENT].fd = -1;
 	worker_stop_turns(worker, tunnel);
 	tunnel->state = STATE_OVER;
-	accept_leave(tunnel->listener);
 	relay_put_back(tunnel);
 }
 
@@ -143,6 +144,12 @@ static void lose(struct worker *worker, struct tunnel *tunnel)
 		forget_silently(worker, tunnel);
 		return;
 	}
+	if (tunnel->has_reset) {
+		/* It was told before more was asked for. */
+		wheel_stop(&worker->wheel, &tunnel->timer);
+		tunnel->state = STATE_ASKING;
+		return;
+	}
 	tunnel->has_reset = true;
 	ask(worker, tunnel, EVENT_RESET);
 }
@@ -153,10 +160,12 @@ void accept_read(struct worker *worker, struct tunnel *tunnel)
 	case HEARD_NOTHING:
 		break;
 	case HEARD_FIN:
-		if (!tunnel->is_heard)
+		if (!tunnel->is_heard) {
 			forget_silently(worker, tunnel);
-		else
-			ask(worker, tunnel, EVENT_REQUEST);
+			break;
+		}
+		tunnel->has_fin = true;
+		ask(worker, tunnel, EVENT_REQUEST);
 		break;
 	case HEARD_BYTES:
 		tunnel->has_fin = tunnel->fin[SIDE_CLIENT];

@@ -14,6 +14,17 @@ static bool has_client(const struct tunnel *tunnel)
 	return tunnel->ends[SIDE_CLIENT].fd >= 0;
 }
 
+/* Its socket is closed or another's. What was read of it stays: an owner that opens a tunnel has said so already. */
+static void forget_end(struct end *end)
+{
+	end->fd = -1;
+	end->is_watched = false;
+	end->readable = false;
+	end->hung_up = false;
+	hold_free(end->hold);
+	end->hold = NULL;
+}
+
 /* Back to before the dial. */
 static void close_upstream(struct worker *worker, struct tunnel *tunnel)
 {
@@ -21,8 +32,7 @@ static void close_upstream(struct worker *worker, struct tunnel *tunnel)
 
 	if (end->fd >= 0)
 		(void)close(end->fd);
-	hold_free(end->hold);
-	*end = (struct end){.fd = -1};
+	forget_end(end);
 	wheel_stop(&worker->wheel, &tunnel->timer);
 	tunnel->state = STATE_ASKING;
 }
@@ -33,10 +43,11 @@ static void fail(struct worker *worker, struct tunnel *tunnel, int error, bool t
 	tunnel->error = error;
 	tunnel->timed_out = timed_out;
 	close_upstream(worker, tunnel);
-	if (has_client(tunnel))
-		worker_tell(worker, tunnel, EVENT_FAILED);
-	else
+	tunnel->failed_alone = !has_client(tunnel);
+	if (tunnel->failed_alone)
 		worker_forget(worker, tunnel, EVENT_FAILED);
+	else
+		worker_tell(worker, tunnel, EVENT_FAILED);
 }
 
 /* No side is left, and what the owner asked for has been done. */
@@ -83,6 +94,8 @@ void dial_start(struct worker *worker, struct tunnel *tunnel)
 	tunnel->is_connected = false;
 	tunnel->error = 0;
 	tunnel->timed_out = false;
+	tunnel->ends[SIDE_UPSTREAM].hold = tunnel->first[SIDE_UPSTREAM];
+	tunnel->first[SIDE_UPSTREAM] = NULL;
 	error = begin_connect(worker, tunnel);
 	free(tunnel->address);
 	tunnel->address = NULL;
@@ -168,8 +181,7 @@ void dial_proceed(struct worker *worker, struct tunnel *tunnel, bool refresh)
 
 void dial_released(struct worker *worker, struct tunnel *tunnel, enum side side)
 {
-	hold_free(tunnel->ends[side].hold);
-	tunnel->ends[side] = (struct end){.fd = -1};
+	forget_end(&tunnel->ends[side]);
 	if (side == SIDE_CLIENT)
 		tunnel->listener = NULL;
 	if (tunnel->ends[SIDE_CLIENT].fd < 0 && tunnel->ends[SIDE_UPSTREAM].fd < 0)
@@ -178,6 +190,9 @@ void dial_released(struct worker *worker, struct tunnel *tunnel, enum side side)
 
 void dial_drop(struct worker *worker, struct tunnel *tunnel)
 {
+	/* It has failed by itself meanwhile. */
+	if (tunnel->state == STATE_OVER)
+		return;
 	close_upstream(worker, tunnel);
 	if (!has_client(tunnel))
 		end(worker, tunnel);
@@ -189,10 +204,10 @@ void dial_abandon(struct worker *worker, struct tunnel *tunnel)
 
 	close_upstream(worker, tunnel);
 	if (client->fd >= 0) {
-		(void)close(client->fd);
 		accept_leave(tunnel->listener);
+		(void)close(client->fd);
 	}
-	*client = (struct end){.fd = -1};
+	forget_end(client);
 	end(worker, tunnel);
 }
 

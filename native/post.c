@@ -69,7 +69,7 @@ static void tell_failed(const struct tunnel *tunnel, struct event *event)
 	event->stage = tunnel->stage;
 	event->timed_out = tunnel->timed_out;
 	event->error = tunnel->error;
-	event->is_last = tunnel->ends[SIDE_CLIENT].fd < 0;
+	event->is_last = tunnel->failed_alone;
 }
 
 static void tell_ended(const struct tunnel *tunnel, struct event *event)

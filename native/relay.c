@@ -116,7 +116,7 @@ struct tunnel *relay_dial(struct relay *relay, const struct dial_request *reques
 	tunnel->address_bytes = request->address_bytes;
 	tunnel->connect_ms = request->connect_ms;
 	tunnel->handshake_ms = request->handshake_ms;
-	tunnel->ends[SIDE_UPSTREAM].hold = request->head;
+	tunnel->first[SIDE_UPSTREAM] = request->head;
 	worker_mail(tunnel->worker, tunnel, TASK_DIAL);
 	return tunnel;
 }
@@ -197,12 +197,9 @@ struct tunnel *relay_open(struct relay *relay, struct tunnel *dialed, struct ope
 		return NULL;
 	}
 	for (unsigned side = 0; side < SIDES; side++) {
-		struct end *end = &tunnel->ends[side];
-
-		if (fds[side] >= 0)
-			end->fd = fds[side];
-		end->hold = request->to[side];
-		atomic_store_explicit(&end->read_bytes, request->read_bytes[side],
+		tunnel->given[side] = fds[side];
+		tunnel->first[side] = request->to[side];
+		atomic_store_explicit(&tunnel->ends[side].read_bytes, request->read_bytes[side],
 		                      memory_order_relaxed);
 	}
 	tunnel->idle_ms = request->idle_ms;

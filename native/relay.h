@@ -92,7 +92,10 @@ void relay_leave(struct listener *listener);
 void relay_hear(struct relay *relay, struct tunnel *tunnel);
 
 struct dial_request {
-	/* One with a client, after EVENT_REQUEST, EVENT_FAILED or `relay_drop`; NULL for a tunnel of its own. */
+	/*
+	 * One with a client, after EVENT_REQUEST or EVENT_FAILED, or after EVENT_ANSWER and a drop; NULL for a tunnel of
+	 * its own.
+	 */
 	struct tunnel *tunnel;
 	struct sockaddr_storage address;
 	socklen_t address_bytes;
@@ -109,7 +112,11 @@ struct tunnel *relay_dial(struct relay *relay, const struct dial_request *reques
 /* After EVENT_ANSWER: waits for more of the answer. With `refresh` the time for it starts anew. */
 void relay_proceed(struct relay *relay, struct tunnel *tunnel, bool refresh);
 
-/* Closes the connection to the endpoint, at any time from the dial on. The client stays; without one EVENT_ENDED follows. */
+/*
+ * Closes the connection to the endpoint, at any time from the dial on. The client stays, and what was on its way may still
+ * be told, which is why it gets no other dial unless the answer was with the owner. Without a client one last event
+ * follows: EVENT_ENDED, or the EVENT_FAILED that came first.
+ */
 void relay_drop(struct relay *relay, struct tunnel *tunnel);
 
 /*

@@ -281,7 +281,16 @@ void tunnel_start(struct worker *worker, struct tunnel *tunnel)
 	tunnel->moved_at_ms = worker->now_ms;
 	for (unsigned side = 0; side < SIDES; side++) {
 		struct end *end = &tunnel->ends[side];
-		int error = end->is_watched ? 0 : worker_watch(worker, tunnel, (enum side)side);
+
+		if (tunnel->given[side] >= 0)
+			end->fd = tunnel->given[side];
+		end->hold = tunnel->first[side];
+		tunnel->first[side] = NULL;
+	}
+	for (unsigned side = 0; side < SIDES; side++) {
+		int error = tunnel->ends[side].is_watched
+		                ? 0
+		                : worker_watch(worker, tunnel, (enum side)side);
 
 		if (error != 0) {
 			fail_ourselves(worker, tunnel, error);

@@ -154,6 +154,8 @@ void worker_mail(struct worker *worker, struct tunnel *tunnel, enum task task)
 
 	(void)pthread_mutex_lock(&worker->lock);
 	is_first = worker->mail_first == NULL;
+	if (task == TASK_DROP && (tunnel->mail & (TASK_DIAL | TASK_PROCEED)) != 0)
+		task = TASK_GIVE_UP;
 	tunnel->mail |= task;
 	if (!tunnel->is_mailed) {
 		tunnel->is_mailed = true;
@@ -186,16 +188,18 @@ static void do_tasks(struct worker *worker, struct tunnel *tunnel)
 		accept_start(worker, tunnel);
 	if ((tasks & TASK_HEAR) != 0)
 		accept_hear(worker, tunnel);
+	if ((tasks & TASK_RELEASE_CLIENT) != 0)
+		dial_released(worker, tunnel, SIDE_CLIENT);
+	if ((tasks & TASK_RELEASE_UPSTREAM) != 0)
+		dial_released(worker, tunnel, SIDE_UPSTREAM);
 	if ((tasks & TASK_DROP) != 0)
 		dial_drop(worker, tunnel);
 	if ((tasks & TASK_DIAL) != 0)
 		dial_start(worker, tunnel);
 	if ((tasks & TASK_PROCEED) != 0)
 		dial_proceed(worker, tunnel, tunnel->refresh);
-	if ((tasks & TASK_RELEASE_CLIENT) != 0)
-		dial_released(worker, tunnel, SIDE_CLIENT);
-	if ((tasks & TASK_RELEASE_UPSTREAM) != 0)
-		dial_released(worker, tunnel, SIDE_UPSTREAM);
+	if ((tasks & TASK_GIVE_UP) != 0)
+		dial_drop(worker, tunnel);
 	if ((tasks & TASK_OPEN) != 0)
 		tunnel_start(worker, tunnel);
 	/* What the owner asked to close may have ended by itself meanwhile. */
@@ -258,6 +262,9 @@ static void on_event(struct worker *worker, const struct epoll_event *event)
 	case STATE_HEARING:
 		if (end->readable)
 			accept_read(worker, tunnel);
+		/* What stands behind the bytes that were read is told by no other edge. */
+		if (tunnel->state == STATE_ASKING)
+			accept_watch(worker, tunnel, events);
 		break;
 	case STATE_ASKING:
 		if (side == SIDE_CLIENT)

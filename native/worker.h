@@ -27,17 +27,22 @@ enum tunnel_state {
 	STATE_OVER,
 };
 
-/* What is asked of a thread: bits, since several may have come when it looks; they are done in this order. */
+/*
+ * What is asked of a thread: bits, since several may have come when it looks; they are done in this order, which is the
+ * only one in which an owner can have asked for them, save for a drop: it comes before the next dial or behind the last.
+ */
 enum task {
 	TASK_ACCEPT = 1,
 	TASK_HEAR = 2,
-	TASK_DROP = 4,
-	TASK_DIAL = 8,
-	TASK_PROCEED = 16,
-	TASK_RELEASE_CLIENT = 32,
-	TASK_RELEASE_UPSTREAM = 64,
-	TASK_OPEN = 128,
-	TASK_CLOSE = 256,
+	TASK_RELEASE_CLIENT = 4,
+	TASK_RELEASE_UPSTREAM = 8,
+	TASK_DROP = 16,
+	TASK_DIAL = 32,
+	TASK_PROCEED = 64,
+	/* A drop of a dial, or of a wait, that the thread has not looked at yet. */
+	TASK_GIVE_UP = 128,
+	TASK_OPEN = 256,
+	TASK_CLOSE = 512,
 };
 
 /* One socket. */
@@ -69,6 +74,12 @@ struct tunnel {
 	struct sockaddr_storage *address;
 	socklen_t address_bytes;
 	bool is_connected;
+	/*
+	 * For TASK_DIAL and TASK_OPEN: what goes first, and the sockets that the owner gives (-1 for none). Not in `ends`
+	 * yet, of which a drop or a release may still be under way.
+	 */
+	struct hold *first[SIDES];
+	int given[SIDES];
 	/* The owner knows of this client. */
 	bool is_heard;
 	bool has_fin;
@@ -84,6 +95,8 @@ struct tunnel {
 	struct hold *said[SIDES];
 	bool fin[SIDES];
 	bool timed_out;
+	/* The failed dial was without a client. */
+	bool failed_alone;
 	enum dial_stage stage;
 	/* What EVENT_ENDED tells. */
 	bool has_reason;

@@ -1,0 +1,129 @@
+#include "accept_door.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define BUFFER_BYTES 65536
+#define BACKLOG 1024
+
+void door_open(struct door *door, unsigned threads, uint64_t head_ms, uint64_t clients_max)
+{
+	int fd = listen_at(TCP, BACKLOG, &door->address);
+	struct listen_request request = {
+		.fd = fd, .tag = DOOR_TAG, .head_ms = head_ms, .clients_max = clients_max};
+	int error = 0;
+
+	set_blocking(fd, false);
+	rig_start(&door->rig, threads, BUFFER_BYTES);
+	door->listener = relay_listen(door->rig.relay, &request, &error);
+	CHECK(door->listener != NULL);
+	(void)close(fd);
+}
+
+void door_close(struct door *door)
+{
+	rig_stop(&door->rig);
+}
+
+int door_knock(const struct door *door)
+{
+	return connect_to(&door->address, 0);
+}
+
+struct tunnel *await_request(struct door *door, const char *text, bool fin, bool is_first)
+{
+	struct event event = await_event(&door->rig);
+	const unsigned char loopback[] = {127, 0, 0, 1};
+
+	CHECK_EQUAL(event.kind, EVENT_REQUEST);
+	CHECK_EQUAL(event.fin, fin);
+	CHECK_EQUAL(event.is_first, is_first);
+	CHECK(!event.is_last);
+	CHECK_EQUAL(event.listener_tag, DOOR_TAG);
+	CHECK_EQUAL(event.peer.family, AF_INET);
+	CHECK(memcmp(event.peer.address, loopback, sizeof loopback) == 0);
+	CHECK_EQUAL(event.bytes == NULL, text == NULL);
+	if (text != NULL) {
+		CHECK_EQUAL(event.bytes->begin, 0);
+		CHECK_EQUAL(event.bytes->end, strlen(text));
+		CHECK(memcmp(event.bytes->bytes, text, strlen(text)) == 0);
+	}
+	hold_free(event.bytes);
+	return relay_tunnel(door->rig.relay, event.id);
+}
+
+struct guest door_guest(struct door *door)
+{
+	struct guest guest = {.peer = door_knock(door)};
+
+	put(guest.peer, REQUEST);
+	guest.tunnel = await_request(door, REQUEST, false, true);
+	return guest;
+}
+
+void await_word(struct door *door, enum event_kind kind, const struct tunnel *tunnel)
+{
+	struct event event = await_event(&door->rig);
+
+	CHECK_EQUAL(event.kind, kind);
+	CHECK_EQUAL(event.id, tunnel_id(tunnel));
+	CHECK(!event.is_first);
+	CHECK(!event.is_last);
+}
+
+/* What one round of a thread brings comes all at once, and what was there before is in an earlier one or in the same. */
+void expect_quiet(struct door *door)
+{
+	struct guest guest = door_guest(door);
+	struct event event;
+
+	CHECK(!relay_take(door->rig.relay, &event));
+	dismiss(door, &guest);
+}
+
+void dismiss(struct door *door, const struct guest *guest)
+{
+	struct event event;
+
+	relay_close(door->rig.relay, guest->tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	event = await_end(&door->rig);
+	CHECK_EQUAL(event.id, tunnel_id(guest->tunnel));
+	CHECK(event.is_last);
+	expect_fin(guest->peer);
+	(void)close(guest->peer);
+}
+
+int dial_for(struct door *door, const struct guest *guest)
+{
+	struct dial_request request;
+	int listener = listen_at(TCP, 8, &request);
+	int endpoint;
+
+	request.tunnel = guest->tunnel;
+	CHECK(dial(&door->rig, &request, NO_LIMIT, NO_LIMIT) == guest->tunnel);
+	endpoint = accept_from(listener);
+	(void)close(listener);
+	expect(endpoint, REQUEST);
+	return endpoint;
+}
+
+int dial_answered(struct door *door, const struct guest *guest, const char *answer)
+{
+	int endpoint = dial_for(door, guest);
+
+	put(endpoint, answer);
+	await_bytes(&door->rig, guest->tunnel, answer);
+	return endpoint;
+}
+
+void open_both(struct door *door, const struct guest *guest, const char *to_client)
+{
+	struct open_request request = plain_request();
+	int error = 0;
+
+	request.fds[SIDE_CLIENT] = -1;
+	request.fds[SIDE_UPSTREAM] = -1;
+	request.to[SIDE_CLIENT] = hold_text(to_client);
+	CHECK(relay_open(door->rig.relay, guest->tunnel, &request, &error) == guest->tunnel);
+	CHECK_EQUAL(error, 0);
+}
