@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 struct hold *hold_new(size_t length)
 {
@@ -35,12 +37,16 @@ enum flushed hold_flush(struct hold **held, int fd)
 	return FLUSHED_ALL;
 }
 
+/*
+ * Without libc's own functions: they are cancellation points, which costs two atomic operations a call where there are
+ * several threads, 0.5 % of a small message.
+ */
 ssize_t send_some(int fd, const void *bytes, size_t length)
 {
 	ssize_t sent;
 
 	do {
-		sent = send(fd, bytes, length, MSG_NOSIGNAL);
+		sent = syscall(SYS_sendto, fd, bytes, length, MSG_NOSIGNAL, NULL, 0);
 	} while (sent < 0 && errno == EINTR);
 	return sent;
 }
@@ -50,7 +56,7 @@ ssize_t recv_some(int fd, void *bytes, size_t length)
 	ssize_t got;
 
 	do {
-		got = recv(fd, bytes, length, 0);
+		got = syscall(SYS_recvfrom, fd, bytes, length, 0, NULL, NULL);
 	} while (got < 0 && errno == EINTR);
 	return got;
 }
