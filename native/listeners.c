@@ -83,12 +83,24 @@ static bool watch_again(struct worker *worker, struct listener *listener)
 	return is_watched;
 }
 
+/* Listeners are put before the first one and taken away by nobody: behind it the list stays as it is. */
+static struct listener *first_listener(struct relay *relay)
+{
+	struct listener *first;
+
+	(void)pthread_mutex_lock(&relay->places);
+	first = relay->listeners;
+	(void)pthread_mutex_unlock(&relay->places);
+	return first;
+}
+
 uint64_t relay_resume(struct relay *relay, struct worker *worker)
 {
 	uint64_t next_ms = WHEEL_NEVER;
 
-	(void)pthread_mutex_lock(&relay->places);
-	for (struct listener *listener = relay->listeners; listener != NULL; listener = listener->next) {
+	/* Not under the lock for places, which an accept takes while it holds the listener's. */
+	for (struct listener *listener = first_listener(relay); listener != NULL;
+	     listener = listener->next) {
 		uint64_t *until_ms = &listener->paused_until_ms[worker->index];
 
 		if (*until_ms == 0)
@@ -98,6 +110,5 @@ uint64_t relay_resume(struct relay *relay, struct worker *worker)
 		else if (*until_ms < next_ms)
 			next_ms = *until_ms > worker->now_ms ? *until_ms : worker->now_ms + 1;
 	}
-	(void)pthread_mutex_unlock(&relay->places);
 	return next_ms;
 }
