@@ -52,15 +52,17 @@ static napi_value start(napi_env env, napi_callback_info info)
 	size_t count = 3;
 	struct addon *addon = calloc(1, sizeof *addon);
 	struct relay_options options = {.notify = notify, .context = addon};
+	int32_t threads;
 	int error = 0;
 
 	if (addon == NULL)
 		return throw_errno(env, "cannot start the relay", ENOMEM);
 	addon->env = env;
 	(void)napi_get_cb_info(env, info, &count, arguments, NULL, NULL);
-	options.threads = (unsigned)int_of(env, arguments[0]);
+	threads = int_of(env, arguments[0]);
+	options.threads = (unsigned)threads;
 	options.buffer_bytes = (size_t)double_of(env, arguments[1]);
-	if (options.threads < 1 || options.buffer_bytes < 1 ||
+	if (threads < 1 || options.buffer_bytes < 1 ||
 	    !create_notify(env, arguments[2], addon)) {
 		free(addon);
 		(void)napi_throw_type_error(env, NULL, "expected threads, bytes, and a function");

@@ -1,9 +1,5 @@
-#!/usr/bin/env -S node --max-semi-space-size=8
-/**
- * The program: the only part that touches the command line, the environment, signals and exit codes. Started with a
- * bounded young generation (MiB), since V8 lets its own grow to 64 MiB with the rate of requests: for a process that
- * holds idle tunnels that is most of its memory.
- */
+#!/usr/bin/env node
+/** The program: the only part that touches the command line, the environment, signals and exit codes. */
 
 import { parseArguments } from './cli/arguments.ts'
 import { authFileProblems, summary } from './cli/check.ts'

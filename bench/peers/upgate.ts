@@ -3,9 +3,6 @@ import { join } from 'node:path'
 import type { Peer, Place } from '../peer.ts'
 import { versionOf } from './version.ts'
 
-/** As the program's first line, `npm start` and the image start it. */
-const flags = ['--max-semi-space-size=8']
-
 const main = join(import.meta.dirname, '../../dist/main.js')
 
 const program = {
@@ -16,7 +13,7 @@ export const upgate: Peer = {
   ...program,
   name: 'upgate',
   about:
-    'dist/main.js; one route; relay.threads: 1; logs to a file (a line at the open and at the close of a tunnel, a line for a request), metrics on; a young generation of at most 8 MiB (--max-semi-space-size=8), as shipped: any Node program holds less idle memory with that flag, http-proxy-3 too',
+    'dist/main.js; one route; relay.threads: 1; logs to a file (a line at the open and at the close of a tunnel, a line for a request), metrics on',
   plan: (place) => planFor(place, 1),
 }
 
@@ -37,7 +34,7 @@ function planFor({ port, sparePort, upstreamPort, directory, tls }: Place, threa
 `
   return {
     command: process.execPath,
-    args: [...flags, main, '-c', join(directory, 'upgate.yaml')],
+    args: [main, '-c', join(directory, 'upgate.yaml')],
     files: {
       'upgate.yaml': `listeners:
   - address: '127.0.0.1:${port}'

@@ -47,7 +47,7 @@ export interface LogConfig {
   readonly format: 'json' | 'pretty'
 }
 
-export interface RelayConfig {
+interface RelayConfig {
   /** `auto` is the native one where it can be had. */
   readonly engine: 'auto' | 'native' | 'portable'
   /** Of the native relay; as many as the machine has cores when left out. */

@@ -20,7 +20,7 @@ export interface Side {
   readonly lend?: (() => () => void) | undefined
 }
 
-export interface TunnelLimits {
+interface TunnelLimits {
   /** Milliseconds without a byte in either direction; `Infinity` for none. */
   readonly idleMs: number
   /** Milliseconds of life; `Infinity` for none. */

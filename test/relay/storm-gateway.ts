@@ -41,8 +41,7 @@ export class StormGateway implements AsyncDisposable {
 
   private constructor(folder: string, file: string) {
     this.#folder = folder
-    // As `npm start` bounds the young generation.
-    const options = ['--max-semi-space-size=8', '--expose-gc', '--import', COLLECT]
+    const options = ['--expose-gc', '--import', COLLECT]
     this.#child = spawn(process.execPath, [...options, MAIN, '-c', file], {
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     })
