@@ -67,7 +67,7 @@ describe('createMetrics', () => {
     }
     assert.deepEqual(Object.fromEntries(declared), {
       upgate_auth_total: 'route,check,result',
-      upgate_build_info: 'version,node,relay',
+      upgate_build_info: 'version,node,relay,why',
       upgate_endpoint_up: 'upstream,endpoint',
       upgate_handshake_seconds: 'route',
       upgate_handshakes_total: 'route,upstream,protocol,result',
@@ -107,7 +107,7 @@ describe('createMetrics', () => {
     const [info] = [...(await read())].filter(([series]) => series.startsWith('upgate_build_info'))
     assert.match(
       info?.[0] ?? '',
-      /^upgate_build_info\{version="\d+\.\d+\.\d+.*",node="24\..*",relay="portable"\}$/,
+      /^upgate_build_info\{version="\d+\.\d+\.\d+.*",node="24\..*",relay="portable",why="relay\.engine is portable"\}$/,
     )
     assert.equal(info?.[1], 1)
   })
