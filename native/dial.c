@@ -184,7 +184,9 @@ void dial_released(struct worker *worker, struct tunnel *tunnel, enum side side)
 	forget_end(&tunnel->ends[side]);
 	if (side == SIDE_CLIENT)
 		tunnel->listener = NULL;
-	if (tunnel->ends[SIDE_CLIENT].fd < 0 && tunnel->ends[SIDE_UPSTREAM].fd < 0)
+	/* A dial that was dropped before it began ends with the drop. */
+	if (tunnel->ends[SIDE_CLIENT].fd < 0 && tunnel->ends[SIDE_UPSTREAM].fd < 0 &&
+	    (tunnel->tasks & TASK_DIAL) == 0)
 		end(worker, tunnel);
 }
 

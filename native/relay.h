@@ -120,8 +120,9 @@ void relay_proceed(struct relay *relay, struct tunnel *tunnel, bool refresh);
 void relay_drop(struct relay *relay, struct tunnel *tunnel);
 
 /*
- * While the owner is asked (after EVENT_REQUEST, EVENT_ANSWER, or EVENT_FAILED): gives one side's socket away and returns
- * it. EVENT_ENDED follows when no other side is there.
+ * While the owner is asked (after EVENT_REQUEST, EVENT_LATE, EVENT_ANSWER, or EVENT_FAILED), or of a client whose dial is
+ * dropped: gives one side's socket away and returns it. EVENT_ENDED follows when no other side is there, or EVENT_FAILED
+ * when a dropped dial failed first.
  */
 int relay_release(struct relay *relay, struct tunnel *tunnel, enum side side);
 
