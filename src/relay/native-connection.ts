@@ -48,6 +48,8 @@ export class NativeConnection implements HeldConnection, Entry {
   readonly #relay: NativeRelay
   readonly #options: NativeConnectionOptions
   #hasClient: boolean
+  /** Its number is somebody else's from now on, or will be. */
+  #isOver = false
   #dialListener: DialListener | undefined
 
   constructor(relay: NativeRelay, id: number, options: NativeConnectionOptions) {
@@ -63,6 +65,8 @@ export class NativeConnection implements HeldConnection, Entry {
   }
 
   close(): void {
+    if (this.#isOver) return
+    this.#isOver = true
     this.listener = undefined
     this.#dialListener = undefined
     this.#relay.binding.close(this.#relay.handle, this.id, 2, 0, 0)
@@ -95,6 +99,7 @@ export class NativeConnection implements HeldConnection, Entry {
   }
 
   #abandon(): void {
+    if (this.#isOver) return
     this.#dialListener = undefined
     this.#relay.binding.drop(this.#relay.handle, this.id)
   }
@@ -128,6 +133,7 @@ export class NativeConnection implements HeldConnection, Entry {
         this.#onFailed(event[2], event[3], event[4])
         break
       case EVENT_ENDED:
+        this.#isOver = true
         break
     }
   }
@@ -135,7 +141,10 @@ export class NativeConnection implements HeldConnection, Entry {
   #onFailed(stage: number, timedOut: boolean, errno: number): void {
     const listener = this.#dialListener
     this.#dialListener = undefined
-    if (!this.#hasClient) this.#relay.forget(this.id)
+    if (!this.#hasClient) {
+      this.#isOver = true
+      this.#relay.forget(this.id)
+    }
     listener?.onFailed(stage === 0 ? 'connect' : 'answer', getSystemErrorName(-errno), timedOut)
   }
 }
