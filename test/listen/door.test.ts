@@ -10,6 +10,7 @@ import { socketPair } from '../support/socket-pair.ts'
 import { withNative } from '../support/test-relay.ts'
 import { openTunnel } from '../support/watched-tunnel.ts'
 import { NO_LIMITS } from '../relay/relay-cases.ts'
+import { startNative } from '../relay/started-native.ts'
 import { held, startTestListener, type TestListener } from './test-listener.ts'
 
 const GET = 'GET /a HTTP/1.1\r\nHost: a\r\n\r\n'
@@ -42,6 +43,20 @@ describe('a door', withNative, () => {
     // A label is at most 63 bytes long, so that no name server is asked.
     const nowhere = { kind: 'tcp', host: `${'a'.repeat(64)}.invalid`, port: 0 } as const
     await assert.rejects(startTestListener({ address: nowhere }), { code: 'ENOTFOUND' })
+  })
+
+  it('says which error keeps the relay from accepting', async () => {
+    using started = startNative()
+    const options = {
+      fd: 1_000_000,
+      headTimeoutMs: 1000,
+      connectionsMax: Infinity,
+      highWaterMark: 65_536,
+    }
+    assert.throws(() => started.native.accept(options, () => assert.fail()), {
+      code: 'EBADF',
+      syscall: 'listen',
+    })
   })
 
   it('leaves the port to others when the relay cannot accept', async () => {

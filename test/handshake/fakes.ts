@@ -1,0 +1,130 @@
+/** A held connection and a dialer that do nothing but tell what they were asked for. */
+
+import type { Socket } from 'node:net'
+import type { Endpoint } from '../../src/balance/endpoint.ts'
+import type { Address } from '../../src/config/config.ts'
+import { HeldClient, type HeldClientOptions } from '../../src/handshake/held-client.ts'
+import type { HeldConnection, HeldListener } from '../../src/relay/acceptor.ts'
+import type { Dialed, Dialer, DialListener, DialRequest } from '../../src/relay/dialer.ts'
+import type { Side } from '../../src/relay/relay.ts'
+import { socketPair, type SocketPair } from '../support/socket-pair.ts'
+
+/** What becomes a socket is one end of a pair; the test has the other one. */
+export class FakeConnection implements HeldConnection, AsyncDisposable {
+  readonly peerAddress = '192.0.2.1'
+  listener: HeldListener | undefined
+  /** What was asked for, in its order. */
+  readonly calls: string[] = []
+  readonly #pair: SocketPair
+
+  private constructor(pair: SocketPair) {
+    this.#pair = pair
+  }
+
+  static async create(): Promise<FakeConnection> {
+    return new FakeConnection(await socketPair())
+  }
+
+  get peer(): Socket {
+    return this.#pair.peer
+  }
+
+  hear(): void {
+    this.calls.push('hear')
+  }
+
+  close(): void {
+    this.listener = undefined
+    this.calls.push('close')
+  }
+
+  toSocket(): Socket {
+    this.listener = undefined
+    this.calls.push('toSocket')
+    // It flows as soon as somebody listens, as a new one does.
+    return this.#pair.socket.resume()
+  }
+
+  side(rest: string, ended: boolean): Side {
+    this.calls.push('side')
+    return fakeSide(rest, ended, this.#pair.socket)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pair[Symbol.asyncDispose]()
+  }
+}
+
+function fakeSide(rest: string, ended: boolean, socket: Socket): Side {
+  return { socket, unread: rest === '' ? [] : [Buffer.from(rest, 'latin1')], ended }
+}
+
+/** A client whose connection is held, with a handshake for a WebSocket unless `options` say otherwise. */
+export function heldClient(
+  connection: HeldConnection,
+  options: Partial<HeldClientOptions> = {},
+): HeldClient {
+  return new HeldClient({
+    connection,
+    rest: '',
+    ended: false,
+    framing: { kind: 'none' },
+    httpVersion: '1.1',
+    method: 'GET',
+    keepAlive: true,
+    endMeansGone: true,
+    giveBack: () => {},
+    lend: undefined,
+    ...options,
+  })
+}
+
+/** One dial: what was asked for, what was told to do with it, and how a test answers it. */
+export interface FakeDial extends DialListener {
+  readonly request: DialRequest
+  readonly calls: readonly string[]
+}
+
+export class FakeDialer implements Dialer {
+  readonly dials: FakeDial[] = []
+  /** What a dial returns in place of itself, the next one first. */
+  readonly errors: string[] = []
+  #wake: (() => void) | undefined
+  #awaited = 0
+
+  dial(request: DialRequest, listener: DialListener): Dialed | string {
+    const calls: string[] = []
+    this.dials.push({
+      request,
+      calls,
+      onAnswer: (text, fin) => listener.onAnswer(text, fin),
+      onFailed: (stage, code, timedOut) => listener.onFailed(stage, code, timedOut),
+    })
+    this.#wake?.()
+    const error = this.errors.shift()
+    if (error !== undefined) return error
+    return {
+      proceed: (refresh) => calls.push(refresh ? 'refresh' : 'proceed'),
+      abandon: () => calls.push('abandon'),
+      side: (rest, ended) => {
+        calls.push('side')
+        return fakeSide(rest, ended, undefined as unknown as Socket)
+      },
+    }
+  }
+
+  /** The next dial, past or to come. */
+  async next(): Promise<FakeDial> {
+    this.#awaited += 1
+    while (this.dials.length < this.#awaited) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+    return this.dials[this.#awaited - 1] as FakeDial
+  }
+}
+
+export function fakeEndpoint(address: Address): Endpoint {
+  return { url: 'u', address, tls: undefined, weight: 1, inUse: 0, up: true }
+}
