@@ -27,6 +27,7 @@ export interface Gateway {
   /** Where it listens, in the order of the config, with the real ports. */
   readonly addresses: readonly Address[]
   readonly adminAddress: Address | undefined
+  readonly openTunnels: number
   /**
    * Not ready and not accepting from now on; requests in progress finish, tunnels get `shutdown.drain` to end by
    * themselves, the rest is closed. Fulfilled when nothing is left.
@@ -97,6 +98,10 @@ class RunningGateway implements Gateway, Exchanges {
 
   get dialer(): Dialer | undefined {
     return this.#engine.dialer
+  }
+
+  get openTunnels(): number {
+    return this.registry.size
   }
 
   get bufferBytes(): number {

@@ -10,6 +10,7 @@ import { run } from './cli/run.ts'
 import type { Config } from './config/config.ts'
 import { jsonSchema } from './config/json-schema.ts'
 import { loadConfig } from './config/load.ts'
+import type { Gateway } from './gateway.ts'
 import { ConfigError } from './config/problem.ts'
 import { version } from './report/version.ts'
 
@@ -49,8 +50,12 @@ async function serve(given: string | undefined): Promise<void> {
   if (loaded === undefined) return
   // Only here, so that the other commands need not load the whole gateway.
   const { startGateway } = await import('./gateway.ts')
-  keepHeapSmall()
-  await run(loaded.config, startGateway, {
+  const start = async (config: Config): Promise<Gateway> => {
+    const gateway = await startGateway(config)
+    keepHeapSmall(() => gateway.openTunnels)
+    return gateway
+  }
+  await run(loaded.config, start, {
     onSignal: (handle) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, handle)
     },
