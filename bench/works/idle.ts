@@ -8,7 +8,8 @@ import { askCounts, closed } from './upstream.ts'
 
 export const idleTunnels = 5000
 
-const warmTunnels = 500
+/** Enough for a peer that tidies up behind a rush to have done so before it is looked at for the first time. */
+const warmTunnels = 1500
 /** A garbage collector that waits for idle time gets some. */
 const settleMs = 8_000
 
@@ -18,6 +19,7 @@ export async function sampleIdle(
   size: Size,
 ): Promise<Sample> {
   const warmUp = await openIdle(peer, warmTunnels)
+  if (size === 'full') await sleep(settleMs)
   await warmUp.end()
   await closed(upstream)
   if (size === 'full') await sleep(settleMs)
