@@ -136,6 +136,7 @@ describe('startEngine', () => {
     const { name, why, before, after } = JSON.parse(stdout) as Record<string, unknown>
     assert.equal(name, 'portable')
     assert.equal(why, "no native relay: cannot start the relay's threads: Too many open files")
-    assert.equal(after, before)
+    // Node may close one of its own meanwhile.
+    assert.ok(Number(after) <= Number(before), `${String(after)} after ${String(before)}`)
   })
 })
