@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { freePort } from '../support/free-port.ts'
 import { startTestGateway } from '../support/gateway.ts'
 import { handshake, rawClient, SWITCHING } from '../support/raw-client.ts'
 import { scriptedUpstream } from '../support/scripted-upstream.ts'
@@ -61,5 +62,37 @@ routes: [{ upstream: u }]`,
       client.write('ping')
       assert.equal(await client.bytes(4), 'ping')
     }
+  })
+
+  it('is refused when nothing follows an informational answer in time', async () => {
+    await using upstream = await scriptedUpstream(async (connection) => {
+      await connection.head()
+      connection.write('HTTP/1.1 103 Early Hints\r\n\r\n')
+      await connection.rest()
+    })
+    await using gateway = await startTestGateway(
+      `${NATIVE}\nroutes: [{ upstream: "${upstream.url}", timeouts: { handshake: 100ms } }]`,
+    )
+    await using client = await rawClient(gateway.port)
+    client.write(handshake())
+    assert.equal((await client.head()).status, 103)
+    assert.equal((await client.answer()).status, 504)
+    // The connection has become a socket of node's, and is of use for another request.
+    client.write(handshake())
+    assert.equal((await client.head()).status, 103)
+  })
+
+  it('is refused on a connection that served a request before, when no endpoint listens', async () => {
+    await using upstream = await scriptedUpstream(async (connection) => {
+      await connection.head()
+      connection.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    })
+    const routes = `[{ match: { path: /dead }, upstream: "http://127.0.0.1:${await freePort()}" }, { upstream: "${upstream.url}" }]`
+    await using gateway = await startTestGateway(`${NATIVE}\nroutes: ${routes}`)
+    await using client = await rawClient(gateway.port)
+    client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    assert.equal((await client.answer()).body, 'ok')
+    client.write(handshake('/dead'))
+    assert.equal((await client.answer()).status, 502)
   })
 })

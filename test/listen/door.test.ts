@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
 import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { Acceptor } from '../../src/relay/acceptor.ts'
 import { openDoor } from '../../src/listen/door.ts'
 import { handshake, rawClient, type RawClient } from '../support/raw-client.ts'
 import { settled } from '../support/settled.ts'
-import { socketPair } from '../support/socket-pair.ts'
+import { readBytes, socketPair } from '../support/socket-pair.ts'
 import { withNative } from '../support/test-relay.ts'
 import { openTunnel } from '../support/watched-tunnel.ts'
 import { NO_LIMITS } from '../relay/relay-cases.ts'
@@ -308,6 +311,40 @@ describe('a door for a number of connections', withNative, () => {
       assert.equal(door.started.left, 0)
     })
   }
+
+  it('counts the tunnel of a client that came over a unix socket, for whom there is no door', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'upgate-door-'))
+    const path = join(folder, 'door.sock')
+    {
+      await using door = await startTestListener({
+        address: { kind: 'unix', path },
+        connectionsMax: 1,
+      })
+      await using client = await rawClient(path)
+      client.write(handshake())
+      const { arrival } = await door.upgraded()
+      assert.ok('socket' in arrival && arrival.lend !== undefined)
+      const { socket, lend } = arrival
+      await using upstream = await socketPair()
+      const tunnel = openTunnel(
+        door.started.relay,
+        { socket, unread: [], ended: false, lend: () => lend(socket) },
+        { socket: upstream.socket, unread: [], ended: false },
+        NO_LIMITS,
+      )
+      client.write('through')
+      assert.equal(String(await readBytes(upstream.peer, 7)), 'through')
+      await using turnedAway = await rawClient(path)
+      await turnedAway.gone()
+      client.socket.end()
+      upstream.peer.end()
+      await tunnel.ended
+      await using next = await rawClient(path)
+      next.write(GET)
+      assert.equal(await answerOf(next), 'GET /a ')
+    }
+    await rm(folder, { recursive: true })
+  })
 
   it('gives a place back when its client resets the connection in the middle of a head', async () => {
     await using door = await startTestListener({ connectionsMax: 1 })
