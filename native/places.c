@@ -1,6 +1,7 @@
 /* Places for tunnels. */
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "hold.h"
 #include "parts.h"
@@ -20,6 +21,20 @@ void tunnel_free_parts(struct tunnel *tunnel)
 		hold_free(tunnel->ends[side].hold);
 		tunnel->ends[side].hold = NULL;
 	}
+}
+
+void end_close(struct end *end, bool reset)
+{
+	if (end->fd < 0)
+		return;
+	if (reset) {
+		struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+		/* A unix socket has no reset and is closed. */
+		(void)setsockopt(end->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+	}
+	(void)close(end->fd);
+	end->fd = -1;
 }
 
 static bool add_block(struct relay *relay, struct worker *worker)

@@ -29,20 +29,6 @@ static void note(struct tunnel *tunnel, enum ended_by by, enum end_reason reason
 	tunnel->error = error;
 }
 
-static void close_end(struct end *end, bool reset)
-{
-	if (end->fd < 0)
-		return;
-	if (reset) {
-		struct linger now = {.l_onoff = 1, .l_linger = 0};
-
-		/* A unix socket has no reset and is closed. */
-		(void)setsockopt(end->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-	}
-	(void)close(end->fd);
-	end->fd = -1;
-}
-
 static void finish(struct worker *worker, struct tunnel *tunnel, bool reset)
 {
 	tunnel->over_at_ns = clock_ns();
@@ -50,7 +36,7 @@ static void finish(struct worker *worker, struct tunnel *tunnel, bool reset)
 	for (unsigned side = 0; side < SIDES; side++) {
 		struct end *end = &tunnel->ends[side];
 
-		close_end(end, reset);
+		end_close(end, reset);
 		hold_free(end->hold);
 		end->hold = NULL;
 	}

@@ -224,6 +224,9 @@ void worker_stop_turns(struct worker *worker, struct tunnel *tunnel);
 /* The sockets are closed: no turn, no timer; `kind` is the tunnel's last event. */
 void worker_forget(struct worker *worker, struct tunnel *tunnel, enum event_kind kind);
 
+/* places.c: closes a socket where there is one, with a reset or in an orderly way. */
+void end_close(struct end *end, bool reset);
+
 uint64_t clock_ns(void);
 
 /* relay.c: hands a chain by `event_next` over to the owner. */
