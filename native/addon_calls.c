@@ -19,6 +19,12 @@ static struct tunnel *tunnel_of(napi_env env, const struct call *call)
 	return tunnel;
 }
 
+/* Reads a call whose second argument is a tunnel. NULL with an exception pending. */
+static struct tunnel *read_tunnel_call(napi_env env, napi_callback_info info, struct call *call)
+{
+	return read_call(env, info, call) ? tunnel_of(env, call) : NULL;
+}
+
 /* listen(relay, fd, tag, headMs, clientsMax): the listener's handle, or a negated errno */
 static napi_value listen_on(napi_env env, napi_callback_info info)
 {
@@ -41,11 +47,13 @@ static napi_value listen_on(napi_env env, napi_callback_info info)
 	return handle;
 }
 
-/* The listener of the second argument, or NULL with an exception pending. */
-static struct listener *listener_of(napi_env env, const struct call *call)
+/* Reads a call whose second argument is a listener. NULL with an exception pending. */
+static struct listener *read_listener_call(napi_env env, napi_callback_info info, struct call *call)
 {
 	void *data = NULL;
 
+	if (!read_call(env, info, call))
+		return NULL;
 	if (napi_get_value_external(env, call->arguments[1], &data) != napi_ok)
 		(void)napi_throw_type_error(env, NULL, "the second argument is not a listener");
 	return data;
@@ -55,11 +63,8 @@ static struct listener *listener_of(napi_env env, const struct call *call)
 static napi_value unlisten(napi_env env, napi_callback_info info)
 {
 	struct call call;
-	struct listener *listener;
+	struct listener *listener = read_listener_call(env, info, &call);
 
-	if (!read_call(env, info, &call))
-		return NULL;
-	listener = listener_of(env, &call);
 	if (listener != NULL)
 		relay_unlisten(call.addon->relay, listener);
 	return make_undefined(env);
@@ -69,11 +74,8 @@ static napi_value unlisten(napi_env env, napi_callback_info info)
 static napi_value leave(napi_env env, napi_callback_info info)
 {
 	struct call call;
-	struct listener *listener;
+	struct listener *listener = read_listener_call(env, info, &call);
 
-	if (!read_call(env, info, &call))
-		return NULL;
-	listener = listener_of(env, &call);
 	if (listener != NULL)
 		relay_leave(listener);
 	return make_undefined(env);
@@ -83,13 +85,10 @@ static napi_value leave(napi_env env, napi_callback_info info)
 static napi_value hear(napi_env env, napi_callback_info info)
 {
 	struct call call;
-	struct tunnel *tunnel;
+	struct tunnel *tunnel = read_tunnel_call(env, info, &call);
 
-	if (!read_call(env, info, &call))
-		return NULL;
-	tunnel = tunnel_of(env, &call);
 	if (tunnel != NULL)
-		relay_hear(call.addon->relay, tunnel);
+		relay_hear(tunnel);
 	return make_undefined(env);
 }
 
@@ -97,13 +96,10 @@ static napi_value hear(napi_env env, napi_callback_info info)
 static napi_value drop(napi_env env, napi_callback_info info)
 {
 	struct call call;
-	struct tunnel *tunnel;
+	struct tunnel *tunnel = read_tunnel_call(env, info, &call);
 
-	if (!read_call(env, info, &call))
-		return NULL;
-	tunnel = tunnel_of(env, &call);
 	if (tunnel != NULL)
-		relay_drop(call.addon->relay, tunnel);
+		relay_drop(tunnel);
 	return make_undefined(env);
 }
 
@@ -177,13 +173,10 @@ static napi_value dial(napi_env env, napi_callback_info info)
 static napi_value proceed(napi_env env, napi_callback_info info)
 {
 	struct call call;
-	struct tunnel *tunnel;
+	struct tunnel *tunnel = read_tunnel_call(env, info, &call);
 
-	if (!read_call(env, info, &call))
-		return NULL;
-	tunnel = tunnel_of(env, &call);
 	if (tunnel != NULL)
-		relay_proceed(call.addon->relay, tunnel, bool_of(env, call.arguments[2]));
+		relay_proceed(tunnel, bool_of(env, call.arguments[2]));
 	return make_undefined(env);
 }
 
@@ -191,14 +184,11 @@ static napi_value proceed(napi_env env, napi_callback_info info)
 static napi_value release(napi_env env, napi_callback_info info)
 {
 	struct call call;
-	struct tunnel *tunnel;
+	struct tunnel *tunnel = read_tunnel_call(env, info, &call);
 
-	if (!read_call(env, info, &call))
-		return NULL;
-	tunnel = tunnel_of(env, &call);
 	if (tunnel == NULL)
 		return NULL;
-	return make_integer(env, relay_release(call.addon->relay, tunnel, side_of(env, call.arguments[2])));
+	return make_integer(env, relay_release(tunnel, side_of(env, call.arguments[2])));
 }
 
 /* open(relay, id | -1, clientFd | -1, upstreamFd | -1, toClient, toUpstream, bytesDown, idleMs, lifetimeMs): the id, or a negated errno */
@@ -244,14 +234,10 @@ static napi_value open_tunnel(napi_env env, napi_callback_info info)
 static napi_value close_tunnel(napi_env env, napi_callback_info info)
 {
 	struct call call;
-	struct tunnel *tunnel;
+	struct tunnel *tunnel = read_tunnel_call(env, info, &call);
 
-	if (!read_call(env, info, &call))
-		return NULL;
-	tunnel = tunnel_of(env, &call);
 	if (tunnel != NULL)
-		relay_close(call.addon->relay, tunnel,
-		            (enum ended_by)int_of(env, call.arguments[2]),
+		relay_close(tunnel, (enum ended_by)int_of(env, call.arguments[2]),
 		            (enum end_reason)int_of(env, call.arguments[3]),
 		            limit_of(env, call.arguments[4]));
 	return make_undefined(env);
@@ -261,14 +247,11 @@ static napi_value close_tunnel(napi_env env, napi_callback_info info)
 static napi_value bytes(napi_env env, napi_callback_info info)
 {
 	struct call call;
-	struct tunnel *tunnel;
-	enum side side;
+	struct tunnel *tunnel = read_tunnel_call(env, info, &call);
 
-	if (!read_call(env, info, &call))
+	if (tunnel == NULL)
 		return NULL;
-	tunnel = tunnel_of(env, &call);
-	side = side_of(env, call.arguments[2]);
-	return tunnel == NULL ? NULL : make_number(env, (double)tunnel_bytes(tunnel, side));
+	return make_number(env, (double)tunnel_bytes(tunnel, side_of(env, call.arguments[2])));
 }
 
 bool add_calls(napi_env env, napi_value exports)

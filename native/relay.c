@@ -54,15 +54,8 @@ struct relay *relay_create(const struct relay_options *options, int *error)
 
 static void cut(struct tunnel *tunnel)
 {
-	for (unsigned side = 0; side < SIDES; side++) {
-		struct linger now = {.l_onoff = 1, .l_linger = 0};
-		int fd = tunnel->ends[side].fd;
-
-		if (fd < 0)
-			continue;
-		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-		(void)close(fd);
-	}
+	for (unsigned side = 0; side < SIDES; side++)
+		end_close(&tunnel->ends[side], true);
 	tunnel_free_parts(tunnel);
 }
 
@@ -121,30 +114,26 @@ struct tunnel *relay_dial(struct relay *relay, const struct dial_request *reques
 	return tunnel;
 }
 
-void relay_proceed(struct relay *relay, struct tunnel *tunnel, bool refresh)
+void relay_proceed(struct tunnel *tunnel, bool refresh)
 {
-	(void)relay;
 	tunnel->refresh = refresh;
 	worker_mail(tunnel->worker, tunnel, TASK_PROCEED);
 }
 
-void relay_hear(struct relay *relay, struct tunnel *tunnel)
+void relay_hear(struct tunnel *tunnel)
 {
-	(void)relay;
 	worker_mail(tunnel->worker, tunnel, TASK_HEAR);
 }
 
-void relay_drop(struct relay *relay, struct tunnel *tunnel)
+void relay_drop(struct tunnel *tunnel)
 {
-	(void)relay;
 	worker_mail(tunnel->worker, tunnel, TASK_DROP);
 }
 
-int relay_release(struct relay *relay, struct tunnel *tunnel, enum side side)
+int relay_release(struct tunnel *tunnel, enum side side)
 {
 	int fd = tunnel->ends[side].fd;
 
-	(void)relay;
 	/* The thread may still be told of this socket; all it does then is to note that it can be read. */
 	(void)epoll_ctl(tunnel->worker->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 	worker_mail(tunnel->worker, tunnel,
@@ -208,12 +197,11 @@ struct tunnel *relay_open(struct relay *relay, struct tunnel *dialed, struct ope
 	return tunnel;
 }
 
-void relay_close(struct relay *relay, struct tunnel *tunnel, enum ended_by by,
+void relay_close(struct tunnel *tunnel, enum ended_by by,
                  enum end_reason reason, uint64_t grace_ms)
 {
 	struct worker *worker = tunnel->worker;
 
-	(void)relay;
 	(void)pthread_mutex_lock(&worker->lock);
 	tunnel->close_by = by;
 	tunnel->close_reason = reason;

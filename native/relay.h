@@ -89,7 +89,7 @@ void relay_unlisten(struct relay *relay, struct listener *listener);
 void relay_leave(struct listener *listener);
 
 /* After EVENT_REQUEST: waits for more of the head, within the time that there was for all of it. */
-void relay_hear(struct relay *relay, struct tunnel *tunnel);
+void relay_hear(struct tunnel *tunnel);
 
 struct dial_request {
 	/*
@@ -110,21 +110,21 @@ struct dial_request {
 struct tunnel *relay_dial(struct relay *relay, const struct dial_request *request);
 
 /* After EVENT_ANSWER: waits for more of the answer. With `refresh` the time for it starts anew. */
-void relay_proceed(struct relay *relay, struct tunnel *tunnel, bool refresh);
+void relay_proceed(struct tunnel *tunnel, bool refresh);
 
 /*
  * Closes the connection to the endpoint, at any time from the dial on. The client stays, and what was on its way may still
  * be told, which is why it gets no other dial unless the answer was with the owner. Without a client one last event
  * follows: EVENT_ENDED, or the EVENT_FAILED that came first.
  */
-void relay_drop(struct relay *relay, struct tunnel *tunnel);
+void relay_drop(struct tunnel *tunnel);
 
 /*
  * While the owner is asked (after EVENT_REQUEST, EVENT_LATE, EVENT_ANSWER, or EVENT_FAILED), or of a client whose dial is
  * dropped: gives one side's socket away and returns it. EVENT_ENDED follows when no other side is there, or EVENT_FAILED
  * when a dropped dial failed first.
  */
-int relay_release(struct relay *relay, struct tunnel *tunnel, enum side side);
+int relay_release(struct tunnel *tunnel, enum side side);
 
 struct open_request {
 	/*
@@ -151,7 +151,7 @@ struct tunnel *relay_open(struct relay *relay, struct tunnel *tunnel, struct ope
  * Ends a tunnel: what is held for a peer and a FIN go to both, and a reset to who has not answered it after `grace_ms`.
  * A second call changes the time alone. A dial is abandoned; EVENT_ENDED follows there too.
  */
-void relay_close(struct relay *relay, struct tunnel *tunnel, enum ended_by by,
+void relay_close(struct tunnel *tunnel, enum ended_by by,
                  enum end_reason reason, uint64_t grace_ms);
 
 /* Bytes read from a side so far. */

@@ -185,13 +185,13 @@ static void a_dropped_answer_makes_room(void)
 	guest = door_guest(&door);
 	for (unsigned count = 0; count < 3; count++) {
 		endpoint = dial_answered(&door, &guest, "nonsense");
-		relay_drop(door.rig.relay, guest.tunnel);
+		relay_drop(guest.tunnel);
 		expect_fin(endpoint);
 		(void)close(endpoint);
 	}
 	/* Asked for at once, both are done in their order. */
 	endpoint = dial_answered(&door, &guest, "nonsense");
-	relay_drop(door.rig.relay, guest.tunnel);
+	relay_drop(guest.tunnel);
 	(void)close(endpoint);
 	endpoint = dial_answered(&door, &guest, "101");
 	open_both(&door, &guest, "welcome");
@@ -213,19 +213,19 @@ static void a_drop_at_any_time(void)
 	start();
 	guest = door_guest(&door);
 	listener = dial_in_vain(&guest, &filler);
-	relay_drop(door.rig.relay, guest.tunnel);
+	relay_drop(guest.tunnel);
 	expect_quiet(&door);
 	dismiss(&door, &guest);
 	guest = door_guest(&door);
 	endpoint = dial_for(&door, &guest);
-	relay_drop(door.rig.relay, guest.tunnel);
+	relay_drop(guest.tunnel);
 	expect_fin(endpoint);
 	expect_quiet(&door);
 	(void)close(endpoint);
 	dismiss(&door, &guest);
 	guest = door_guest(&door);
 	dial_nobody(&guest);
-	relay_drop(door.rig.relay, guest.tunnel);
+	relay_drop(guest.tunnel);
 	dial_nobody(&guest);
 	dismiss(&door, &guest);
 	(void)close(filler);
@@ -244,7 +244,7 @@ static void a_drop_without_a_client(void)
 
 	start();
 	tunnel = dial_endpoint(&door.rig, TCP, NO_LIMIT, &endpoint);
-	relay_drop(door.rig.relay, tunnel);
+	relay_drop(tunnel);
 	event = await_end(&door.rig);
 	CHECK(event.is_last);
 	expect_fin(endpoint);
@@ -255,7 +255,7 @@ static void a_drop_without_a_client(void)
 		/* The failure is told, and not taken. */
 		if (count % 2 == 1)
 			await_input(door.rig.notified_fd);
-		relay_drop(door.rig.relay, tunnel);
+		relay_drop(tunnel);
 		event = await_event(&door.rig);
 		CHECK(event.kind == EVENT_FAILED || event.kind == EVENT_ENDED);
 		CHECK(event.is_last);
@@ -276,7 +276,7 @@ static void leave_in_steps(struct guest *guest)
 	send_reset(guest->peer);
 	await_word(&door, EVENT_RESET, guest->tunnel);
 	expect_quiet(&door);
-	relay_close(door.rig.relay, guest->tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	relay_close(guest->tunnel, BY_GATEWAY, REASON_CALLER, 0);
 	(void)await_end(&door.rig);
 }
 
@@ -323,7 +323,7 @@ static void a_leave_does_not_stop_the_dial(void)
 	await_word(&door, EVENT_FIN, guest.tunnel);
 	put(endpoint, "100");
 	await_bytes(&door.rig, guest.tunnel, "100");
-	relay_proceed(door.rig.relay, guest.tunnel, true);
+	relay_proceed(guest.tunnel, true);
 	put(endpoint, "101");
 	await_bytes(&door.rig, guest.tunnel, "101");
 	dismiss(&door, &guest);

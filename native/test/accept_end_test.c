@@ -63,7 +63,7 @@ static void a_client_alone(void)
 	start();
 	guest = door_guest(&door);
 	put(guest.peer, "behind");
-	fd = relay_release(door.rig.relay, guest.tunnel, SIDE_CLIENT);
+	fd = relay_release(guest.tunnel, SIDE_CLIENT);
 	(void)await_last(guest.tunnel);
 	expect(fd, "behind");
 	check_released(fd, guest.peer);
@@ -79,9 +79,9 @@ static void a_late_client(void)
 	guest.peer = door_knock(&door);
 	put(guest.peer, "GET");
 	guest.tunnel = await_request(&door, "GET", false, true);
-	relay_hear(door.rig.relay, guest.tunnel);
+	relay_hear(guest.tunnel);
 	await_word(&door, EVENT_LATE, guest.tunnel);
-	fd = relay_release(door.rig.relay, guest.tunnel, SIDE_CLIENT);
+	fd = relay_release(guest.tunnel, SIDE_CLIENT);
 	(void)await_last(guest.tunnel);
 	check_released(fd, guest.peer);
 	door_close(&door);
@@ -95,9 +95,9 @@ static void both_sides(void)
 		int endpoint = dial_answered(&door, &guest, "200");
 		int fds[SIDES];
 
-		fds[first] = relay_release(door.rig.relay, guest.tunnel, (enum side)first);
+		fds[first] = relay_release(guest.tunnel, (enum side)first);
 		expect_quiet(&door);
-		fds[1 - first] = relay_release(door.rig.relay, guest.tunnel, (enum side)(1 - first));
+		fds[1 - first] = relay_release(guest.tunnel, (enum side)(1 - first));
 		(void)await_last(guest.tunnel);
 		check_released(fds[SIDE_CLIENT], guest.peer);
 		check_released(fds[SIDE_UPSTREAM], endpoint);
@@ -116,7 +116,7 @@ static void after_a_failure(void)
 	endpoint = dial_for(&door, &guest);
 	send_reset(endpoint);
 	await_failure(&door.rig, STAGE_ANSWER, false, ECONNRESET);
-	fd = relay_release(door.rig.relay, guest.tunnel, SIDE_CLIENT);
+	fd = relay_release(guest.tunnel, SIDE_CLIENT);
 	(void)await_last(guest.tunnel);
 	check_released(fd, guest.peer);
 	door_close(&door);
@@ -131,11 +131,11 @@ static void a_client_on_the_way(void)
 		int endpoint = dial_answered(&door, &guest, "100");
 		struct open_request request = plain_request();
 		int error = 0;
-		int fd = relay_release(door.rig.relay, guest.tunnel, SIDE_CLIENT);
+		int fd = relay_release(guest.tunnel, SIDE_CLIENT);
 
 		put(fd, "100");
 		if (count % 2 == 0) {
-			relay_proceed(door.rig.relay, guest.tunnel, true);
+			relay_proceed(guest.tunnel, true);
 			put(endpoint, "101");
 			await_bytes(&door.rig, guest.tunnel, "101");
 		}
@@ -172,8 +172,8 @@ static void a_failure_without_its_client(void)
 		int fd;
 
 		send_reset(endpoint);
-		fd = relay_release(door.rig.relay, guest.tunnel, SIDE_CLIENT);
-		relay_proceed(door.rig.relay, guest.tunnel, true);
+		fd = relay_release(guest.tunnel, SIDE_CLIENT);
+		relay_proceed(guest.tunnel, true);
 		event = await_event(&door.rig);
 		CHECK_EQUAL(event.kind, EVENT_FAILED);
 		CHECK_EQUAL(event.error, ECONNRESET);
@@ -199,14 +199,14 @@ static void a_drop_in_one_go(void)
 			endpoint = accept_from(listener);
 			put(endpoint, "HTTP");
 			await_bytes(&door.rig, guest.tunnel, "HTTP");
-			relay_proceed(door.rig.relay, guest.tunnel, true);
+			relay_proceed(guest.tunnel, true);
 			(void)close(endpoint);
 		}
-		relay_drop(door.rig.relay, guest.tunnel);
+		relay_drop(guest.tunnel);
 		if (count % 2 == 0) {
-			relay_close(door.rig.relay, guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
+			relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
 		} else {
-			fd = relay_release(door.rig.relay, guest.tunnel, SIDE_CLIENT);
+			fd = relay_release(guest.tunnel, SIDE_CLIENT);
 			(void)close(fd);
 		}
 		/* The answer may have ended before the drop came to the thread. */
@@ -236,8 +236,8 @@ static void a_lone_drop_in_one_go(void)
 
 		put(endpoint, "HTTP");
 		await_bytes(&door.rig, tunnel, "HTTP");
-		relay_proceed(door.rig.relay, tunnel, true);
-		relay_drop(door.rig.relay, tunnel);
+		relay_proceed(tunnel, true);
+		relay_drop(tunnel);
 		event = await_last(tunnel);
 		CHECK_EQUAL(event.reason, REASON_CALLER);
 		expect_fin(endpoint);
@@ -262,7 +262,7 @@ static void a_close_and_a_failure(void)
 		(void)dial(&door.rig, &nobody, NO_LIMIT, NO_LIMIT);
 		if (count % 2 == 0)
 			await_input(door.rig.notified_fd);
-		relay_close(door.rig.relay, guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
+		relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
 		event = await_event(&door.rig);
 		if (event.kind == EVENT_FAILED) {
 			CHECK(!event.is_last);
@@ -286,10 +286,10 @@ static void a_close_at_any_time(void)
 	start();
 	/* Before the next part of the head comes. */
 	guest = door_guest(&door);
-	relay_hear(door.rig.relay, guest.tunnel);
+	relay_hear(guest.tunnel);
 	dismiss(&door, &guest);
 	guest = door_guest(&door);
-	relay_hear(door.rig.relay, guest.tunnel);
+	relay_hear(guest.tunnel);
 	expect_quiet(&door);
 	dismiss(&door, &guest);
 	guest = guest_in_vain(fds);
@@ -312,10 +312,10 @@ static void a_close_at_any_time(void)
 	guest = door_guest(&door);
 	endpoint = dial_answered(&door, &guest, "101");
 	open_both(&door, &guest, "x");
-	relay_close(door.rig.relay, guest.tunnel, BY_ADMIN, REASON_CALLER, NO_LIMIT);
+	relay_close(guest.tunnel, BY_ADMIN, REASON_CALLER, NO_LIMIT);
 	expect(guest.peer, "x");
 	expect_fin(guest.peer);
-	relay_close(door.rig.relay, guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
 	struct event event = await_last(guest.tunnel);
 	check_end(&event, BY_ADMIN, REASON_CALLER);
 	(void)close(guest.peer);

@@ -26,7 +26,7 @@ static struct visitor visitors[VISITORS + 1];
 
 static void let_go(struct visitor *visitor)
 {
-	relay_close(door.rig.relay, visitor->tunnel, BY_ADMIN, REASON_CALLER, 0);
+	relay_close(visitor->tunnel, BY_ADMIN, REASON_CALLER, 0);
 	visitor->phase = PHASE_LET_GO;
 	visitor->is_broken = true;
 }
@@ -47,7 +47,7 @@ static void release_client(struct visitor *visitor)
 {
 	if (visitor->is_released)
 		return;
-	look_into(visitor, SIDE_CLIENT, relay_release(door.rig.relay, visitor->tunnel, SIDE_CLIENT));
+	look_into(visitor, SIDE_CLIENT, relay_release(visitor->tunnel, SIDE_CLIENT));
 	visitor->is_released = true;
 	if (visitor->phase != PHASE_ANSWERED)
 		visitor->phase = PHASE_LET_GO;
@@ -55,7 +55,7 @@ static void release_client(struct visitor *visitor)
 
 static void release_both(struct visitor *visitor)
 {
-	look_into(visitor, SIDE_UPSTREAM, relay_release(door.rig.relay, visitor->tunnel, SIDE_UPSTREAM));
+	look_into(visitor, SIDE_UPSTREAM, relay_release(visitor->tunnel, SIDE_UPSTREAM));
 	release_client(visitor);
 	visitor->phase = PHASE_LET_GO;
 }
@@ -68,7 +68,7 @@ static void dial_visitor(struct visitor *visitor, uint8_t argument)
 	if (visitor->is_released)
 		return;
 	if (visitor->phase == PHASE_ANSWERED)
-		relay_drop(door.rig.relay, visitor->tunnel);
+		relay_drop(visitor->tunnel);
 	visitor_leave(visitor, SIDE_UPSTREAM, false);
 	visitor->is_broken = visitor->peers[SIDE_CLIENT] < 0;
 	visitor->has_fin[SIDE_UPSTREAM] = is_vain;
@@ -98,7 +98,7 @@ static void open_visitor(struct visitor *visitor, uint8_t argument)
 	request.fds[SIDE_UPSTREAM] = -1;
 	if (argument % 2 == 0) {
 		request.fds[SIDE_CLIENT] =
-			relay_release(door.rig.relay, visitor->tunnel, SIDE_CLIENT);
+			relay_release(visitor->tunnel, SIDE_CLIENT);
 		visitor->is_released = true;
 	}
 	CHECK(relay_open(door.rig.relay, visitor->tunnel, &request, &error) == visitor->tunnel);
@@ -225,16 +225,16 @@ static void ask(struct visitor *visitor, uint8_t operation, uint8_t argument)
 
 	if (operation == 10 && visitor->phase == PHASE_ASKED) {
 		visitor->phase = PHASE_HEARING;
-		relay_hear(door.rig.relay, visitor->tunnel);
+		relay_hear(visitor->tunnel);
 	} else if (operation == 11 && is_asked) {
 		dial_visitor(visitor, argument);
 	} else if (operation == 12 && visitor->phase == PHASE_ANSWERED) {
 		visitor->phase = PHASE_DIALING;
-		relay_proceed(door.rig.relay, visitor->tunnel, argument % 2 == 0);
+		relay_proceed(visitor->tunnel, argument % 2 == 0);
 	} else if (operation == 13 && visitor->phase == PHASE_DIALING) {
 		visitor->phase = visitor->is_released ? PHASE_LET_GO : PHASE_DROPPED;
 		visitor->is_broken = true;
-		relay_drop(door.rig.relay, visitor->tunnel);
+		relay_drop(visitor->tunnel);
 	} else if (operation == 14 && visitor->phase == PHASE_ANSWERED && argument % 2 == 0) {
 		release_both(visitor);
 	} else if (operation == 14 && (is_asked || visitor->phase == PHASE_DROPPED)) {

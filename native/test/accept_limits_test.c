@@ -44,7 +44,7 @@ static void clients_above_the_limit(void)
 	}
 	/* A released one counts until the owner says that it is gone. */
 	guests[1] = door_guest(&door);
-	fd = relay_release(door.rig.relay, guests[1].tunnel, SIDE_CLIENT);
+	fd = relay_release(guests[1].tunnel, SIDE_CLIENT);
 	(void)await_end(&door.rig);
 	check_full();
 	(void)close(fd);
@@ -126,7 +126,7 @@ static void handed_over_clients(void)
 		}
 		CHECK_EQUAL(event.kind, EVENT_REQUEST);
 		hold_free(event.bytes);
-		(void)close(relay_release(door.rig.relay, relay_tunnel(door.rig.relay, event.id),
+		(void)close(relay_release(relay_tunnel(door.rig.relay, event.id),
 		                          SIDE_CLIENT));
 	}
 	for (unsigned index = 0; index < CROWD; index += 4)
@@ -289,7 +289,7 @@ static void a_relay_takes_its_clients_with_it(void)
 	struct dial_request request;
 	int listener = listen_in_vain(TCP, &request, &filler);
 
-	relay_hear(door.rig.relay, guests[0].tunnel);
+	relay_hear(guests[0].tunnel);
 	request.tunnel = guests[1].tunnel;
 	(void)dial(&door.rig, &request, NO_LIMIT, NO_LIMIT);
 	endpoints[0] = dial_for(&door, &guests[2]);
@@ -302,7 +302,7 @@ static void a_relay_takes_its_clients_with_it(void)
 
 	put(unheard, REQUEST);
 	await_input(door.rig.notified_fd);
-	fd = relay_release(door.rig.relay, guests[5].tunnel, SIDE_CLIENT);
+	fd = relay_release(guests[5].tunnel, SIDE_CLIENT);
 	door_close(&door);
 	for (unsigned index = 0; index < 5; index++) {
 		expect_reset(guests[index].peer);

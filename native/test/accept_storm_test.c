@@ -62,13 +62,13 @@ static void append(struct hold **held, struct hold *more)
 
 static void let_go(struct known *known)
 {
-	relay_close(door.rig.relay, known->tunnel, BY_ADMIN, REASON_CALLER, draw(&seed) % 4);
+	relay_close(known->tunnel, BY_ADMIN, REASON_CALLER, draw(&seed) % 4);
 	known->stage = STAGE_LET_GO;
 }
 
 static void release_client(struct known *known)
 {
-	(void)close(relay_release(door.rig.relay, known->tunnel, SIDE_CLIENT));
+	(void)close(relay_release(known->tunnel, SIDE_CLIENT));
 	known->has_left = true;
 	known->stage = STAGE_LET_GO;
 }
@@ -114,7 +114,7 @@ static void open_known(struct known *known)
 	request.read_bytes[SIDE_CLIENT] = known->request->end - CREW_HEAD_BYTES;
 	request.read_bytes[SIDE_UPSTREAM] = known->answer->end - 1;
 	if (chance(4)) {
-		request.fds[SIDE_CLIENT] = relay_release(door.rig.relay, known->tunnel, SIDE_CLIENT);
+		request.fds[SIDE_CLIENT] = relay_release(known->tunnel, SIDE_CLIENT);
 		known->has_left = true;
 	}
 	CHECK(relay_open(door.rig.relay, known->tunnel, &request, &error) == known->tunnel);
@@ -148,7 +148,7 @@ static void on_request(struct known *known, const struct event *event)
 		else if (event->fin)
 			let_go(known);
 		else
-			relay_hear(door.rig.relay, known->tunnel);
+			relay_hear(known->tunnel);
 		break;
 	}
 }
@@ -161,19 +161,19 @@ static void on_answer(struct known *known, const struct event *event)
 	CHECK_EQUAL(known->stage, STAGE_DIALED);
 	switch (draw(&seed) % 8) {
 	case 0:
-		(void)close(relay_release(door.rig.relay, known->tunnel, SIDE_UPSTREAM));
+		(void)close(relay_release(known->tunnel, SIDE_UPSTREAM));
 		release_client(known);
 		break;
 	case 1:
 		let_go(known);
 		break;
 	case 2:
-		relay_drop(door.rig.relay, known->tunnel);
+		relay_drop(known->tunnel);
 		dial_known(known);
 		break;
 	case 3:
 		if (!event->fin) {
-			relay_proceed(door.rig.relay, known->tunnel, chance(2));
+			relay_proceed(known->tunnel, chance(2));
 			break;
 		}
 		__attribute__((fallthrough));
@@ -258,7 +258,7 @@ static void touch(bool is_last)
 	if (known->tunnel == NULL || known->stage == STAGE_LET_GO || (!is_last && !chance(32)))
 		return;
 	if (known->stage == STAGE_DIALED && chance(2)) {
-		relay_drop(door.rig.relay, known->tunnel);
+		relay_drop(known->tunnel);
 		if (chance(2)) {
 			release_client(known);
 			return;

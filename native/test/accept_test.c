@@ -31,13 +31,13 @@ static void a_head_in_parts(void)
 	guest.peer = door_knock(&door);
 	put(guest.peer, "GET / ");
 	guest.tunnel = await_request(&door, "GET / ", false, true);
-	relay_hear(door.rig.relay, guest.tunnel);
+	relay_hear(guest.tunnel);
 	put(guest.peer, "HTTP/1.1\r\n");
 	CHECK(await_request(&door, "HTTP/1.1\r\n", false, false) == guest.tunnel);
 	/* This one is there before somebody asks for it. */
 	put(guest.peer, "\r\n");
 	expect_quiet(&door);
-	relay_hear(door.rig.relay, guest.tunnel);
+	relay_hear(guest.tunnel);
 	CHECK(await_request(&door, "\r\n", false, false) == guest.tunnel);
 	dismiss(&door, &guest);
 	door_close(&door);
@@ -63,7 +63,7 @@ static void a_part_and_silence(void)
 	guest.peer = door_knock(&door);
 	put(guest.peer, "GET / ");
 	guest.tunnel = await_request(&door, "GET / ", false, true);
-	relay_hear(door.rig.relay, guest.tunnel);
+	relay_hear(guest.tunnel);
 	await_word(&door, EVENT_LATE, guest.tunnel);
 	expect_quiet(&door);
 	dismiss(&door, &guest);
@@ -82,7 +82,7 @@ static void an_owner_may_take_its_time(void)
 	late.peer = door_knock(&door);
 	put(late.peer, "G");
 	late.tunnel = await_request(&door, "G", false, true);
-	relay_hear(door.rig.relay, late.tunnel);
+	relay_hear(late.tunnel);
 	await_word(&door, EVENT_LATE, late.tunnel);
 	dismiss(&door, &late);
 	endpoint = dial_for(&door, &guest);
@@ -102,7 +102,7 @@ static void a_fin_with_the_request(void)
 	guest = door_guest(&door);
 	(void)close(guest.peer);
 	await_word(&door, EVENT_FIN, guest.tunnel);
-	relay_close(door.rig.relay, guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
 	(void)await_end(&door.rig);
 	door_close(&door);
 }
@@ -138,7 +138,7 @@ static void a_fin_in_the_head(void)
 	guest.peer = door_knock(&door);
 	put(guest.peer, "GET");
 	guest.tunnel = await_request(&door, "GET", false, true);
-	relay_hear(door.rig.relay, guest.tunnel);
+	relay_hear(guest.tunnel);
 	/* The thread knows that more is wanted. */
 	expect_quiet(&door);
 	send_fin(guest.peer);
@@ -160,9 +160,9 @@ static void a_fin_before_the_next_part_is_asked_for(void)
 	put(guest.peer, " / ");
 	send_fin(guest.peer);
 	await_word(&door, EVENT_FIN, guest.tunnel);
-	relay_hear(door.rig.relay, guest.tunnel);
+	relay_hear(guest.tunnel);
 	CHECK(await_request(&door, " / ", true, false) == guest.tunnel);
-	relay_hear(door.rig.relay, guest.tunnel);
+	relay_hear(guest.tunnel);
 	CHECK(await_request(&door, NULL, true, false) == guest.tunnel);
 	expect_quiet(&door);
 	dismiss(&door, &guest);
@@ -195,12 +195,12 @@ static void a_reset_in_the_head(void)
 	guest.peer = door_knock(&door);
 	put(guest.peer, "GET");
 	guest.tunnel = await_request(&door, "GET", false, true);
-	relay_hear(door.rig.relay, guest.tunnel);
+	relay_hear(guest.tunnel);
 	expect_quiet(&door);
 	send_reset(guest.peer);
 	await_word(&door, EVENT_RESET, guest.tunnel);
 	expect_quiet(&door);
-	relay_close(door.rig.relay, guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
 	(void)await_end(&door.rig);
 	door_close(&door);
 }
@@ -219,7 +219,7 @@ static void a_reset_behind_the_bytes(void)
 		tunnel = await_request(&door, REQUEST, false, true);
 		await_word(&door, EVENT_RESET, tunnel);
 		expect_quiet(&door);
-		relay_close(door.rig.relay, tunnel, BY_GATEWAY, REASON_CALLER, 0);
+		relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0);
 		(void)await_end(&door.rig);
 	}
 	door_close(&door);
@@ -236,9 +236,9 @@ static void a_reset_is_told_once(void)
 	send_reset(guest.peer);
 	await_word(&door, EVENT_RESET, guest.tunnel);
 	/* The owner may have asked for more before it knew. */
-	relay_hear(door.rig.relay, guest.tunnel);
+	relay_hear(guest.tunnel);
 	expect_quiet(&door);
-	relay_close(door.rig.relay, guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
 	(void)await_end(&door.rig);
 	door_close(&door);
 }
@@ -271,9 +271,9 @@ static void more_than_a_buffer(void)
 		CHECK(!fin || flow.read == BIG);
 		tunnel = relay_tunnel(door.rig.relay, event.id);
 		if (!fin)
-			relay_hear(door.rig.relay, tunnel);
+			relay_hear(tunnel);
 	}
-	relay_close(door.rig.relay, tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0);
 	(void)await_end(&door.rig);
 	(void)close(flow.from);
 	door_close(&door);

@@ -72,7 +72,7 @@ static void an_answer_that_does_not_go_on(void)
 
 		put(endpoint, "HTTP/1.1 ");
 		await_bytes(&rig, tunnel, "HTTP/1.1 ");
-		relay_proceed(rig.relay, tunnel, refresh == 1);
+		relay_proceed(tunnel, refresh == 1);
 		await_failure(&rig, STAGE_ANSWER, true, ETIMEDOUT);
 		expect_fin(endpoint);
 		(void)close(endpoint);
@@ -94,12 +94,12 @@ static unsigned trickle(bool refresh, unsigned parts_max)
 		hold_free(event.bytes);
 		parts++;
 		put(endpoint, "x");
-		relay_proceed(rig.relay, tunnel, refresh);
+		relay_proceed(tunnel, refresh);
 		event = await_event(&rig);
 	}
 	if (event.kind == EVENT_ANSWER) {
 		hold_free(event.bytes);
-		relay_close(rig.relay, tunnel, BY_GATEWAY, REASON_CALLER, 0);
+		relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0);
 		event = await_event(&rig);
 		CHECK_EQUAL(event.kind, EVENT_ENDED);
 	} else {
@@ -131,9 +131,9 @@ static void a_fin_instead_of_an_answer(void)
 		send_fin(endpoint);
 		await_bytes(&rig, tunnel, NULL);
 		/* It is told as often as it is asked for. */
-		relay_proceed(rig.relay, tunnel, true);
+		relay_proceed(tunnel, true);
 		await_bytes(&rig, tunnel, NULL);
-		relay_close(rig.relay, tunnel, BY_GATEWAY, REASON_CALLER, 0);
+		relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0);
 		(void)await_end(&rig);
 		expect_fin(endpoint);
 		(void)close(endpoint);
@@ -155,7 +155,7 @@ static void a_reset_instead_of_an_answer(void)
 	put(endpoint, "HTTP/1.1 ");
 	await_bytes(&rig, tunnel, "HTTP/1.1 ");
 	send_reset(endpoint);
-	relay_proceed(rig.relay, tunnel, false);
+	relay_proceed(tunnel, false);
 	await_failure(&rig, STAGE_ANSWER, false, ECONNRESET);
 	rig_stop(&rig);
 }

@@ -27,7 +27,7 @@ static void answers(enum transport transport)
 	put(endpoint, "HTTP/1.1 10");
 	await_bytes(&rig, tunnel, "HTTP/1.1 10");
 	put(endpoint, "1 Upgrade");
-	relay_proceed(rig.relay, tunnel, true);
+	relay_proceed(tunnel, true);
 	await_bytes(&rig, tunnel, "1 Upgrade");
 	/* What comes while the owner decides waits. */
 	put(endpoint, "first, ");
@@ -75,7 +75,7 @@ static void a_released_socket_is_the_owners(void)
 		put(endpoint, "HTTP/1.1 200 OK");
 		await_bytes(&rig, tunnel, "HTTP/1.1 200 OK");
 		put(endpoint, "the body");
-		fd = relay_release(rig.relay, tunnel, SIDE_UPSTREAM);
+		fd = relay_release(tunnel, SIDE_UPSTREAM);
 		CHECK((fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
 		event = await_end(&rig);
 		CHECK_EQUAL(event.id, tunnel_id(tunnel));
@@ -113,7 +113,7 @@ static void a_big_request_arrives_whole(void)
 	}
 	put(flow.to, "thanks");
 	await_bytes(&rig, tunnel, "thanks");
-	relay_close(rig.relay, tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0);
 	(void)await_end(&rig);
 	expect_fin(flow.to);
 	(void)close(flow.to);
@@ -125,7 +125,7 @@ static void abandon(struct tunnel *tunnel)
 {
 	struct event event;
 
-	relay_close(rig.relay, tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0);
 	event = await_event(&rig);
 	/* A part of the answer may have been on its way. */
 	if (event.kind == EVENT_ANSWER) {
@@ -266,7 +266,7 @@ static void a_released_socket_outlives_the_relay(void)
 	tunnel = dial_endpoint(&rig, TCP, NO_LIMIT, &endpoint);
 	put(endpoint, "x");
 	await_bytes(&rig, tunnel, "x");
-	fd = relay_release(rig.relay, tunnel, SIDE_UPSTREAM);
+	fd = relay_release(tunnel, SIDE_UPSTREAM);
 	rig_stop(&rig);
 	put(fd, "still here");
 	expect(endpoint, "still here");

@@ -98,7 +98,7 @@ static void a_close_waits_for_both_answers(uint64_t grace_ms)
 	struct joint joint = join(&rig, TCP);
 	struct event event;
 
-	relay_close(rig.relay, joint.tunnel, BY_ADMIN, REASON_DRAIN, grace_ms);
+	relay_close(joint.tunnel, BY_ADMIN, REASON_DRAIN, grace_ms);
 	expect_fins(&joint);
 	/* What still comes goes nowhere, and does no harm. */
 	put(joint.peers[SIDE_CLIENT], "too late");
@@ -126,9 +126,9 @@ static void a_second_close_changes_the_time_alone(void)
 
 	start();
 	joint = join(&rig, TCP);
-	relay_close(rig.relay, joint.tunnel, BY_ADMIN, REASON_DRAIN, HOUR_MS);
+	relay_close(joint.tunnel, BY_ADMIN, REASON_DRAIN, HOUR_MS);
 	expect_fins(&joint);
-	relay_close(rig.relay, joint.tunnel, BY_GATEWAY, REASON_RELOAD, 0);
+	relay_close(joint.tunnel, BY_GATEWAY, REASON_RELOAD, 0);
 	event = await_end(&rig);
 	check_end(&event, BY_ADMIN, REASON_DRAIN);
 	expect_cut(joint.peers[SIDE_CLIENT]);
@@ -150,7 +150,7 @@ static void a_close_comes_after_what_is_held(void)
 	flow.to = joint.peers[SIDE_UPSTREAM];
 	flow_until_stalled(&flow);
 	read_bytes = tunnel_bytes(joint.tunnel, SIDE_CLIENT);
-	relay_close(rig.relay, joint.tunnel, BY_ADMIN, REASON_DRAIN, HOUR_MS);
+	relay_close(joint.tunnel, BY_ADMIN, REASON_DRAIN, HOUR_MS);
 	expect_fin(joint.peers[SIDE_CLIENT]);
 	/* The source is told at once; the reader gets its bytes and then the FIN. */
 	flow.total = read_bytes;
@@ -175,7 +175,7 @@ static void a_close_after_a_fin_is_the_reason(void)
 	joint = join(&rig, TCP);
 	send_fin(joint.peers[SIDE_CLIENT]);
 	expect_fin(joint.peers[SIDE_UPSTREAM]);
-	relay_close(rig.relay, joint.tunnel, BY_ADMIN, REASON_DRAIN, HOUR_MS);
+	relay_close(joint.tunnel, BY_ADMIN, REASON_DRAIN, HOUR_MS);
 	expect_fin(joint.peers[SIDE_CLIENT]);
 	close_peers(&joint);
 	event = await_end(&rig);
@@ -245,7 +245,7 @@ static void a_relay_takes_its_tunnels_with_it(void)
 	flow.to = joints[0].peers[SIDE_UPSTREAM];
 	flow_until_stalled(&flow);
 	/* One that is closing, and one whose end nobody has taken. */
-	relay_close(rig.relay, joints[1].tunnel, BY_ADMIN, REASON_DRAIN, HOUR_MS);
+	relay_close(joints[1].tunnel, BY_ADMIN, REASON_DRAIN, HOUR_MS);
 	expect_fins(&joints[1]);
 	close_peers(&joints[2]);
 	rig_stop(&rig);

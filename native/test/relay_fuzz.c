@@ -77,7 +77,7 @@ static void close_slot(struct slot *slot, uint64_t grace_ms)
 		return;
 	slot->is_broken = true;
 	slot->is_closed = true;
-	relay_close(rig.relay, slot->tunnel, BY_ADMIN, REASON_CALLER, grace_ms);
+	relay_close(slot->tunnel, BY_ADMIN, REASON_CALLER, grace_ms);
 }
 
 static void dial_slot(struct slot *slot, uint8_t argument)
@@ -99,7 +99,7 @@ static void dial_slot(struct slot *slot, uint8_t argument)
 
 static void release_slot(struct slot *slot)
 {
-	int fd = relay_release(rig.relay, slot->tunnel, SIDE_UPSTREAM);
+	int fd = relay_release(slot->tunnel, SIDE_UPSTREAM);
 	unsigned char bytes[4096];
 	ssize_t got;
 
@@ -214,7 +214,7 @@ static void on_answer(struct slot *slot, uint8_t operation, uint8_t argument)
 	switch (operation) {
 	case 13:
 		slot->phase = PHASE_DIAL;
-		relay_proceed(rig.relay, slot->tunnel, argument % 2 == 0);
+		relay_proceed(slot->tunnel, argument % 2 == 0);
 		break;
 	case 14:
 		release_slot(slot);

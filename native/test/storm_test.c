@@ -156,17 +156,17 @@ static void on_bytes(struct storm *storm, struct known *known, const struct even
 		return;
 	switch (draw(&storm->seed) % 8) {
 	case 0:
-		(void)close(relay_release(storm->rig.relay, known->tunnel, SIDE_UPSTREAM));
+		(void)close(relay_release(known->tunnel, SIDE_UPSTREAM));
 		known->is_let_go = true;
 		break;
 	case 1:
-		relay_close(storm->rig.relay, known->tunnel, BY_ADMIN, REASON_CALLER, 0);
+		relay_close(known->tunnel, BY_ADMIN, REASON_CALLER, 0);
 		known->is_let_go = true;
 		break;
 	case 2:
 	case 3:
 		if (!event->fin) {
-			relay_proceed(storm->rig.relay, known->tunnel, draw(&storm->seed) % 2 == 0);
+			relay_proceed(known->tunnel, draw(&storm->seed) % 2 == 0);
 			break;
 		}
 		__attribute__((fallthrough));
@@ -221,7 +221,7 @@ static void touch(struct storm *storm)
 	if (known->is_dial && known->is_let_go)
 		return;
 	known->is_let_go = true;
-	relay_close(storm->rig.relay, known->tunnel, BY_ADMIN, REASON_CALLER, grace_ms);
+	relay_close(known->tunnel, BY_ADMIN, REASON_CALLER, grace_ms);
 }
 
 static bool is_crowded(struct storm *storm)
