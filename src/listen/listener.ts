@@ -1,6 +1,7 @@
 /**
- * One listening address: accepts connections, lets node's strict parser read request heads, and hands each request on
- * as an upgrade (with the raw socket) or as plain HTTP (with a response object). It decides nothing about a request.
+ * One listening address: accepts connections, or has the relay's engine accept them; lets node's strict parser read the
+ * heads of requests, save those of ordinary handshakes that the engine has heard; and hands each request on as an upgrade
+ * (with its connection) or as plain HTTP (with a response object). It decides nothing about a request.
  */
 
 import { rm } from 'node:fs/promises'
