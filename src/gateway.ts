@@ -14,13 +14,14 @@ import { buildPlane, type Plane } from './plane.ts'
 import type { Client } from './handshake/client.ts'
 import type { Dialer } from './relay/dialer.ts'
 import { startEngine, type Engine } from './relay/engine.ts'
-import { Registry } from './relay/registry.ts'
-import { CLOSE_GRACE_MS, type Relay } from './relay/relay.ts'
+import type { Relay } from './relay/relay.ts'
 import { createLogger, type Logger } from './report/logger.ts'
 import { createMetrics, type Metrics } from './report/metrics.ts'
 import { Report } from './report/report.ts'
 import { version as gatewayVersion } from './report/version.ts'
 import { randomUUID } from 'node:crypto'
+import { Expiry } from './tunnels/expiry.ts'
+import { Registry } from './tunnels/registry.ts'
 import { serveUpgrade, takeClient, type Exchanges } from './upgrade.ts'
 
 export interface Gateway {
@@ -56,6 +57,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
 
 class RunningGateway implements Gateway, Exchanges {
   readonly registry = new Registry()
+  readonly expiry = new Expiry()
   readonly forwarder = new Forwarder()
   readonly report: Report
   readonly #config: Config
@@ -203,7 +205,7 @@ class RunningGateway implements Gateway, Exchanges {
         { tunnels: this.registry.size },
         'closing tunnels that did not end by themselves',
       )
-      this.registry.closeAll('gateway', 'drain', CLOSE_GRACE_MS)
+      for (const tunnel of this.registry) tunnel.end('gateway', 'drain')
       await this.registry.empty()
     }
     await this.destroy()
@@ -223,7 +225,7 @@ class RunningGateway implements Gateway, Exchanges {
     for (const listener of this.#listeners) listener.destroy()
     for (const client of this.#handshakes.values()) client.destroy()
     await this.#handshakesDone()
-    this.registry.closeAll('gateway', 'drain', 0)
+    for (const tunnel of this.registry) tunnel.cut('gateway', 'drain')
     await this.registry.empty()
     this.forwarder.close()
     this.#plane?.close()

@@ -11,6 +11,7 @@ import type { Endpoint } from './balance/endpoint.ts'
 import { Pool } from './balance/pool.ts'
 import type { Address, Config, RouteConfig } from './config/config.ts'
 import type { Logger } from './report/logger.ts'
+import type { TunnelPolicy } from './relay/tunnel-policy.ts'
 import { addressSet, type AddressSet } from './request/address-set.ts'
 import { compileRoutes, type Route, type RouteTable } from './route/table.ts'
 
@@ -20,6 +21,9 @@ export interface RouteParts {
   readonly policy: Policy
   readonly admission: Admission
   readonly pool: Pool
+  /** Of tunnels that speak WebSocket, and of all others. */
+  readonly webSocketPolicy: TunnelPolicy
+  readonly bytesPolicy: TunnelPolicy
 }
 
 export class Plane {
@@ -38,7 +42,7 @@ export class Plane {
     this.table = compileRoutes(config.routes)
     this.pools = pools
     this.#checks = checks
-    this.#routes = new Map(config.routes.map((route) => [route, routeParts(route, checks, pools)]))
+    this.#routes = new Map(config.routes.map((route) => [route, routeParts(route, checks, pools, config.relay.frames)]))
   }
 
   /** The parts of a route that `table` matched. */
@@ -84,8 +88,28 @@ function routeParts(
   config: RouteConfig,
   checks: ReadonlyMap<string, Check>,
   pools: ReadonlyMap<string, Pool>,
+  followsFrames: boolean,
 ): RouteParts {
   const pool = pools.get(config.upstream)
   if (pool === undefined) throw new Error(`route ${config.name} has no upstream`)
-  return { config, policy: compilePolicy(config, checks), admission: new Admission(config), pool }
+  const bytesPolicy = tunnelPolicy(config)
+  return {
+    config,
+    policy: compilePolicy(config, checks),
+    admission: new Admission(config),
+    pool,
+    bytesPolicy,
+    webSocketPolicy: Object.freeze({ ...bytesPolicy, frames: followsFrames }),
+  }
+}
+
+function tunnelPolicy({ timeouts, keepalive, close }: RouteConfig): TunnelPolicy {
+  return Object.freeze({
+    idleMs: timeouts.idleMs,
+    lifetimeMs: timeouts.lifetimeMs,
+    frames: false,
+    keepalive,
+    closeFrames: close.frames,
+    closeTimeoutMs: close.timeoutMs,
+  })
 }

@@ -24,12 +24,10 @@ import { refusalAnswer } from './handshake/refuse.ts'
 import { upgradeRequestHead } from './handshake/request-head.ts'
 import type { Arrival } from './listen/listener.ts'
 import type { Dialer } from './relay/dialer.ts'
-import type { Registry } from './relay/registry.ts'
 import type { Relay } from './relay/relay.ts'
-import type { Report } from './report/report.ts'
 import { websocketKey } from './request/facts.ts'
 import { fieldValue, fieldValues, listItems } from './request/headers.ts'
-import { giveBack, RunningTunnel, type Holdings } from './tunnel.ts'
+import { giveBack, RunningTunnel, type Holdings, type TunnelParts } from './tunnels/tunnel.ts'
 import {
   incomingFields,
   outgoingFields,
@@ -38,9 +36,7 @@ import {
 } from './outgoing/outgoing.ts'
 
 /** What every exchange needs besides its decision. */
-export interface Exchanges {
-  readonly report: Report
-  readonly registry: Registry
+export interface Exchanges extends TunnelParts {
   readonly relay: Relay
   /** Where the relay's engine has one. */
   readonly dialer: Dialer | undefined
@@ -203,22 +199,31 @@ function settleFailure(lease: EndpointLease, { code }: Refusal): void {
 function openTunnel(exchanges: Exchanges, upgrade: Upgrade, granted: Granted): void {
   const { relay, report } = exchanges
   const { client, decision, identity } = upgrade
-  const { config } = decision.parts
+  const { parts } = decision
+  const { config } = parts
   const fields = switchingFields(granted.head.fields, config.headers.response)
   const marker = identity?.markerSubprotocol
   if (marker !== undefined && fieldValue(fields, 'sec-websocket-protocol') === undefined) {
     fields.push('Sec-WebSocket-Protocol', marker)
   }
   upgrade.switched = true
-  const { idleMs, lifetimeMs } = config.timeouts
+  const { protocol } = granted
+  const policy = protocol === 'websocket' ? parts.webSocketPolicy : parts.bytesPolicy
   const head = serializeHead({ ...granted.head, fields })
   const running = new RunningTunnel(exchanges)
-  const start = { head, idleMs, lifetimeMs, listener: running }
-  const tunnel = relay(client.release(), granted.upstream, start)
+  const tunnel = relay(client.release(), granted.upstream, { head, policy, listener: running })
   running.hold(upgrade)
   const handshakeMs = performance.now() - upgrade.startMs
-  const { protocol } = granted
-  running.open(tunnel, report.tunnelOpened({ ...summary(upgrade), protocol, handshakeMs }))
+  const reported = report.tunnelOpened({ ...summary(upgrade), protocol, handshakeMs })
+  running.open({
+    tunnel,
+    reported,
+    policy,
+    parts,
+    endpoint: upgrade.endpoint as Endpoint,
+    grants: identity?.grants ?? [],
+    origin: fieldValue(decision.facts.fields, 'origin'),
+  })
 }
 
 /** An answer other than 101 is the upstream's to give: it goes to the client whole. */

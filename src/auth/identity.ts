@@ -1,6 +1,7 @@
 /** What checks hand on: who the client is, what goes to the upstream because of it, and what must not. */
 
 import type { Fields, Refusal } from '../errors.ts'
+import type { Grant } from './grant.ts'
 import type { RequestFacts } from '../request/facts.ts'
 
 /** The parts of a request that carried a token: an upstream must not see them. */
@@ -23,6 +24,8 @@ export interface Identity extends Hidden {
   readonly fields: Fields
   /** When the credentials end, in milliseconds since 1970, clock tolerance included; undefined when they do not. */
   readonly expiresAtMs: number | undefined
+  /** How long a tunnel may stay that it lets in; empty for as long as it likes. */
+  readonly grants: readonly Grant[]
 }
 
 /** One check of a request's head. It never throws for what a client sent. */
@@ -61,6 +64,7 @@ export const anonymous: Identity = Object.freeze({
   user: undefined,
   fields: NONE,
   expiresAtMs: undefined,
+  grants: Object.freeze([]),
 })
 
 const USER_CHARS_MAX = 1024

@@ -29,6 +29,7 @@ function mergeTwo(one: Identity, other: Identity): Identity {
     user: one.user ?? other.user,
     fields: [...one.fields, ...other.fields],
     expiresAtMs: earliest(one.expiresAtMs, other.expiresAtMs),
+    grants: [...one.grants, ...other.grants],
   }
 }
 

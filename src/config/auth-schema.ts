@@ -4,7 +4,7 @@ import { z } from 'zod'
 
 import { fieldName, realm } from './fields.ts'
 import { serviceUrl } from './network.ts'
-import { duration, file, list, oneOrMore, text, word } from './scalars.ts'
+import { choice, duration, file, flag, list, oneOrMore, text, word } from './scalars.ts'
 import { key, optional, required, section } from './section.ts'
 
 const hmacAlgorithms = ['HS256', 'HS384', 'HS512'] as const
@@ -47,12 +47,18 @@ const basic = section({
   type: required(z.literal('basic'), 'User name and password.'),
   users: required(file(), 'htpasswd file with bcrypt or {SHA} lines; read again when it changes.'),
   realm: key(realm(), 'upgate', 'What the browser shows when it asks.'),
+  closeOnExpiry: key(
+    flag(),
+    true,
+    'Closes tunnels whose user the file has no more, or with another password.',
+  ),
 })
 
 const apiKey = section({
   type: required(z.literal('apiKey'), 'A key in a header field.'),
   header: key(fieldName(), 'X-Api-Key', 'The field that carries the key.'),
   keys: required(file(), 'File of name:sha256hex lines; read again when it changes.'),
+  closeOnExpiry: key(flag(), true, 'Closes tunnels whose key the file has no more.'),
 })
 
 const jwt = section({
@@ -95,6 +101,7 @@ const jwt = section({
   ),
   userClaim: key(text('the name of a claim'), 'sub', 'The claim that becomes X-Auth-User.'),
   realm: key(realm(), 'upgate', 'Named in the WWW-Authenticate field.'),
+  closeOnExpiry: key(flag(), true, "Closes tunnels at their token's exp."),
 })
 
 const forward = section({
@@ -107,6 +114,16 @@ const forward = section({
   ),
   timeout: key(duration(), '5s', 'For its answer: 504 after it.'),
   userHeader: optional(fieldName(), 'Field of its 2xx answer that becomes X-Auth-User.'),
+  recheck: key(
+    duration({ off: true }),
+    'off',
+    'How often it is asked again about an open tunnel; the tunnel ends when it says no.',
+  ),
+  onRecheckError: key(
+    choice(['keep', 'close']),
+    'keep',
+    'What becomes of a tunnel when it cannot be asked again, after several tries.',
+  ),
 })
 
 /** One entry of `auth`. */

@@ -5,12 +5,15 @@ import { resolve } from 'node:path'
 import { defaultAlgorithms } from './auth-schema.ts'
 import type { AuthEntry } from './auth-schema.ts'
 import type {
+  AdminConfig,
   AuthConfig,
   BalanceConfig,
+  CloseConfig,
   Config,
   FieldEdits,
   HashKey,
   JwtAuthConfig,
+  KeepaliveConfig,
   ListenerConfig,
   MatchConfig,
   RouteConfig,
@@ -22,7 +25,7 @@ import { routeName, upstreamName } from './route-checks.ts'
 import { route } from './route-schema.ts'
 import type { MatchEntry, RouteEntry, RouteSettings, ValueMatchEntry } from './route-schema.ts'
 import { upstream } from './schema.ts'
-import type { ConfigInput, ConfigOutput, Listener, Upstream } from './schema.ts'
+import type { Admin, ConfigInput, ConfigOutput, Listener, Upstream } from './schema.ts'
 
 type RouteInput = ConfigInput['routes'][number]
 
@@ -58,10 +61,11 @@ export function buildConfig({ file, directory, input, output, warnings }: Built)
   return deepFreeze({
     file,
     listeners: output.listeners.map((value) => buildListener(value, toFile)),
-    admin: output.admin === 'off' ? undefined : { address: output.admin.address },
+    admin: output.admin === 'off' ? undefined : buildAdmin(output.admin, toFile),
     log: output.log,
     trustedProxies: output.trustedProxies,
-    shutdown: { drainMs: output.shutdown.drain },
+    shutdown: { drainMs: output.shutdown.drain, spread: output.shutdown.spread },
+    reload: { watch: output.reload.watch },
     relay: buildRelay(output.relay),
     upstreams,
     auth: new Map(
@@ -72,13 +76,32 @@ export function buildConfig({ file, directory, input, output, warnings }: Built)
   })
 }
 
-function buildRelay({ engine, threads, bufferBytes }: ConfigOutput['relay']): Config['relay'] {
-  return { engine, bufferBytes, ...(threads === undefined ? {} : { threads }) }
+function buildRelay({
+  engine,
+  threads,
+  bufferBytes,
+  frames,
+}: ConfigOutput['relay']): Config['relay'] {
+  return {
+    engine,
+    bufferBytes,
+    frames: frames === 'on',
+    ...(threads === undefined ? {} : { threads }),
+  }
+}
+
+function buildAdmin(value: Exclude<Admin, 'off'>, toFile: ToFile): AdminConfig {
+  return {
+    address: value.address,
+    token: value.token,
+    tls: value.tls && { cert: toFile(value.tls.cert), key: toFile(value.tls.key) },
+    hosts: value.hosts.map((host) => host.toLowerCase()),
+  }
 }
 
 type ToFile = (path: string) => string
 
-/** What a route says itself goes before `defaults`; timeouts and limits key by key, all else as a whole. */
+/** What a route says itself goes before `defaults`; timeouts, limits and close key by key, all else as a whole. */
 function withDefaults(
   defaults: NonNullable<ConfigInput['defaults']>,
   entry: RouteInput,
@@ -88,6 +111,7 @@ function withDefaults(
     ...entry,
     limits: { ...defaults.limits, ...entry.limits },
     timeouts: { ...defaults.timeouts, ...entry.timeouts },
+    close: { ...defaults.close, ...entry.close },
   }
 }
 
@@ -112,6 +136,7 @@ function buildUpstream(name: string, value: Upstream, toFile: ToFile): UpstreamC
       ca: value.tls.ca === undefined ? undefined : toFile(value.tls.ca),
       serverName: value.tls.serverName,
     },
+    rebalance: value.rebalance === 'off' ? undefined : value.rebalance,
   }
 }
 
@@ -131,8 +156,17 @@ function buildAuth(name: string, value: AuthEntry, toFile: ToFile): AuthConfig {
   if (value.type === 'basic') return { ...value, name, users: toFile(value.users) }
   if (value.type === 'apiKey') return { ...value, name, keys: toFile(value.keys) }
   if (value.type === 'jwt') return buildJwt(name, value, toFile)
-  const { type, url, copy, timeout, userHeader } = value
-  return { name, type, url, copy, timeoutMs: timeout, userHeader }
+  const { type, url, copy, timeout, userHeader, recheck, onRecheckError } = value
+  return {
+    name,
+    type,
+    url,
+    copy,
+    timeoutMs: timeout,
+    userHeader,
+    recheckMs: recheck,
+    onRecheckError,
+  }
 }
 
 function buildJwt(
@@ -154,6 +188,7 @@ function buildJwt(
     claims: new Map(Object.entries(value.claims)),
     userClaim: value.userClaim,
     realm: value.realm,
+    closeOnExpiry: value.closeOnExpiry,
   }
 }
 
@@ -174,6 +209,9 @@ function buildRoute(name: string, value: RouteEntry, upstreamOfRoute: string): R
       idleMs: timeouts.idle,
       lifetimeMs: timeouts.lifetime,
     },
+    keepalive: value.keepalive === 'off' ? undefined : buildKeepalive(value.keepalive),
+    close: buildClose(value.close),
+    onReload: value.onReload,
     rewrite: { stripPrefix: rewrite.stripPrefix, addPrefix: rewrite.addPrefix },
     headers: {
       request: buildEdits(value.headers.request),
@@ -181,6 +219,18 @@ function buildRoute(name: string, value: RouteEntry, upstreamOfRoute: string): R
     },
     upstream: upstreamOfRoute,
   }
+}
+
+function buildKeepalive({
+  ping,
+  timeout,
+  upstream: both,
+}: Exclude<RouteSettings['keepalive'], 'off'>): KeepaliveConfig {
+  return { pingMs: ping, timeoutMs: timeout, upstream: both }
+}
+
+function buildClose({ timeout, ...frames }: RouteSettings['close']): CloseConfig {
+  return { timeoutMs: timeout, frames }
 }
 
 function buildMatch(value: MatchEntry): MatchConfig {

@@ -13,7 +13,9 @@ export interface Config {
   readonly log: LogConfig
   /** CIDR blocks and single addresses, e.g. `10.0.0.0/8`, `::1`. */
   readonly trustedProxies: readonly string[]
-  readonly shutdown: { readonly drainMs: number }
+  readonly shutdown: ShutdownConfig
+  /** `watch`: the file is read again by itself when it changes. */
+  readonly reload: { readonly watch: boolean }
   readonly relay: RelayConfig
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>
   readonly auth: ReadonlyMap<string, AuthConfig>
@@ -40,6 +42,18 @@ export interface ListenerConfig {
 
 export interface AdminConfig {
   readonly address: Address
+  /** Asked for as a Bearer token by all but /healthz and /readyz. Without one the API is for this machine alone. */
+  readonly token: string | undefined
+  /** Absolute paths of PEM files. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined
+  /** Lower-case names under which the API may be called, besides addresses and localhost. */
+  readonly hosts: readonly string[]
+}
+
+export interface ShutdownConfig {
+  readonly drainMs: number
+  /** Tunnels are closed evenly over that time; else all at its end. */
+  readonly spread: boolean
 }
 
 export interface LogConfig {
@@ -53,6 +67,8 @@ interface RelayConfig {
   /** Of the native relay; as many as the machine has cores when left out. */
   readonly threads?: number
   readonly bufferBytes: number
+  /** The frames of WebSocket tunnels are followed. */
+  readonly frames: boolean
 }
 
 export interface UpstreamConfig {
@@ -64,6 +80,16 @@ export interface UpstreamConfig {
   readonly health: { readonly setAsideMs: number; readonly setAsideMaxMs: number }
   /** For https endpoints: an own CA (absolute path of a PEM file), and a server name other than the URL's host. */
   readonly tls: { readonly ca: string | undefined; readonly serverName: string | undefined }
+  /** `undefined` where nobody rebalances by himself. */
+  readonly rebalance: RebalanceConfig | undefined
+}
+
+/** Tunnels of the fullest endpoints are closed, so that their clients come back to others. */
+export interface RebalanceConfig {
+  /** Tunnels closed a second. */
+  readonly rate: number
+  /** How far an endpoint may be above the mean, as a part of it: 0.1 for 10%. */
+  readonly spread: number
 }
 
 export interface EndpointConfig {
@@ -91,6 +117,8 @@ export interface BasicAuthConfig {
   /** Absolute path of an htpasswd file. */
   readonly users: string
   readonly realm: string
+  /** Tunnels end when the file has their user no more, or with another password. */
+  readonly closeOnExpiry: boolean
 }
 
 export interface ApiKeyAuthConfig {
@@ -100,6 +128,8 @@ export interface ApiKeyAuthConfig {
   readonly header: string
   /** Absolute path of a file of `name:sha256hex` lines. */
   readonly keys: string
+  /** Tunnels end when the file has their key no more. */
+  readonly closeOnExpiry: boolean
 }
 
 /** Where a token is looked for, in order. In `Authorization`, which is what `header` alone means, it follows `Bearer`. */
@@ -125,6 +155,8 @@ export interface JwtAuthConfig {
   /** The claim that becomes X-Auth-User. */
   readonly userClaim: string
   readonly realm: string
+  /** Tunnels end at the token's `exp`. */
+  readonly closeOnExpiry: boolean
 }
 
 export interface ForwardAuthConfig {
@@ -136,6 +168,10 @@ export interface ForwardAuthConfig {
   readonly timeoutMs: number
   /** The field of its 2xx answer that becomes X-Auth-User. */
   readonly userHeader: string | undefined
+  /** How often the server is asked again about an open tunnel; `Infinity` for never. */
+  readonly recheckMs: number
+  /** What becomes of a tunnel when the server cannot be asked. */
+  readonly onRecheckError: 'keep' | 'close'
 }
 
 export interface RouteConfig {
@@ -150,6 +186,11 @@ export interface RouteConfig {
   readonly allow: readonly string[] | undefined
   readonly limits: LimitsConfig
   readonly timeouts: TimeoutsConfig
+  /** `undefined` for `off`. */
+  readonly keepalive: KeepaliveConfig | undefined
+  readonly close: CloseConfig
+  /** What becomes of a tunnel whose route, endpoint or credentials a new config does not have any more. */
+  readonly onReload: 'close' | 'keep'
   readonly rewrite: {
     readonly stripPrefix: string | undefined
     readonly addPrefix: string | undefined
@@ -202,4 +243,37 @@ export interface FieldEdits {
   readonly set: readonly (readonly [name: string, value: string])[]
   /** Lower-case names. */
   readonly remove: readonly string[]
+}
+
+export interface KeepaliveConfig {
+  /** Silence after which a peer is pinged. */
+  readonly pingMs: number
+  /** From the ping: a peer that is still silent is dead. */
+  readonly timeoutMs: number
+  /** The upstream is pinged as well. */
+  readonly upstream: boolean
+}
+
+/** How tunnels are closed by the gateway. */
+export interface CloseConfig {
+  /** How long a peer may take to answer. */
+  readonly timeoutMs: number
+  /** What WebSocket peers are told, by the reason. */
+  readonly frames: Readonly<Record<CloseReason, CloseFrameConfig>>
+}
+
+export type CloseReason =
+  | 'idle'
+  | 'lifetime'
+  | 'dead'
+  | 'expired'
+  | 'drain'
+  | 'reload'
+  | 'kill'
+  | 'rebalance'
+
+export interface CloseFrameConfig {
+  readonly code: number
+  /** At most 123 bytes of UTF-8, the hint of when to come back included. */
+  readonly text: string
 }

@@ -172,6 +172,68 @@ const fieldEdits = section({
   remove: key(list(fieldName(), 'a list of header fields'), [], 'Fields to remove.'),
 })
 
+/** Codes that may be sent in a Close frame (RFC 6455 7.4), save those that only clients have a use for. */
+const closeCode = z
+  .number({ error: 'expected a close code such as 1001' })
+  .int('expected a close code such as 1001')
+  .refine(
+    (code) =>
+      (code >= 1000 && code <= 1014 && ![1004, 1005, 1006, 1010].includes(code)) ||
+      (code >= 3000 && code <= 4999),
+    'expected 1000 to 1014 without 1004, 1005, 1006 and 1010, or 3000 to 4999',
+  )
+
+const CLOSE_TEXT_BYTES_MAX = 123
+
+function closeFrame(code: number, defaultText: string, when: string) {
+  return key(
+    z
+      .union(
+        [
+          closeCode,
+          section({
+            code: key(closeCode, code, 'The close code.'),
+            text: key(text('a text'), defaultText, 'A few words for the peer.'),
+            retryAfter: optional(
+              duration(),
+              'A hint for clients, behind the text: when to come back.',
+            ),
+          }),
+        ],
+        { error: 'expected a close code such as 1001, or a map with keys of code, text, retryAfter' },
+      )
+      .transform((value, context) => {
+        if (typeof value === 'number') return { code: value, text: defaultText }
+        const hint =
+          value.retryAfter === undefined
+            ? ''
+            : `; retry after ${Math.ceil(value.retryAfter / 1000)}s`
+        const whole = `${value.text}${hint}`
+        return Buffer.byteLength(whole) <= CLOSE_TEXT_BYTES_MAX
+          ? { code: value.code, text: whole }
+          : fail(context, `at most ${CLOSE_TEXT_BYTES_MAX} bytes of text fit, with the hint`)
+      }),
+    code,
+    when,
+  )
+}
+
+const close = section({
+  timeout: key(
+    duration(),
+    '2s',
+    'How long a peer may take to answer, and to end the frame it is in; then it is reset.',
+  ),
+  idle: closeFrame(1001, 'idle for too long', 'At timeouts.idle.'),
+  lifetime: closeFrame(1001, 'open for too long', 'At timeouts.lifetime.'),
+  dead: closeFrame(1001, 'no answer to pings', 'The other peer is dead.'),
+  expired: closeFrame(1008, 'credentials expired', 'The credentials hold no more.'),
+  drain: closeFrame(1001, 'going away', 'The gateway, or the endpoint, is going away.'),
+  reload: closeFrame(1012, 'service restart', 'A new config has no place for the tunnel.'),
+  kill: closeFrame(1008, 'closed by the operator', 'An operator closes the tunnel.'),
+  rebalance: closeFrame(1012, 'rebalance', 'The client shall come back to another endpoint.'),
+})
+
 /** What a route may set, and `defaults` for all of them. */
 const settings = {
   upgrade: key(
@@ -224,6 +286,27 @@ const settings = {
     }),
     {},
     'Time limits of the route.',
+  ),
+  keepalive: key(
+    z.union(
+      [
+        choice(['off']),
+        section({
+          ping: key(duration(), '30s', 'Silence of a peer after which it is pinged.'),
+          timeout: key(duration(), '10s', 'From the ping: a peer that is still silent is dead.'),
+          upstream: key(flag(), false, 'Whether the upstream is pinged as well as the client.'),
+        }),
+      ],
+      { error: 'expected off, or a map with keys of ping, timeout, upstream' },
+    ),
+    'off',
+    'Finds dead peers: pings of WebSocket, and TCP keepalive for other protocols.',
+  ),
+  close: key(close, {}, 'How the gateway closes tunnels; a code, or code, text and retryAfter.'),
+  onReload: key(
+    choice(['close', 'keep']),
+    'close',
+    'What becomes of tunnels whose route, endpoint or credentials a new config has no more.',
   ),
   rewrite: key(
     section({

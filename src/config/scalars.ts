@@ -117,6 +117,14 @@ export function limit() {
   return z.union([number, off, written], { error: message }).meta({ title: 'number or off' })
 }
 
+/** `10%` to 0.1; from 1% to 100%. */
+export function percentage() {
+  const message = 'expected a percentage from 1% to 100%, such as 10%'
+  return word(/^(?:[1-9]\d?|100)%$/, message)
+    .transform((value) => Number(value.slice(0, -1)) / 100)
+    .meta({ title: 'percentage' })
+}
+
 /** `true` or `false`; in quotes too, since a value from the environment is text. */
 export function flag() {
   const message = 'expected true or false'

@@ -8,7 +8,20 @@ import { z } from 'zod'
 import { authEntry } from './auth-schema.ts'
 import { address, serverName, trustedBlock } from './network.ts'
 import { endpoint, route, routeSettings } from './route-schema.ts'
-import { choice, count, duration, file, limit, list, name, size, word } from './scalars.ts'
+import {
+  choice,
+  count,
+  duration,
+  file,
+  flag,
+  limit,
+  list,
+  name,
+  percentage,
+  size,
+  text,
+  word,
+} from './scalars.ts'
 import { key, optional, required, section } from './section.ts'
 
 export const listener = section({
@@ -27,11 +40,31 @@ export const listener = section({
 })
 
 const adminSection = section({
-  address: key(address(), '127.0.0.1:9090', 'Where /metrics, /healthz and /readyz are served.'),
+  address: key(
+    address(),
+    '127.0.0.1:9090',
+    'Where /metrics, /healthz, /readyz and the API are served.',
+  ),
+  token: optional(
+    text('a token').refine((value) => value.length >= 16, 'expected at least 16 characters'),
+    'Bearer token asked for by all but /healthz and /readyz, better ${FROM_ENV}. Without it the API is for this machine alone.',
+  ),
+  tls: optional(
+    section({
+      cert: required(file(), 'PEM file: the certificate, then those of its issuers.'),
+      key: required(file(), 'PEM file: the private key of the certificate.'),
+    }),
+    'Serves HTTPS; plain HTTP if left out.',
+  ),
+  hosts: key(
+    list(serverName(), 'a list of host names, such as [ops.example.com]'),
+    [],
+    'Names under which the API may be called, besides IP addresses and localhost.',
+  ),
 })
 
 const admin = z.union([choice(['off']), adminSection], {
-  error: 'expected off, or a map with the key address',
+  error: 'expected off, or a map with keys of address, token, tls, hosts',
 })
 
 const hashKeyMessage = 'expected client, path, header:NAME or cookie:NAME'
@@ -88,6 +121,24 @@ export const upstream = section({
     {},
     'For https endpoints.',
   ),
+  rebalance: key(
+    z.union(
+      [
+        choice(['off']),
+        section({
+          rate: key(count(1, 10_000), 5, 'Tunnels closed a second at most.'),
+          spread: key(
+            percentage(),
+            '10%',
+            'How far an endpoint may be above the mean before its tunnels are closed.',
+          ),
+        }),
+      ],
+      { error: 'expected off, or a map with keys of rate, spread' },
+    ),
+    'off',
+    'Closes tunnels of the fullest endpoints until all have their share; their clients come back to others.',
+  ),
 })
 
 export const configSchema = section({
@@ -123,11 +174,23 @@ export const configSchema = section({
       drain: key(
         duration({ zero: true }),
         '30s',
-        'How long tunnels may end by themselves after SIGTERM.',
+        'How long it may take after SIGTERM until all tunnels are closed.',
+      ),
+      spread: key(
+        flag(),
+        true,
+        'Tunnels are closed evenly over that time, in random order; false closes what is left at its end.',
       ),
     }),
     {},
     'How the gateway ends.',
+  ),
+  reload: key(
+    section({
+      watch: key(flag(), false, 'Reads this file again when it changes, as SIGHUP does.'),
+    }),
+    {},
+    'When the config is read again.',
   ),
   relay: key(
     section({
@@ -144,6 +207,11 @@ export const configSchema = section({
         size(4096, 16 * 1024 ** 2),
         '256KiB',
         'The most that is held for a peer that does not read, each way; then the other one is stalled.',
+      ),
+      frames: key(
+        choice(['on', 'off']),
+        'on',
+        'Follows the frames of WebSocket tunnels: counts them, closes with a code, pings. off: bytes alone.',
       ),
     }),
     {},

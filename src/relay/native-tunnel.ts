@@ -3,12 +3,24 @@
 import { getSystemErrorName } from 'node:util'
 import { CLIENT, EVENT_ENDED, UPSTREAM, type RelayEvent } from './binding.ts'
 import type { Entry, NativeRelay } from './native.ts'
-import type { Tunnel, TunnelListener } from './relay.ts'
-import type { EndedBy, EndReason, TunnelEnd } from './tunnel-end.ts'
+import type { Ending, Tunnel, TunnelListener } from './relay.ts'
+import type { EndedBy, EndReason, TunnelEnd, TunnelReading } from './tunnel-end.ts'
+import type { OwnReason } from './tunnel-policy.ts'
 
 /** In the order of `enum ended_by` and `enum end_reason` (native/relay.h); the reasons behind `lifetime` are words of ours. */
 const ENDED_BY: readonly EndedBy[] = ['client', 'upstream', 'gateway', 'admin']
-const END_REASONS: readonly EndReason[] = ['eof', 'reset', 'error', 'idle', 'lifetime', 'drain']
+const END_REASONS: readonly EndReason[] = [
+  'eof',
+  'reset',
+  'error',
+  'idle',
+  'lifetime',
+  'drain',
+  'expired',
+  'reload',
+  'kill',
+  'rebalance',
+]
 
 export class NativeTunnel implements Tunnel, Entry {
   readonly #relay: NativeRelay
@@ -38,10 +50,23 @@ export class NativeTunnel implements Tunnel, Entry {
     return this.#end?.bytesDown ?? this.#bytes(UPSTREAM)
   }
 
-  close(by: 'gateway' | 'admin', reason: EndReason, graceMs: number): void {
+  read(): TunnelReading {
+    const { bytesUp, bytesDown } = this
+    return {
+      bytesUp,
+      bytesDown,
+      firstUpMs: undefined,
+      firstDownMs: undefined,
+      silentUpMs: 0,
+      silentDownMs: 0,
+      webSocket: undefined,
+    }
+  }
+
+  close(by: 'gateway' | 'admin', reason: OwnReason, { timeoutMs }: Ending): void {
     if (this.#end !== undefined) return
     const { binding, handle } = this.#relay
-    binding.close(handle, this.#id, ENDED_BY.indexOf(by), END_REASONS.indexOf(reason), graceMs)
+    binding.close(handle, this.#id, ENDED_BY.indexOf(by), END_REASONS.indexOf(reason), timeoutMs)
   }
 
   onEvent(event: RelayEvent): void {
@@ -52,6 +77,11 @@ export class NativeTunnel implements Tunnel, Entry {
       reason: END_REASONS[reason] as EndReason,
       bytesUp,
       bytesDown,
+      firstUpMs: undefined,
+      firstDownMs: undefined,
+      silentUpMs: 0,
+      silentDownMs: 0,
+      webSocket: undefined,
       durationMs,
       ...(errno === 0 ? {} : { cause: getSystemErrorName(-errno) }),
     }

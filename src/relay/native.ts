@@ -121,8 +121,8 @@ export class NativeRelay implements Dialer, Acceptor {
       start.head + down,
       up,
       down.length,
-      start.idleMs,
-      start.lifetimeMs,
+      start.policy.idleMs,
+      start.policy.lifetimeMs,
     )
     // Without a descriptor or memory for it: the sockets are there already.
     if (id < 0) return this.#portable(withUnread(client, up), withUnread(upstream, down), start)

@@ -9,16 +9,11 @@
  */
 
 import type { Socket } from 'node:net'
-import {
-  CLOSE_GRACE_MS,
-  type Side,
-  type Tunnel,
-  type TunnelListener,
-  type TunnelStart,
-} from './relay.ts'
+import type { Ending, Side, Tunnel, TunnelListener, TunnelStart } from './relay.ts'
 import { resetSocket } from './reset.ts'
 import type { Sweep, Swept } from './sweep.ts'
-import type { TunnelEnd } from './tunnel-end.ts'
+import type { TunnelEnd, TunnelReading } from './tunnel-end.ts'
+import type { OwnReason, TunnelPolicy } from './tunnel-policy.ts'
 
 const kFlow = Symbol('upgate.flow')
 
@@ -54,6 +49,7 @@ class PortableTunnel implements Tunnel, Swept {
   readonly #up: Flow
   readonly #down: Flow
   readonly #bornAtMs = performance.now()
+  readonly #policy: TunnelPolicy
   readonly #listener: TunnelListener
   #openSockets = 2
   #by: TunnelEnd['by'] = 'gateway'
@@ -62,8 +58,9 @@ class PortableTunnel implements Tunnel, Swept {
   #closeTimer: NodeJS.Timeout | undefined
 
   constructor(client: Socket, upstream: Socket, start: TunnelStart, sweep: Sweep) {
-    this.idleMs = start.idleMs
-    this.lifetimeMs = start.lifetimeMs
+    this.idleMs = start.policy.idleMs
+    this.lifetimeMs = start.policy.lifetimeMs
+    this.#policy = start.policy
     this.#sweep = sweep
     this.#up = { tunnel: this, by: 'client', from: client, to: upstream, bytes: 0, ended: false }
     this.#down = {
@@ -93,11 +90,23 @@ class PortableTunnel implements Tunnel, Swept {
     this.#sweep.watch(this)
   }
 
-  close(by: 'gateway' | 'admin', reason: TunnelEnd['reason'], graceMs: number): void {
+  read(): TunnelReading {
+    return {
+      bytesUp: this.#up.bytes,
+      bytesDown: this.#down.bytes,
+      firstUpMs: undefined,
+      firstDownMs: undefined,
+      silentUpMs: 0,
+      silentDownMs: 0,
+      webSocket: undefined,
+    }
+  }
+
+  close(by: 'gateway' | 'admin', reason: OwnReason, { timeoutMs }: Ending): void {
     if (this.#openSockets === 0) return
     this.note(by, reason)
     clearTimeout(this.#closeTimer)
-    this.#closeTimer = setTimeout(resetBoth, graceMs, this.#up)
+    this.#closeTimer = setTimeout(resetBoth, timeoutMs, this.#up)
     for (const { from } of [this.#up, this.#down]) {
       // What still comes has nowhere to go: read and drop it, so that the peer's FIN is seen.
       from.off('data', onData)
@@ -109,7 +118,10 @@ class PortableTunnel implements Tunnel, Swept {
 
   expire(reason: 'idle' | 'lifetime'): void {
     // The sweep says so again and again; the grace runs from the first time.
-    if (!this.isClosing) this.close('gateway', reason, CLOSE_GRACE_MS)
+    if (!this.isClosing) {
+      const { closeFrames, closeTimeoutMs: timeoutMs } = this.#policy
+      this.close('gateway', reason, { frame: closeFrames[reason], timeoutMs })
+    }
   }
 
   /** The first cause of the end is kept, save that anything outranks an orderly FIN. */
@@ -129,8 +141,7 @@ class PortableTunnel implements Tunnel, Swept {
     const end: TunnelEnd = {
       by: this.#by,
       reason: this.#reason ?? 'error',
-      bytesUp: this.#up.bytes,
-      bytesDown: this.#down.bytes,
+      ...this.read(),
       durationMs: performance.now() - this.#bornAtMs,
       ...(this.#cause === undefined ? {} : { cause: this.#cause }),
     }

@@ -3,7 +3,8 @@
  */
 
 import type { Socket } from 'node:net'
-import type { TunnelEnd } from './tunnel-end.ts'
+import type { TunnelEnd, TunnelReading } from './tunnel-end.ts'
+import type { CloseFrame, OwnReason, TunnelPolicy } from './tunnel-policy.ts'
 
 /** One peer's end of a tunnel to be. */
 export interface Side {
@@ -20,17 +21,11 @@ export interface Side {
   readonly lend?: (() => () => void) | undefined
 }
 
-interface TunnelLimits {
-  /** Milliseconds without a byte in either direction; `Infinity` for none. */
-  readonly idleMs: number
-  /** Milliseconds of life; `Infinity` for none. */
-  readonly lifetimeMs: number
-}
-
 /** How a tunnel begins. */
-export interface TunnelStart extends TunnelLimits {
+export interface TunnelStart {
   /** Latin1 that goes to the client before all else and counts for nobody: the 101. */
   readonly head: string
+  readonly policy: TunnelPolicy
   readonly listener: TunnelListener
 }
 
@@ -39,17 +34,28 @@ export interface TunnelListener {
   onEnd(end: TunnelEnd): void
 }
 
+/** How a tunnel is ended that did not end by itself. */
+export interface Ending {
+  /** Goes to both peers, each behind the frame that it is getting; undefined for a bare FIN, which tunnels without frames get anyway. */
+  readonly frame: CloseFrame | undefined
+  /** How long a peer may take to answer, and how long the end of a frame is waited for; then it is reset. */
+  readonly timeoutMs: number
+}
+
 /** An open tunnel. The counters move while it is open. */
 export interface Tunnel {
   /** Bytes read from the client. */
   readonly bytesUp: number
   /** Bytes read from the upstream. */
   readonly bytesDown: number
-  /** Ends the tunnel from the gateway's side: FIN to both peers behind what is buffered for them, and a reset to whoever has not answered it after `graceMs`. */
-  close(by: 'gateway' | 'admin', reason: TunnelEnd['reason'], graceMs: number): void
+  /** All numbers at this moment. */
+  read(): TunnelReading
+  /**
+   * Ends the tunnel from the gateway's side. With frames: a Close frame to both peers, behind what is buffered for them; nothing
+   * else goes to a peer from then on, and its FIN when its own Close frame came. Else a FIN at once. Whoever has not closed after
+   * `timeoutMs` is reset. A second call changes the time alone.
+   */
+  close(by: 'gateway' | 'admin', reason: OwnReason, ending: Ending): void
 }
-
-/** How long a peer may take to answer the FIN of a tunnel that the gateway ends, in milliseconds. */
-export const CLOSE_GRACE_MS = 2000
 
 export type Relay = (client: Side, upstream: Side, start: TunnelStart) => Tunnel

@@ -17,6 +17,7 @@ type RelayConfig = Config['relay']
 const config = (engine: RelayConfig['engine'], threads?: number): RelayConfig => ({
   engine,
   bufferBytes: 65_536,
+  frames: true,
   ...(threads === undefined ? {} : { threads }),
 })
 

@@ -79,7 +79,7 @@ describe('what the native relay takes over', withNative, () => {
     const end = await joined.tunnel.ended
     // Its number belongs to another one now.
     await using _ = await join(started.relay)
-    joined.tunnel.close('admin', 'drain', 0)
+    joined.tunnel.close('admin', 'drain', { frame: undefined, timeoutMs: 0 })
     const { bytesUp, bytesDown } = joined.tunnel
     assert.deepEqual({ bytesUp, bytesDown }, { bytesUp: end.bytesUp, bytesDown: end.bytesDown })
   })

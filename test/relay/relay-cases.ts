@@ -6,9 +6,10 @@ import { after, before, describe, it } from 'node:test'
 import type { Relay, Side } from '../../src/relay/relay.ts'
 import { settled } from '../support/settled.ts'
 import { readBytes, readToEnd, socketPair, type SocketPair } from '../support/socket-pair.ts'
+import { tunnelPolicy } from '../support/tunnel-policy.ts'
 import { openTunnel, type TunnelLimits, type WatchedTunnel } from '../support/watched-tunnel.ts'
 
-export const NO_LIMITS: TunnelLimits = { head: '', idleMs: Infinity, lifetimeMs: Infinity }
+export const NO_LIMITS: TunnelLimits = { head: '', policy: tunnelPolicy() }
 
 export interface Joined extends AsyncDisposable {
   readonly client: SocketPair['peer']
@@ -186,7 +187,7 @@ export function relayCases(
     })
 
     it('ends an idle tunnel with a FIN to both peers', async () => {
-      await using joined = await join(relay, { limits: { ...NO_LIMITS, idleMs: 80 } })
+      await using joined = await join(relay, { limits: { head: '', policy: tunnelPolicy({ idleMs: 80 }) } })
       const { client, upstream, tunnel } = joined
       client.write('x')
       await readBytes(upstream, 1)
@@ -201,7 +202,7 @@ export function relayCases(
     })
 
     it('ends a busy tunnel at its lifetime', async () => {
-      await using joined = await join(relay, { limits: { ...NO_LIMITS, lifetimeMs: 80 } })
+      await using joined = await join(relay, { limits: { head: '', policy: tunnelPolicy({ lifetimeMs: 80 }) } })
       const { client, upstream, tunnel } = joined
       client.on('drain', () => {})
       const ticks = setInterval(() => client.write('tick'), 5)
@@ -218,7 +219,7 @@ export function relayCases(
     it('resets peers that do not answer its FIN in time', async () => {
       await using joined = await join(relay)
       const { client, upstream, tunnel } = joined
-      tunnel.close('admin', 'drain', 50)
+      tunnel.close('admin', 'drain', { frame: undefined, timeoutMs: 50 })
       await readToEnd(client)
       await readToEnd(upstream)
       const end = await tunnel.ended

@@ -8,6 +8,7 @@ import type { TunnelEnd } from '../../src/relay/tunnel-end.ts'
 import { socketPair, type SocketPair } from '../support/socket-pair.ts'
 import { other, type Schedule, type Start, type Step, type Who } from './schedule.ts'
 import { ScheduledPeer } from './scheduled-peer.ts'
+import { tunnelPolicy } from '../support/tunnel-policy.ts'
 import { openTunnel, type WatchedTunnel } from '../support/watched-tunnel.ts'
 
 /** What is certain of the end of a schedule. */
@@ -35,8 +36,7 @@ export async function runSchedule(schedule: Schedule, relay: Relay): Promise<Out
   for (const who of ['client', 'upstream'] as const) peers[who].open()
   const tunnel = openTunnel(relay, client, upstream, {
     head: head.toString('latin1'),
-    idleMs: Infinity,
-    lifetimeMs: Infinity,
+    policy: tunnelPolicy(),
   })
   for (const step of schedule.steps) await take(step, peers, tunnel)
   const end = await tunnel.ended
@@ -101,7 +101,7 @@ async function take(step: Step, peers: Peers, tunnel: WatchedTunnel): Promise<vo
       peers[step.who].socket.resetAndDestroy()
       break
     case 'close':
-      tunnel.close(step.by, 'drain', step.graceMs)
+      tunnel.close(step.by, 'drain', { frame: undefined, timeoutMs: step.graceMs })
       break
     case 'sees': {
       const peer = peers[step.who]
