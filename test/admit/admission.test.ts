@@ -4,6 +4,7 @@ import { Admission } from '../../src/admit/admission.ts'
 import type { Lease } from '../../src/admit/admission.ts'
 import type { LimitsConfig, RouteConfig } from '../../src/config/config.ts'
 import { Refusal } from '../../src/errors.ts'
+import { CLOSE_FRAMES } from '../support/tunnel-policy.ts'
 
 const unlimited: LimitsConfig = {
   tunnels: Infinity,
@@ -29,6 +30,9 @@ function admissionWith(limits: Partial<LimitsConfig>): Admission {
     allow: undefined,
     limits: { ...unlimited, ...limits },
     timeouts: { connectMs: 1000, handshakeMs: 1000, idleMs: 1000, lifetimeMs: Infinity },
+    keepalive: undefined,
+    close: { timeoutMs: 1000, frames: CLOSE_FRAMES },
+    onReload: 'close',
     rewrite: { stripPrefix: undefined, addPrefix: undefined },
     headers: { request: { set: [], remove: [] }, response: { set: [], remove: [] } },
     upstream: 'chat',

@@ -22,6 +22,7 @@ function upstream(urls: readonly string[], more: Partial<UpstreamConfig> = {}): 
     balance: { policy: 'least-tunnels' },
     health: { setAsideMs: 1000, setAsideMaxMs: 60_000 },
     tls: { ca: undefined, serverName: undefined },
+    rebalance: undefined,
     ...more,
   }
 }

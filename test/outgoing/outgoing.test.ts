@@ -18,6 +18,7 @@ const nobody: Identity = {
   hiddenSubprotocols: [],
   markerSubprotocol: undefined,
   expiresAtMs: undefined,
+  grants: [],
 }
 const noEdits: FieldEdits = { set: [], remove: [] }
 const TRACE = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'

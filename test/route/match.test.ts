@@ -5,6 +5,7 @@ import { Refusal } from '../../src/errors.ts'
 import { allowedTokens, matchRoute } from '../../src/route/match.ts'
 import { compileRoutes } from '../../src/route/table.ts'
 import { codeOf, factsOf, type SampleRequest } from '../request/reading.ts'
+import { CLOSE_FRAMES } from '../support/tunnel-policy.ts'
 
 type Match = Partial<MatchConfig>
 
@@ -35,6 +36,9 @@ function routeConfig(
       requestsPerSecond: Infinity,
     },
     timeouts: { connectMs: 1, handshakeMs: 1, idleMs: 1, lifetimeMs: 1 },
+    keepalive: undefined,
+    close: { timeoutMs: 1, frames: CLOSE_FRAMES },
+    onReload: 'close',
     rewrite: { stripPrefix: undefined, addPrefix: undefined },
     headers: { request: { set: [], remove: [] }, response: { set: [], remove: [] } },
     upstream: 'up',
