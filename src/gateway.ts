@@ -20,6 +20,7 @@ import { createMetrics, type Metrics } from './report/metrics.ts'
 import { Report } from './report/report.ts'
 import { version as gatewayVersion } from './report/version.ts'
 import { randomUUID } from 'node:crypto'
+import { drain } from './tunnels/drain.ts'
 import { Expiry } from './tunnels/expiry.ts'
 import { Registry } from './tunnels/registry.ts'
 import { serveUpgrade, takeClient, type Exchanges } from './upgrade.ts'
@@ -30,8 +31,8 @@ export interface Gateway {
   readonly adminAddress: Address | undefined
   readonly openTunnels: number
   /**
-   * Not ready and not accepting from now on; requests in progress finish, tunnels get `shutdown.drain` to end by
-   * themselves, the rest is closed. Fulfilled when nothing is left.
+   * Not ready and not accepting from now on; requests in progress finish, tunnels are closed evenly over
+   * `shutdown.drain`, or what is left of them at its end. Fulfilled when nothing is left.
    */
   stop(): Promise<void>
   /** Stops at once: what is open is cut. */
@@ -192,22 +193,19 @@ class RunningGateway implements Gateway, Exchanges {
   }
 
   async stop(): Promise<void> {
-    const { drainMs } = this.#config.shutdown
+    const { drainMs, spread } = this.#config.shutdown
     this.#draining = true
     this.#log.info({ tunnels: this.registry.size, drainMs }, 'draining')
-    const finished = Promise.all([
+    const settled = Promise.all([
       ...this.#listeners.map((listener) => listener.stopAccepting()),
       this.#handshakesDone(),
-    ]).then(() => this.registry.empty())
-    await beforeDeadline(finished, drainMs)
-    if (this.registry.size > 0) {
-      this.#log.info(
-        { tunnels: this.registry.size },
-        'closing tunnels that did not end by themselves',
-      )
-      for (const tunnel of this.registry) tunnel.end('gateway', 'drain')
-      await this.registry.empty()
-    }
+    ])
+    await drain(this.registry, {
+      drainMs,
+      spread,
+      settled,
+      onProgress: (progress) => this.#log.info({ reason: 'drain', ...progress }, 'closing tunnels'),
+    })
     await this.destroy()
   }
 
@@ -248,14 +246,4 @@ function usesEcho(config: Config): boolean {
   return [...config.upstreams.values()].some((upstream) =>
     upstream.endpoints.some((endpoint) => endpoint.address.kind === 'builtin'),
   )
-}
-
-/** Waits for `finished`, but no longer than `deadlineMs`. */
-async function beforeDeadline(finished: Promise<unknown>, deadlineMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const deadline = new Promise<void>((resolve) => {
-    if (deadlineMs !== Infinity) timer = setTimeout(resolve, deadlineMs)
-  })
-  await Promise.race([finished, deadline])
-  clearTimeout(timer)
 }

@@ -62,7 +62,7 @@ export class RunningTunnel implements TunnelListener, Holdings {
   grants!: readonly Grant[]
   origin: string | undefined
   readonly openedAtMs = Date.now()
-  /** It was told to end, and has not ended yet. */
+  /** It was told to end, or has ended. */
   isEnding = false
   readonly #owner: TunnelParts
 
@@ -118,6 +118,7 @@ export class RunningTunnel implements TunnelListener, Holdings {
   }
 
   onEnd(end: TunnelEnd): void {
+    this.isEnding = true
     const { registry, report, expiry } = this.#owner
     giveBack(this)
     registry.delete(this)

@@ -4,8 +4,9 @@ import { startTestGateway } from '../support/gateway.ts'
 import { handshake, rawClient, SWITCHING } from '../support/raw-client.ts'
 import { scriptedUpstream, type ScriptedUpstream } from '../support/scripted-upstream.ts'
 
+/** Tunnels are left alone until the drain is over. */
 function yaml(upstream: ScriptedUpstream, drain: string): string {
-  return `shutdown: { drain: ${drain} }\nroutes: [{ upstream: "${upstream.url}" }]`
+  return `shutdown: { drain: ${drain}, spread: false }\nroutes: [{ upstream: "${upstream.url}" }]`
 }
 
 /** Grants every upgrade and ends when the client does. */

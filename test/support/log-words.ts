@@ -98,10 +98,10 @@ export const logMessages: readonly LogMessage[] = [
     fields: ['tunnels', 'drainMs'],
   },
   {
-    message: 'closing tunnels that did not end by themselves',
+    message: 'closing tunnels',
     level: 'info',
-    when: '`shutdown.drain` is over.',
-    fields: ['tunnels'],
+    when: 'At the start of a drain and every five seconds; without `shutdown.spread` once, at its end.',
+    fields: ['reason', 'left', 'of'],
   },
 ]
 
@@ -162,6 +162,8 @@ export const logFields: ReadonlyMap<string, string> = new Map([
   ['lines', 'How many.'],
   ['tunnels', 'How many are open.'],
   ['drainMs', '`shutdown.drain`.'],
+  ['left', 'How many are still to be closed.'],
+  ['of', 'How many there were to close.'],
 ])
 
 export function logLinesTable(): string {
