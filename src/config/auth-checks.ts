@@ -1,4 +1,4 @@
-/** The rules of `auth` that go beyond one key: which kind of key a token is checked with, and how. */
+/** The rules of `auth` that go beyond one key: which kind of key a token is checked with, and how; what has no effect. */
 
 import { isHmac } from './auth-schema.ts'
 import type { AuthEntry, JwtEntry } from './auth-schema.ts'
@@ -25,6 +25,10 @@ export function authFindings(entries: readonly Part<AuthEntry>[]): {
       warnings.push(...secretWarnings(part))
     }
     if (value.type === 'forward') {
+      if (value.onRecheckError === 'close' && value.recheck === Infinity) {
+        const text = 'has no effect: recheck is off'
+        warnings.push({ path: [...path, 'onRecheckError'], text })
+      }
       for (const [index, name] of value.copy.entries()) {
         if (isOwnedField(name)) {
           findings.push({

@@ -115,14 +115,14 @@ const forward = section({
   timeout: key(duration(), '5s', 'For its answer: 504 after it.'),
   userHeader: optional(fieldName(), 'Field of its 2xx answer that becomes X-Auth-User.'),
   recheck: key(
-    duration({ off: true }),
+    duration({ off: true, minSeconds: 1 }),
     'off',
     'How often it is asked again about an open tunnel; the tunnel ends when it says no.',
   ),
   onRecheckError: key(
     choice(['keep', 'close']),
     'keep',
-    'What becomes of a tunnel when it cannot be asked again, after several tries.',
+    'What becomes of a tunnel about which it cannot be asked again, after several tries.',
   ),
 })
 

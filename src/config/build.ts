@@ -1,4 +1,4 @@
-/** Makes the `Config` that the program uses out of a valid file: defaults merged, paths absolute, deep-frozen. */
+/** Makes the `Config` that the program uses out of a valid file: complete routes, paths absolute, deep-frozen. */
 
 import { resolve } from 'node:path'
 
@@ -20,14 +20,13 @@ import type {
   UpstreamConfig,
   ValueMatch,
 } from './config.ts'
+import { routesWithDefaults } from './defaults.ts'
 import { deepFreeze } from './freeze.ts'
+import type { MatchEntry, ValueMatchEntry } from './match-schema.ts'
 import { routeName, upstreamName } from './route-checks.ts'
-import { route } from './route-schema.ts'
-import type { MatchEntry, RouteEntry, RouteSettings, ValueMatchEntry } from './route-schema.ts'
+import type { RouteEntry, RouteSettings } from './route-schema.ts'
 import { upstream } from './schema.ts'
 import type { Admin, ConfigInput, ConfigOutput, Listener, Upstream } from './schema.ts'
-
-type RouteInput = ConfigInput['routes'][number]
 
 export interface Built {
   /** The file's absolute path. */
@@ -47,13 +46,13 @@ export function buildConfig({ file, directory, input, output, warnings }: Built)
       buildUpstream(name, value, toFile),
     ]),
   )
-  const routes = input.routes.map((entry, index) => {
-    const merged = route.parse(withDefaults(input.defaults ?? {}, entry))
+  const routes = routesWithDefaults(input).map((merged, index) => {
     const name = routeName(merged, ['routes', index])
     const named = upstreamName(merged)
     if (named === undefined) {
       // Endpoints in place get what an upstream gets that says nothing else.
-      const endpoints = Array.isArray(entry.upstream) ? entry.upstream : [entry.upstream]
+      const written = input.routes[index]?.upstream ?? []
+      const endpoints = Array.isArray(written) ? written : [written]
       upstreams.set(name, buildUpstream(name, upstream.parse({ endpoints }), toFile))
     }
     return buildRoute(name, merged, named ?? name)
@@ -100,20 +99,6 @@ function buildAdmin(value: Exclude<Admin, 'off'>, toFile: ToFile): AdminConfig {
 }
 
 type ToFile = (path: string) => string
-
-/** What a route says itself goes before `defaults`; timeouts, limits and close key by key, all else as a whole. */
-function withDefaults(
-  defaults: NonNullable<ConfigInput['defaults']>,
-  entry: RouteInput,
-): RouteInput {
-  return {
-    ...defaults,
-    ...entry,
-    limits: { ...defaults.limits, ...entry.limits },
-    timeouts: { ...defaults.timeouts, ...entry.timeouts },
-    close: { ...defaults.close, ...entry.close },
-  }
-}
 
 function buildListener(value: Listener, toFile: ToFile): ListenerConfig {
   return {

@@ -3,12 +3,13 @@
 import { authFindings } from './auth-checks.ts'
 import type { Address } from './config.ts'
 import { fileChecks } from './file-checks.ts'
-import { formatAddress } from './network.ts'
-import type { Parts } from './parts.ts'
+import { formatAddress, isLoopback } from './network.ts'
+import type { Part, Parts } from './parts.ts'
 import type { Finding, Path } from './problem.ts'
 import { formatPath } from './problem.ts'
 import { routeFindings } from './route-checks.ts'
-import { upstreamFindings } from './upstream-checks.ts'
+import type { Admin } from './schema.ts'
+import { upstreamFindings, upstreamWarnings } from './upstream-checks.ts'
 
 export interface Checked {
   readonly findings: readonly Finding[]
@@ -28,8 +29,21 @@ export function crossChecks(parts: Parts, directory: string): Checked {
       ...routeFindings(parts),
       ...files.findings,
     ],
-    warnings: [...auth.warnings, ...files.warnings],
+    warnings: [
+      ...adminWarnings(parts.admin),
+      ...parts.upstreams.flatMap(upstreamWarnings),
+      ...auth.warnings,
+      ...files.warnings,
+    ],
   }
+}
+
+/** Who binds it for others than this machine may think that they can use all of it. */
+function adminWarnings(part: Part<Admin> | undefined): Finding[] {
+  if (part === undefined || part.value === 'off') return []
+  if (part.value.token !== undefined || isLoopback(part.value.address)) return []
+  const text = 'without admin.token the API answers this machine alone'
+  return [{ path: [...part.path, 'address'], text }]
 }
 
 /** Two listeners that would compete for one address. */

@@ -26,8 +26,8 @@ export function fileChecks(parts: Parts, directory: string): Results {
       return undefined
     }
   }
-  for (const { path, value } of parts.listeners) {
-    if (value.tls === undefined) continue
+  for (const { path, value } of [...parts.listeners, ...(parts.admin ? [parts.admin] : [])]) {
+    if (value === 'off' || value.tls === undefined) continue
     const tlsPath = [...path, 'tls']
     const certificate = read([...tlsPath, 'cert'], value.tls.cert)
     const key = read([...tlsPath, 'key'], value.tls.key)

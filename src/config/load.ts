@@ -10,6 +10,7 @@ import { crossChecks } from './checks.ts'
 import type { Config } from './config.ts'
 import type { Environment } from './environment.ts'
 import { findingsOf } from './issues.ts'
+import { keepaliveWarnings } from './keepalive-checks.ts'
 import { partsOf } from './parts.ts'
 import { ConfigError, formatPath, formatProblem } from './problem.ts'
 import type { Finding, Problem } from './problem.ts'
@@ -33,12 +34,14 @@ export function loadConfig(file: string, env: Environment): Config {
     ...findings.filter((finding) => !isConsequence(finding, source.findings)),
   ].map((finding) => source.locate(finding))
   if (problems.length > 0 || !parsed.success) throw new ConfigError(inOrder(problems))
+  const input = source.raw as ConfigInput
+  const warnings = [...checked.warnings, ...keepaliveWarnings(input)]
   return buildConfig({
     file: absoluteFile,
     directory,
-    input: source.raw as ConfigInput,
+    input,
     output: parsed.data,
-    warnings: checked.warnings.map((finding) => formatProblem(source.locate(finding))),
+    warnings: inOrder(warnings.map((finding) => source.locate(finding))).map(formatProblem),
   })
 }
 

@@ -42,6 +42,13 @@ export function formatAddress(value: Address): string {
   return `${isIPv6(value.host) ? `[${value.host}]` : value.host}:${value.port}`
 }
 
+/** Whether only this machine can connect to it, as far as the text tells. */
+export function isLoopback(value: Address): boolean {
+  if (value.kind === 'unix') return true
+  const { host } = value
+  return host.toLowerCase() === 'localhost' || host === '::1' || /^127\.[\d.]+$/.test(host)
+}
+
 export type EndpointUrl = Omit<EndpointConfig, 'weight'>
 
 /** What `upstream` and `endpoints` accept as an URL. */

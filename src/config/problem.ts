@@ -64,7 +64,7 @@ export function formatProblem(problem: Problem): string {
   const headline = [where, path, text].filter((part) => part !== '').join(': ')
   if (place === undefined) return headline
   // The value of a secret may stand on a line of its own, below its key.
-  const line = path.endsWith('.secret')
+  const line = /\.(?:secret|token)$/.test(path)
     ? place.source.slice(0, place.column - 1) +
       place.source.slice(place.column - 1).replace(/./g, '*')
     : withoutSecrets(place.source)
@@ -81,11 +81,11 @@ function picture(place: Place, line: string): string {
   return `  ${gutter}${shown}\n  ${' '.repeat(gutter.length - 2)}| ${indent}^`
 }
 
-/** Covers the value of `secret` and the credentials in an URL; the length stays, so that columns stay right. */
+/** Covers the values of `secret` and `token`, and the credentials in an URL; the length stays, so that columns stay right. */
 function withoutSecrets(line: string): string {
   return line
     .replace(
-      /(\bsecret["']?\s*:\s*)(\S.*)$/,
+      /(\b(?:secret|token)["']?\s*:\s*)(\S.*)$/,
       (_, key: string, value: string) => key + '*'.repeat(value.length),
     )
     .replace(/(:\/\/)([^/\s"']+)@/g, (_, slashes: string, credentials: string) => {

@@ -53,9 +53,9 @@ export function orList(words: readonly string[]): string {
 
 /**
  * A duration to milliseconds. `off` gives `Infinity`, and 0 is accepted, only where they are allowed.
- * The longest is 24 days.
+ * The longest is 24 days, and the shortest 1ms unless `minSeconds` asks for more.
  */
-export function duration(allowed: { off?: boolean; zero?: boolean } = {}) {
+export function duration(allowed: { off?: boolean; zero?: boolean; minSeconds?: number } = {}) {
   const message = `expected a duration such as 500ms, 5s, 10m, 12h or 7d${allowed.off === true ? ', or off' : ''}`
   const pattern =
     allowed.off === true ? /^(?:\d{1,12}(?:ms|s|m|h|d)|off)$/ : /^\d{1,12}(?:ms|s|m|h|d)$/
@@ -68,9 +68,11 @@ export function duration(allowed: { off?: boolean; zero?: boolean } = {}) {
         const instead = allowed.off === true ? '; write off for no limit' : ''
         return fail(context, `must be longer than 0${instead}`)
       }
-      if (durationMs > durationMaxMs) {
-        const instead = allowed.off === true ? ', or off' : ''
-        return fail(context, `must be at most 24d${instead}`)
+      const orOff = allowed.off === true ? ', or off' : ''
+      if (durationMs > durationMaxMs) return fail(context, `must be at most 24d${orOff}`)
+      const { minSeconds = 0 } = allowed
+      if (durationMs < minSeconds * millisecondsPer.s) {
+        return fail(context, `must be at least ${minSeconds}s${orOff}`)
       }
       return durationMs
     })

@@ -19,20 +19,23 @@ import {
   name,
   percentage,
   size,
-  text,
   word,
 } from './scalars.ts'
 import { key, optional, required, section } from './section.ts'
 
-export const listener = section({
-  address: key(address(), '0.0.0.0:8080', 'host:port, [::1]:port, :port or unix:/path.'),
-  tls: optional(
+function tlsFiles(description: string) {
+  return optional(
     section({
       cert: required(file(), 'PEM file: the certificate, then those of its issuers.'),
       key: required(file(), 'PEM file: the private key of the certificate.'),
     }),
-    'Serves HTTPS here; plain HTTP if left out.',
-  ),
+    description,
+  )
+}
+
+export const listener = section({
+  address: key(address(), '0.0.0.0:8080', 'host:port, [::1]:port, :port or unix:/path.'),
+  tls: tlsFiles('Serves HTTPS here; plain HTTP if left out.'),
   headTimeout: key(duration(), '10s', 'For a whole request head: 408 after it.'),
   headBytes: key(size(1024, 1024 ** 2), '16KiB', 'The largest request head: 431 above it.'),
   keepAliveTimeout: key(duration(), '75s', 'How long a connection may wait for its next request.'),
@@ -46,16 +49,14 @@ const adminSection = section({
     'Where /metrics, /healthz, /readyz and the API are served.',
   ),
   token: optional(
-    text('a token').refine((value) => value.length >= 16, 'expected at least 16 characters'),
+    // RFC 6750 2.1: what can stand behind Bearer.
+    word(
+      /^(?=.{16})[A-Za-z0-9._~+/-]+=*$/,
+      'expected a token of at least 16 letters, digits and -._~+/',
+    ).meta({ title: 'token' }),
     'Bearer token asked for by all but /healthz and /readyz, better ${FROM_ENV}. Without it the API is for this machine alone.',
   ),
-  tls: optional(
-    section({
-      cert: required(file(), 'PEM file: the certificate, then those of its issuers.'),
-      key: required(file(), 'PEM file: the private key of the certificate.'),
-    }),
-    'Serves HTTPS; plain HTTP if left out.',
-  ),
+  tls: tlsFiles('Serves HTTPS; plain HTTP if left out.'),
   hosts: key(
     list(serverName(), 'a list of host names, such as [ops.example.com]'),
     [],
@@ -187,7 +188,7 @@ export const configSchema = section({
   ),
   reload: key(
     section({
-      watch: key(flag(), false, 'Reads this file again when it changes, as SIGHUP does.'),
+      watch: key(flag(), false, 'Reads this file again when it changes, as on SIGHUP.'),
     }),
     {},
     'When the config is read again.',

@@ -6,7 +6,8 @@ import type { PathMatch } from './config.ts'
 import type { Part } from './parts.ts'
 import { formatPath } from './problem.ts'
 import type { Finding } from './problem.ts'
-import type { MatchEntry, RouteEntry } from './route-schema.ts'
+import type { MatchEntry } from './match-schema.ts'
+import type { RouteEntry } from './route-schema.ts'
 
 export function shadowFindings(routes: readonly Part<RouteEntry>[]): Finding[] {
   const whole = routes.filter((part) => part.isWhole)
