@@ -1,6 +1,6 @@
 /** A gateway in a process of its own, started as a user starts it: for tests of memory, descriptors and signals. */
 
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,6 +15,8 @@ export interface GatewayProcess extends AsyncDisposable {
   /** The port of its listener. */
   readonly port: number
   readonly adminPort: number
+  /** Replaces its config file. Listener and admin stay where they are. */
+  rewrite(yaml: string): Promise<void>
   /** Lines with this message so far. */
   logged(msg: string): LogLine[]
   /** Waits until `count` lines with this message are there. */
@@ -38,6 +40,11 @@ export async function startGatewayProcess(yaml: string): Promise<GatewayProcess>
     program,
     port: portOf(listening),
     adminPort: portOf(adminListening),
+    // As editors and deployments do it: nobody reads half of it.
+    async rewrite(changed) {
+      await writeFile(`${file}.new`, withTestRelay(changed, LOOPBACK))
+      await rename(`${file}.new`, file)
+    },
     logged: (msg) => logged(program, msg),
     log: (msg, count) =>
       program.until(() => {
