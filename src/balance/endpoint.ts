@@ -3,6 +3,8 @@
 import type { Address } from '../config/config.ts'
 
 export interface Endpoint {
+  /** Short, and the same in every process as long as the upstream's name and the URL are: for paths of the admin API. */
+  readonly id: string
   /** The label in logs and metrics: the URL as written in the config. */
   readonly url: string
   readonly address: Address
@@ -13,6 +15,8 @@ export interface Endpoint {
   readonly inUse: number
   /** False while it is set aside. */
   readonly up: boolean
+  /** An operator is emptying it: it gets no new tunnels or requests. */
+  readonly draining: boolean
 }
 
 export interface EndpointTls {

@@ -3,7 +3,7 @@
  * the lease says when the place is free again and how the endpoint did.
  */
 
-import { X509Certificate } from 'node:crypto'
+import { createHash, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type {
   Address,
@@ -43,8 +43,9 @@ export class Pool {
   readonly #random: () => number
 
   /**
-   * Reads the upstream's CA file. Throws when that cannot be read or holds no certificate. Endpoints that `previous`
-   * has under the same URL keep their count and health; leases of either pool then count for both.
+   * Reads the upstream's CA file. Throws when that cannot be read or holds no certificate. Endpoints that `previous`, an
+   * upstream of the same name, has under the same URL keep their count, their health and whether they are draining; leases
+   * of either pool then count for both.
    */
   constructor(config: UpstreamConfig, options: PoolOptions, previous?: Pool) {
     this.name = config.name
@@ -53,26 +54,26 @@ export class Pool {
     this.#pick = pickFor(config.balance.policy)
     this.#hashKey = hashKeyOf(config.balance)
     const ca = config.tls.ca === undefined ? undefined : readCa(config.tls.ca)
-    const known = new Map(previous === undefined ? [] : previous.#members.map(stateByUrl))
+    const known = new Map(previous === undefined ? [] : previous.#members.map(stateById))
     const shared = { health: config.health, onChange: options.onChange, now: this.#now }
-    this.#members = config.endpoints.map((endpoint) => {
-      const state = known.get(endpoint.url) ?? new MemberState()
-      // An URL that is listed twice is two endpoints: only the first of them continues the old one.
-      known.delete(endpoint.url)
+    const ids = endpointIds(config)
+    this.#members = config.endpoints.map((endpoint, index) => {
+      const id = ids[index] as string
+      const state = known.get(id) ?? new MemberState()
       const address =
         endpoint.address.kind === 'builtin'
           ? options.builtinAddress(endpoint.address.name)
           : endpoint.address
       const tls = endpoint.tls ? tlsOf(address, config.tls.serverName, ca) : undefined
-      return new Member({ config: endpoint, address, tls, state, shared })
+      return new Member({ id, config: endpoint, address, tls, state, shared })
     })
     this.endpoints = this.#members
   }
 
   /**
-   * A place on the endpoint that the policy picks among those that are healthy and not in `tried`. Refusal:
+   * A place on the endpoint that the policy picks among those that are healthy, not draining and not in `tried`. Refusal:
    * E_ENDPOINT_NONE, with Retry-After for when the first one is tried again. An upstream of one endpoint always
-   * picks it: its own failure tells the client more than ours.
+   * picks it, unless it is draining: its own failure tells the client more than ours.
    */
   acquire(facts: RequestFacts, tried: ReadonlySet<Endpoint>): EndpointLease | Refusal {
     const candidates = this.#candidates(tried)
@@ -84,21 +85,44 @@ export class Pool {
     return new MemberLease(member)
   }
 
+  /** It gets nothing from now on; what it has it keeps. False when there is no such endpoint, or it is draining already. */
+  drain(id: string): boolean {
+    return this.#setDraining(id, true)
+  }
+
+  /** It gets its share again. False when there is no such endpoint, or it was not draining. */
+  enable(id: string): boolean {
+    return this.#setDraining(id, false)
+  }
+
+  #setDraining(id: string, draining: boolean): boolean {
+    const member = this.#members.find((one) => one.id === id)
+    if (member === undefined || member.state.draining === draining) return false
+    member.state.draining = draining
+    return true
+  }
+
   #candidates(tried: ReadonlySet<Endpoint>): readonly Member[] {
-    if (tried.size === 0 && (this.#members.length === 1 || this.#members.every(isUp))) {
-      return this.#members
-    }
-    if (this.#members.length === 1) return this.#members.filter((member) => !tried.has(member))
+    if (tried.size === 0 && this.#members.every(isReady)) return this.#members
+    const isOnly = this.#members.length === 1
     const nowMs = this.#now()
-    return this.#members.filter((member) => !tried.has(member) && member.state.health.allows(nowMs))
+    return this.#members.filter(
+      (member) =>
+        !tried.has(member) &&
+        !member.state.draining &&
+        (isOnly || member.state.health.allows(nowMs)),
+    )
   }
 
   #none(tried: ReadonlySet<Endpoint>): Refusal {
     const nowMs = this.#now()
-    const waitsMs = this.#members.map((member) => member.state.health.waitMs(nowMs))
+    const others = this.#members.filter(({ state }) => !state.draining)
+    const waitsMs = others.map(({ state }) => state.health.waitMs(nowMs))
+    const waitMs = others.length === 0 ? DRAINING_RETRY_MS : Math.min(...waitsMs)
+    const { length } = this.#members
     return new Refusal('E_ENDPOINT_NONE', {
-      cause: `of ${this.#members.length} endpoints ${tried.size} were tried, the others are set aside`,
-      retryAfterSeconds: Math.max(1, Math.ceil(Math.min(...waitsMs) / 1000)),
+      cause: `of ${length} endpoints ${tried.size} were tried and ${length - others.length} are draining, the others are set aside`,
+      retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1000)),
     })
   }
 
@@ -114,12 +138,16 @@ export class Pool {
   }
 }
 
+/** Nobody knows when an operator is done: soon enough for a restart, and rare enough for a crowd. */
+const DRAINING_RETRY_MS = 5000
+
 /** What of an endpoint goes on when the config around it changes. */
 class MemberState {
   inUse = 0
   /** Answers so far, of any request. */
   answers = 0
   turn = 0
+  draining = false
   readonly health = new Health()
 }
 
@@ -130,6 +158,7 @@ interface Shared {
 }
 
 interface MemberOptions {
+  readonly id: string
   readonly config: EndpointConfig
   readonly address: Address
   readonly tls: EndpointTls | undefined
@@ -138,6 +167,7 @@ interface MemberOptions {
 }
 
 class Member implements Endpoint, Candidate {
+  readonly id: string
   readonly url: string
   readonly address: Address
   readonly tls: EndpointTls | undefined
@@ -146,7 +176,8 @@ class Member implements Endpoint, Candidate {
   readonly state: MemberState
   readonly shared: Shared
 
-  constructor({ config, address, tls, state, shared }: MemberOptions) {
+  constructor({ id, config, address, tls, state, shared }: MemberOptions) {
+    this.id = id
     this.url = config.url
     this.address = address
     this.tls = tls
@@ -162,6 +193,10 @@ class Member implements Endpoint, Candidate {
 
   get up(): boolean {
     return this.state.health.up
+  }
+
+  get draining(): boolean {
+    return this.state.draining
   }
 
   get turn(): number {
@@ -223,12 +258,23 @@ class MemberLease implements EndpointLease {
   }
 }
 
-function stateByUrl(member: Member): [url: string, state: MemberState] {
-  return [member.url, member.state]
+function stateById(member: Member): [id: string, state: MemberState] {
+  return [member.id, member.state]
 }
 
-function isUp(member: Member): boolean {
-  return member.state.health.up
+/** In the order of the config; an URL that is listed again gets -2, -3, ... */
+function endpointIds({ name, endpoints }: UpstreamConfig): readonly string[] {
+  const times = new Map<string, number>()
+  return endpoints.map(({ url }) => {
+    const hash = createHash('sha256').update(`${name}\n${url}`).digest('hex').slice(0, 10)
+    const time = (times.get(hash) ?? 0) + 1
+    times.set(hash, time)
+    return time === 1 ? hash : `${hash}-${time}`
+  })
+}
+
+function isReady({ state }: Member): boolean {
+  return state.health.up && !state.draining
 }
 
 function isFilled(members: readonly Member[]): members is readonly [Member, ...Member[]] {

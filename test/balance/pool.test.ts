@@ -237,6 +237,93 @@ describe('Pool', () => {
     })
   })
 
+  describe('endpoints that are draining', () => {
+    const idsOf = (pool: Pool): string[] => pool.endpoints.map(({ id }) => id)
+
+    it('get nothing new, keep what they have, and get their share again when they are enabled', () => {
+      const { pool, changes } = poolOf(upstream(['a', 'b']))
+      const [a = ''] = idsOf(pool)
+      const held = acquired(pool)
+      assert.equal(held.endpoint.url, 'a')
+      assert.equal(pool.drain(a), true)
+      assert.deepEqual(
+        pool.endpoints.map(({ draining, up }) => [draining, up]),
+        [
+          [true, true],
+          [false, true],
+        ],
+      )
+      assert.deepEqual([urlOf(pool), urlOf(pool), urlOf(pool)], ['b', 'b', 'b'])
+      assert.deepEqual(usesOf(pool), [1, 0])
+      held[Symbol.dispose]()
+      assert.equal(pool.enable(a), true)
+      acquired(pool)
+      acquired(pool)
+      assert.deepEqual(usesOf(pool), [1, 1])
+      assert.deepEqual(changes, [])
+    })
+
+    it('are changed once, and only when they are there', () => {
+      const { pool } = poolOf(upstream(['a', 'b']))
+      const [a = ''] = idsOf(pool)
+      assert.equal(pool.enable(a), false)
+      assert.equal(pool.drain(a), true)
+      assert.equal(pool.drain(a), false)
+      assert.equal(pool.enable(a), true)
+      assert.deepEqual([pool.drain('a'), pool.enable('')], [false, false])
+    })
+
+    it('are not picked when the others were tried or are set aside', () => {
+      const { pool } = poolOf(upstream(['a', 'b']))
+      const [a, b] = pool.endpoints
+      assert.ok(a && b)
+      pool.drain(a.id)
+      refusedBy(pool, new Set([b]))
+      acquired(pool).failed()
+      assert.equal(b.up, false)
+      assert.match(
+        refusedBy(pool).details.cause ?? '',
+        /^of 2 endpoints 0 were tried and 1 are draining/,
+      )
+    })
+
+    it('refuse also where there is no other, with some seconds to wait', () => {
+      for (const urls of [['a'], ['a', 'b']]) {
+        const { pool } = poolOf(upstream(urls))
+        for (const id of idsOf(pool)) pool.drain(id)
+        assert.equal(refusedBy(pool).details.retryAfterSeconds, 5)
+      }
+    })
+
+    it('do not count for when the others come back', () => {
+      const { pool } = poolOf(
+        upstream(['a', 'b'], { health: { setAsideMs: 4000, setAsideMaxMs: 60_000 } }),
+      )
+      const [a = ''] = idsOf(pool)
+      pool.drain(a)
+      acquired(pool).failed()
+      assert.equal(refusedBy(pool).details.retryAfterSeconds, 4)
+    })
+  })
+
+  describe('ids', () => {
+    const ids = (config: UpstreamConfig): string[] =>
+      poolOf(config).pool.endpoints.map(({ id }) => id)
+
+    it('are those of the upstream and the URL, in every process', () => {
+      assert.deepEqual(ids(upstream(['http://chat-1:3000'])), ['6c93fd1b93'])
+      const other = upstream(['http://chat-1:3000'], { name: 'other' })
+      assert.notDeepEqual(ids(other), ids(upstream(['http://chat-1:3000'])))
+      assert.deepEqual(ids(upstream(['b', 'a'])), ids(upstream(['a', 'b'])).toReversed())
+    })
+
+    it('are numbered where an URL is listed again', () => {
+      const [first = '', ...more] = ids(upstream(['a', 'a', 'b', 'a']))
+      const [, b] = ids(upstream(['a', 'b']))
+      assert.deepEqual(more, [`${first}-2`, b, `${first}-3`])
+    })
+  })
+
   describe('refusals', () => {
     it('say in whole seconds when the first endpoint comes back', () => {
       const { pool, clock } = poolOf(
@@ -393,6 +480,20 @@ describe('Pool', () => {
       )
       held[Symbol.dispose]()
       assert.deepEqual(usesOf(after.pool), [0, 1, 0])
+    })
+
+    it('keeps endpoints draining, each of its own', () => {
+      const before = poolOf(upstream(['a', 'b', 'b'])).pool
+      const [, , secondB] = before.endpoints
+      assert.ok(secondB)
+      before.drain(secondB.id)
+      const after = poolOf(upstream(['b', 'b', 'a']), before).pool
+      assert.deepEqual(
+        after.endpoints.map(({ draining }) => draining),
+        [false, true, false],
+      )
+      after.enable(secondB.id)
+      assert.equal(secondB.draining, false)
     })
 
     it('leaves the weights and the addresses of the old pool alone', () => {

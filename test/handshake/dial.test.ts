@@ -90,7 +90,7 @@ function tlsPeer(options: TlsOptions = {}): Promise<Peer> {
 }
 
 function endpointAt(address: Address, tls?: EndpointTls): Endpoint {
-  return { url: 'u', address, tls, weight: 1, inUse: 0, up: true }
+  return { id: 'u', url: 'u', address, tls, weight: 1, inUse: 0, up: true, draining: false }
 }
 
 /** The socket of a dial that worked; the end of the block destroys it. */

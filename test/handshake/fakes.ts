@@ -126,5 +126,14 @@ export class FakeDialer implements Dialer {
 }
 
 export function fakeEndpoint(address: Address): Endpoint {
-  return { url: 'u', address, tls: undefined, weight: 1, inUse: 0, up: true }
+  return {
+    id: 'u',
+    url: 'u',
+    address,
+    tls: undefined,
+    weight: 1,
+    inUse: 0,
+    up: true,
+    draining: false,
+  }
 }

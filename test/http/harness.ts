@@ -282,7 +282,7 @@ function withoutHopByHop(raw: readonly string[]): string[] {
 export function endpointAt(address: Address): Endpoint {
   const url =
     address.kind === 'unix' ? `unix:${address.path}` : `http://${address.host}:${address.port}`
-  return { url, address, tls: undefined, weight: 1, inUse: 0, up: true }
+  return { id: url, url, address, tls: undefined, weight: 1, inUse: 0, up: true, draining: false }
 }
 
 export async function startGateway(
