@@ -6,6 +6,8 @@ import { Refusal } from '../errors.ts'
 import type { RequestFacts } from '../request/facts.ts'
 import { fieldValues } from '../request/headers.ts'
 import { apiKeyChallenge } from './challenge.ts'
+import { EntryGrant, renewEntry, type EntryGiver } from './entry-grant.ts'
+import type { Grant } from './grant.ts'
 import { anonymous, isUserName, type AuthLog, type Check, type Identity } from './identity.ts'
 import { watchFile, type WatchedFile } from './watched-file.ts'
 
@@ -16,7 +18,7 @@ export interface ApiKeyOptions {
 
 interface StoredKey {
   readonly digest: Buffer
-  readonly identity: Identity
+  readonly user: string
 }
 
 const KEY_CHARS_MAX = 1024
@@ -37,9 +39,10 @@ export async function createApiKeyCheck(
   return new ApiKeyCheck(config, keys)
 }
 
-class ApiKeyCheck implements Check {
+class ApiKeyCheck implements Check, EntryGiver {
   readonly name: string
   readonly ownFields: readonly string[] = []
+  readonly onChange: Check['onChange']
   readonly #header: string
   readonly #keys: WatchedFile<ReadonlyMap<string, StoredKey>>
   readonly #missing: Refusal
@@ -49,6 +52,7 @@ class ApiKeyCheck implements Check {
     this.name = config.name
     this.#header = config.header.toLowerCase()
     this.#keys = keys
+    if (config.closeOnExpiry) this.onChange = (listener) => keys.onReload(listener)
     const fields = apiKeyChallenge(config.header)
     this.#missing = new Refusal('E_AUTH_MISSING', { fields })
     this.#wrong = new Refusal('E_AUTH_INVALID', { fields, cause: `${config.name}: unknown key` })
@@ -62,10 +66,19 @@ class ApiKeyCheck implements Check {
     const digest = createHash('sha256').update(key, 'latin1').digest()
     // How long the look-up takes depends on the digest of a guess, and nobody can steer that towards a stored digest byte
     // by byte. The comparison of what was found is in constant time all the same.
-    const stored = this.#keys.value.get(digest.toString('hex'))
-    return stored !== undefined && timingSafeEqual(stored.digest, digest)
-      ? stored.identity
-      : this.#wrong
+    const hex = digest.toString('hex')
+    const stored = this.#keys.value.get(hex)
+    if (stored === undefined || !timingSafeEqual(stored.digest, digest)) return this.#wrong
+    const { user } = stored
+    return { ...anonymous, user, grants: [new EntryGrant(this, user, hex)] }
+  }
+
+  has(user: string, hex: string): boolean {
+    return this.#keys.value.get(hex)?.user === user
+  }
+
+  renew(grant: Grant): Grant | undefined {
+    return renewEntry(this, grant)
   }
 
   close(): void {
@@ -91,8 +104,7 @@ function parseKeys(text: string): ReadonlyMap<string, StoredKey> {
       throw wrong('expected name:sha256hex, the digest made by: printf %s KEY | sha256sum')
     }
     if (keys.has(hex.toLowerCase())) throw wrong(`${name} has the key of another line`)
-    const identity = Object.freeze({ ...anonymous, user: name })
-    keys.set(hex.toLowerCase(), { digest: Buffer.from(hex, 'hex'), identity })
+    keys.set(hex.toLowerCase(), { digest: Buffer.from(hex, 'hex'), user: name })
   }
   return keys
 }

@@ -11,6 +11,8 @@ import type { RequestFacts } from '../request/facts.ts'
 import { fieldValues } from '../request/headers.ts'
 import { BcryptQueue, type Verify } from './bcrypt-queue.ts'
 import { basicChallenge } from './challenge.ts'
+import { EntryGrant, renewEntry, type EntryGiver } from './entry-grant.ts'
+import type { Grant } from './grant.ts'
 import { parseHtpasswd, type Password, type Users } from './htpasswd.ts'
 import { anonymous, type AuthLog, type Check, type Identity } from './identity.ts'
 import { watchFile, type WatchedFile } from './watched-file.ts'
@@ -47,9 +49,10 @@ export async function createBasicCheck(
   return new BasicCheck(config, users, new BcryptQueue(options.verify))
 }
 
-class BasicCheck implements Check {
+class BasicCheck implements Check, EntryGiver {
   readonly name: string
   readonly ownFields: readonly string[] = []
+  readonly onChange: Check['onChange']
   readonly #users: WatchedFile<Users>
   readonly #queue: BcryptQueue
   /** Of this process alone: a digest that leaks is of no use elsewhere. */
@@ -63,6 +66,7 @@ class BasicCheck implements Check {
   constructor(config: BasicAuthConfig, users: WatchedFile<Users>, queue: BcryptQueue) {
     this.name = config.name
     this.#users = users
+    if (config.closeOnExpiry) this.onChange = (listener) => users.onReload(listener)
     this.#queue = queue
     const fields = basicChallenge(config.realm)
     const cause = (what: string) => `${config.name}: ${what}`
@@ -90,22 +94,34 @@ class BasicCheck implements Check {
     const { passwords, dummy } = this.#users.value
     const stored = passwords.get(user) ?? dummy
     const digest = this.#digest(user, password, stored)
-    if (this.#remembered.has(digest)) return identityOf(user)
+    if (this.#remembered.has(digest)) return this.#identityOf(user, stored)
     // A {SHA} user among bcrypt users must not stand out by a quick answer.
     const isRight = stored.scheme === 'sha' && fitsSha(password, stored)
     const hash = stored.scheme === 'bcrypt' ? stored.hash : dummy.hash
-    if (dummy.scheme === 'sha') return isRight ? identityOf(user) : this.#wrong
+    if (dummy.scheme === 'sha') return isRight ? this.#identityOf(user, stored) : this.#wrong
     const verified = this.#queue.verify(digest, password, hash)
     if (verified === undefined) return this.#busy
     return verified.then((fits) => {
       if (!fits && !isRight) return this.#wrong
       this.#remembered.set(digest, true)
-      return identityOf(user)
+      return this.#identityOf(user, stored)
     })
+  }
+
+  has(user: string, hash: string): boolean {
+    return this.#users.value.passwords.get(user)?.hash === hash
+  }
+
+  renew(grant: Grant): Grant | undefined {
+    return renewEntry(this, grant)
   }
 
   close(): void {
     this.#users.close()
+  }
+
+  #identityOf(user: string, stored: Password): Identity {
+    return { ...anonymous, user, grants: [new EntryGrant(this, user, stored.hash)] }
   }
 
   /** The stored hash is part of it: after a change of the file the old password is not remembered. */
@@ -152,8 +168,4 @@ function fitsSha(password: string, stored: Password): boolean {
   const given = createHash('sha1').update(password).digest()
   const wanted = Buffer.from(stored.hash, 'base64')
   return wanted.length === given.length && timingSafeEqual(given, wanted)
-}
-
-function identityOf(user: string): Identity {
-  return { ...anonymous, user }
 }

@@ -9,8 +9,9 @@ import type { ForwardAuthConfig } from '../config/config.ts'
 import { Refusal, type Fields } from '../errors.ts'
 import type { RequestFacts } from '../request/facts.ts'
 import { fieldValue, fieldValues, hopByHop, listItems } from '../request/headers.ts'
-import { ask } from './forward-exchange.ts'
+import { ask, type Reply } from './forward-exchange.ts'
 import { questionFields } from './forward-request.ts'
+import type { Grant, Recheck, Standing } from './grant.ts'
 import { anonymous, isUserName, USER_FIELD, type Check, type Identity } from './identity.ts'
 
 /** Questions at once; more of them wait, and their time runs. */
@@ -72,18 +73,26 @@ class ForwardCheck implements Check {
   }
 
   async check(facts: RequestFacts): Promise<Identity | Refusal> {
-    const reply = await ask({
-      url: this.#url,
-      agent: this.#agent,
-      fields: questionFields(facts, this.#url.host, this.#own),
-      timeoutMs: this.#config.timeoutMs,
-    })
-    if (reply.kind === 'answered') return this.#read(reply.response)
+    const fields = questionFields(facts, this.#url.host, this.#own)
+    const reply = await this.#ask(fields)
+    if (reply.kind === 'answered') return this.#read(reply.response, fields)
     if (reply.kind === 'failed') {
       return new Refusal('E_AUTH_UNAVAILABLE', { cause: `${this.name}: ${reply.cause}` })
     }
     const cause = `${this.name}: no answer within ${this.#config.timeoutMs} ms`
     return new Refusal('E_AUTH_TIMEOUT', { cause })
+  }
+
+  /** The answer to a question that was answered with yes before, and is `asked` with the same fields. */
+  async askAgain(fields: string[]): Promise<Standing> {
+    const reply = await this.#ask(fields)
+    if (reply.kind !== 'answered') return 'unknown'
+    this.#drain(reply.response)
+    return standingOf(reply.response.statusCode ?? 0)
+  }
+
+  renew(grant: Grant): Grant | undefined {
+    return grant.giver === this ? grant : undefined
   }
 
   /** Questions that are under way get their answers; their connections close behind them. */
@@ -94,7 +103,12 @@ class ForwardCheck implements Check {
     }
   }
 
-  #read(response: IncomingMessage): Identity | Refusal {
+  #ask(fields: string[]): Promise<Reply> {
+    const { timeoutMs } = this.#config
+    return ask({ url: this.#url, agent: this.#agent, fields, timeoutMs })
+  }
+
+  #read(response: IncomingMessage, question: readonly string[]): Identity | Refusal {
     const status = response.statusCode ?? 0
     if (status < 200 || status > 299) return this.#denied(status, response)
     this.#drain(response)
@@ -104,7 +118,15 @@ class ForwardCheck implements Check {
       const name = received[index] as string
       if (this.#copied.has(name.toLowerCase())) fields.push(name, received[index + 1] as string)
     }
-    return { ...anonymous, user: this.#userOf(received), fields }
+    const user = this.#userOf(received)
+    return { ...anonymous, user, fields, grants: [this.#grant(user, question)] }
+  }
+
+  #grant(user: string | undefined, question: readonly string[]): Grant {
+    const { recheckMs, onRecheckError } = this.#config
+    const grant: Grant = { check: this.name, giver: this, user, expiresAtMs: undefined }
+    if (recheckMs === Infinity) return grant
+    return { ...grant, recheck: new SameQuestion(this, question, recheckMs, onRecheckError) }
   }
 
   #userOf(fields: Fields): string | undefined {
@@ -137,6 +159,37 @@ class ForwardCheck implements Check {
     })
     response.on('close', () => clearTimeout(timer))
   }
+}
+
+/** A question that is asked anew while a tunnel is open. */
+class SameQuestion implements Recheck {
+  readonly everyMs: number
+  readonly onError: 'keep' | 'close'
+  readonly #check: ForwardCheck
+  /** One text without ties: each value alone would keep the whole head alive that it was cut out of. */
+  readonly #fields: string
+
+  constructor(
+    check: ForwardCheck,
+    fields: readonly string[],
+    everyMs: number,
+    onError: 'keep' | 'close',
+  ) {
+    this.everyMs = everyMs
+    this.onError = onError
+    this.#check = check
+    this.#fields = fields.join('\n')
+  }
+
+  ask(): Promise<Standing> {
+    return this.#check.askAgain(this.#fields.split('\n'))
+  }
+}
+
+/** What a server says that is down, overloaded or about to start is no answer to the question. */
+function standingOf(status: number): Standing {
+  if (status >= 200 && status <= 299) return 'holds'
+  return status === 408 || status === 429 || status >= 500 ? 'unknown' : 'ended'
 }
 
 /** Field values are bytes (RFC 9110 5.5); names of people come as UTF-8, or else as Latin-1. */

@@ -7,14 +7,25 @@ export type Standing = 'holds' | 'ended' | 'unknown'
 export interface Grant {
   /** The check's name in the config. */
   readonly check: string
+  readonly giver: Giver
   /** Of whose credentials they are. */
   readonly user: string | undefined
   /** When the credentials end by themselves, in milliseconds since 1970; undefined when they do not. */
   readonly expiresAtMs: number | undefined
   /** For credentials of a file: whether its present content still has them. Undefined where there is no file. */
-  readonly stands?: (() => boolean) | undefined
+  stands?(): boolean
   /** For an authorization server that is asked again. */
   readonly recheck?: Recheck | undefined
+}
+
+/** The check that gave a grant, as far as the grant's holder needs it. */
+export interface Giver {
+  readonly name: string
+  /**
+   * Calls `listener` whenever `stands` may answer anew, until the returned function is called. Undefined where no tunnel
+   * ends by what `stands` says.
+   */
+  readonly onChange?: ((listener: () => void) => () => void) | undefined
 }
 
 export interface Recheck {

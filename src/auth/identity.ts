@@ -1,7 +1,7 @@
 /** What checks hand on: who the client is, what goes to the upstream because of it, and what must not. */
 
 import type { Fields, Refusal } from '../errors.ts'
-import type { Grant } from './grant.ts'
+import type { Giver, Grant } from './grant.ts'
 import type { RequestFacts } from '../request/facts.ts'
 
 /** The parts of a request that carried a token: an upstream must not see them. */
@@ -22,20 +22,23 @@ export interface Identity extends Hidden {
   readonly user: string | undefined
   /** Fields for the upstream (a forward-auth server's `copy`). */
   readonly fields: Fields
-  /** When the credentials end, in milliseconds since 1970, clock tolerance included; undefined when they do not. */
-  readonly expiresAtMs: number | undefined
-  /** How long a tunnel may stay that it lets in; empty for as long as it likes. */
+  /** How long a tunnel may stay that it lets in: one of each check that passed. */
   readonly grants: readonly Grant[]
 }
 
 /** One check of a request's head. It never throws for what a client sent. */
-export interface Check {
-  readonly name: string
+export interface Check extends Giver {
   check(facts: RequestFacts): Identity | Refusal | Promise<Identity | Refusal>
   /** What may carry a token of this check, whether or not it is asked. Undefined for checks that look into fields alone. */
   readonly hidden?: (facts: RequestFacts) => Hidden
   /** Lower-case names of the fields that only this check may give to an upstream: a client's own are removed. */
   readonly ownFields: readonly string[]
+  /**
+   * For a tunnel that comes under this check by a reload: its grant itself where this check gave it; another one where a
+   * check of the same name gave it, and this one knows the same credentials; undefined where they would have to be shown
+   * again.
+   */
+  renew(grant: Grant): Grant | undefined
   /** Stops file watches, timers and idle connections. Checks that have begun are finished. */
   close(): void
 }
@@ -63,7 +66,6 @@ export const anonymous: Identity = Object.freeze({
   ...nothingHidden,
   user: undefined,
   fields: NONE,
-  expiresAtMs: undefined,
   grants: Object.freeze([]),
 })
 

@@ -6,6 +6,7 @@ import { Refusal } from '../errors.ts'
 import type { RequestFacts } from '../request/facts.ts'
 import { bearerChallenge } from './challenge.ts'
 import { messageOf } from './error-message.ts'
+import type { Grant } from './grant.ts'
 import {
   anonymous,
   isUserName,
@@ -69,6 +70,10 @@ class JwtCheck implements Check {
     return this.#tokens.hidden(facts)
   }
 
+  renew(grant: Grant): Grant | undefined {
+    return grant.giver === this ? grant : undefined
+  }
+
   close(): void {
     this.#keys.close()
   }
@@ -81,9 +86,18 @@ class JwtCheck implements Check {
     }
     const user = this.#userOf(payload)
     if (user instanceof Refusal) return user
-    const expiresAtMs =
-      payload.exp === undefined ? undefined : payload.exp * 1000 + this.#config.clockToleranceMs
-    return { ...anonymous, ...hidden, user, expiresAtMs }
+    const grant: Grant = {
+      check: this.name,
+      giver: this,
+      user,
+      expiresAtMs: this.#endOf(payload),
+    }
+    return { ...anonymous, ...hidden, user, grants: [grant] }
+  }
+
+  #endOf({ exp }: JWTPayload): number | undefined {
+    const { closeOnExpiry, clockToleranceMs } = this.#config
+    return exp === undefined || !closeOnExpiry ? undefined : exp * 1000 + clockToleranceMs
   }
 
   async #verify(token: string): Promise<JWTPayload | Refusal> {

@@ -3,7 +3,7 @@
 import type { RequestFacts } from '../request/facts.ts'
 import { anonymous, type Check, type Hidden, type Identity } from './identity.ts'
 
-/** The first user and marker that there is, all fields, everything hidden, and the earliest end. */
+/** The first user and marker that there is, all fields, everything hidden, and all grants. */
 export function foldIdentities(identities: readonly Identity[]): Identity {
   const [first, ...rest] = identities
   return first === undefined ? anonymous : rest.reduce(mergeTwo, first)
@@ -28,7 +28,6 @@ function mergeTwo(one: Identity, other: Identity): Identity {
     ...mergeHidden(one, other),
     user: one.user ?? other.user,
     fields: [...one.fields, ...other.fields],
-    expiresAtMs: earliest(one.expiresAtMs, other.expiresAtMs),
     grants: [...one.grants, ...other.grants],
   }
 }
@@ -44,9 +43,4 @@ function mergeHidden(one: Hidden, other: Hidden): Hidden {
 function union(one: readonly string[], other: readonly string[]): readonly string[] {
   if (other.length === 0) return one
   return one.length === 0 ? other : [...new Set([...one, ...other])]
-}
-
-function earliest(one: number | undefined, other: number | undefined): number | undefined {
-  if (one === undefined || other === undefined) return one ?? other
-  return Math.min(one, other)
 }

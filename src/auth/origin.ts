@@ -32,10 +32,15 @@ export function checkOrigin(
   const origin = values[0]
   if (origin === undefined) return denied('no Origin')
   if (values.length > 1) return denied('several Origin fields')
-  if (allowed.has(origin)) return undefined
-  const normal = normalOrigin(origin)
-  if (normal !== undefined && allowed.has(normal)) return undefined
+  if (allowsOrigin(allowed, origin)) return undefined
   return denied(`Origin ${origin.slice(0, CAUSE_CHARS_MAX)}`)
+}
+
+/** `allowed` is of `compileOrigins`. */
+export function allowsOrigin(allowed: ReadonlySet<string>, origin: string): boolean {
+  if (allowed.has(origin)) return true
+  const normal = normalOrigin(origin)
+  return normal !== undefined && allowed.has(normal)
 }
 
 function denied(cause: string): Refusal {

@@ -45,6 +45,7 @@ export class WatchedFile<Value> {
   #content: Content | undefined
   #timer: NodeJS.Timeout | undefined
   #closed = false
+  readonly #listeners = new Set<() => void>()
 
   /** Use `watchFile`. */
   constructor(options: WatchedFileOptions<Value>, value: Value, content: Content) {
@@ -57,6 +58,12 @@ export class WatchedFile<Value> {
   /** What the last good content says. */
   get value(): Value {
     return this.#value
+  }
+
+  /** Calls `listener` after each good reload, until the returned function is called. */
+  onReload(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   /** Ends the watch; a reload that is under way is dropped. */
@@ -92,10 +99,12 @@ export class WatchedFile<Value> {
     const { path, what, parse, log } = this.#options
     try {
       this.#value = parse(text)
-      log.info({ file: path, what }, 'file reloaded')
     } catch (error) {
       this.#logFailure(messageOf(error))
+      return
     }
+    log.info({ file: path, what }, 'file reloaded')
+    for (const listener of this.#listeners) listener()
   }
 
   #logFailure(cause: string): void {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
-import { describe, it } from 'node:test'
+import { describe, it, mock } from 'node:test'
 import { createApiKeyCheck } from '../../src/auth/api-key.ts'
+import type { Grant } from '../../src/auth/grant.ts'
 import type { Check, Identity } from '../../src/auth/identity.ts'
+import type { ApiKeyAuthConfig } from '../../src/config/config.ts'
 import { Refusal } from '../../src/errors.ts'
 import { fakeFacts } from './fake-facts.ts'
 import { RecordingLog } from './recording-log.ts'
@@ -14,21 +16,30 @@ function sha256(key: string): string {
 }
 
 interface TestCheck extends AsyncDisposable {
+  readonly check: Check
   readonly path: string
   readonly log: RecordingLog
   outcome(fields: readonly string[]): Identity | Refusal
 }
 
-async function open(content: string): Promise<TestCheck> {
+async function open(content: string, changes: Partial<ApiKeyAuthConfig> = {}): Promise<TestCheck> {
   // Taken over below; a check that cannot be made leaves no folder behind.
   await using opening = new AsyncDisposableStack()
   const folder = opening.use(await temporaryFolder())
   const path = await folder.write('keys', content)
   const log = new RecordingLog()
-  const config = { name: 'robots', type: 'apiKey', header: 'X-Api-Key', keys: path } as const
+  const config: ApiKeyAuthConfig = {
+    name: 'robots',
+    type: 'apiKey',
+    header: 'X-Api-Key',
+    keys: path,
+    closeOnExpiry: true,
+    ...changes,
+  }
   const check: Check = await createApiKeyCheck(config, log, { intervalMs: 5 })
   const held = opening.move()
   return {
+    check,
     path,
     log,
     outcome: (fields) => check.check(fakeFacts({ fields })) as Identity | Refusal,
@@ -41,6 +52,13 @@ async function open(content: string): Promise<TestCheck> {
 
 function codeOf(outcome: Identity | Refusal): string {
   return outcome instanceof Refusal ? outcome.code : `pass ${outcome.user}`
+}
+
+function grantOf(outcome: Identity | Refusal): Grant {
+  assert.ok(!(outcome instanceof Refusal))
+  const [grant, ...others] = outcome.grants
+  assert.ok(grant !== undefined && others.length === 0)
+  return grant
 }
 
 describe('API key auth', () => {
@@ -102,4 +120,39 @@ describe('API key auth', () => {
       await assert.rejects(open(content), message)
     })
   }
+
+  it('gives a grant that stands as long as the file has the key under its name', async () => {
+    await using test = await open(keys)
+    const grants = ['key-1', 'key-2', 'key-3'].map((key) =>
+      grantOf(test.outcome(['X-Api-Key', key])),
+    )
+    const stand = () => grants.map((grant) => grant.stands?.())
+    assert.deepEqual(stand(), [true, true, true])
+    const listener = mock.fn()
+    const stop = test.check.onChange?.(listener)
+    await writeFile(test.path, `ci:${sha256('key-2')}\nother:${sha256('key-3')}`)
+    await test.log.next()
+    assert.deepEqual(stand(), [false, true, false])
+    assert.equal(listener.mock.callCount(), 1)
+    stop?.()
+  })
+
+  it('tells of no reload where tunnels shall stay', async () => {
+    await using test = await open(keys, { closeOnExpiry: false })
+    assert.equal(test.check.onChange, undefined)
+  })
+
+  it('renews the grant of another check of its name when its file has the same key', async () => {
+    await using test = await open(keys)
+    await using next = await open(`ci:${sha256('key-2')}`, { header: 'X-Key' })
+    await using foreign = await open(keys, { name: 'machines' })
+    const one = grantOf(test.outcome(['X-Api-Key', 'key-1']))
+    const two = grantOf(test.outcome(['X-Api-Key', 'key-2']))
+    assert.equal(next.check.renew(one), undefined)
+    assert.deepEqual(
+      [next.check.renew(two)?.giver, next.check.renew(two)?.check],
+      [next.check, 'robots'],
+    )
+    assert.equal(foreign.check.renew(two), undefined)
+  })
 })

@@ -4,20 +4,10 @@ import { describe, it } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { authorize, compilePolicy, type AuthOutcome } from '../../src/auth/authorize.ts'
 import { anonymous, type Check, type Hidden, type Identity } from '../../src/auth/identity.ts'
-import type { RouteConfig } from '../../src/config/config.ts'
 import { Refusal, type Code } from '../../src/errors.ts'
+import { fakeCheck } from './fake-check.ts'
 import { fakeFacts } from './fake-facts.ts'
-
-type Result = Identity | Refusal
-
-function fakeCheck(
-  name: string,
-  result: Result | (() => Result | Promise<Result>),
-  more: Partial<Check> = {},
-): Check {
-  const check = typeof result === 'function' ? result : () => result
-  return { name, check, ownFields: [], close: () => undefined, ...more }
-}
+import { routeConfig } from './route-config.ts'
 
 function refusal(code: Code, name: string): Refusal {
   return new Refusal(code, { cause: name, fields: ['WWW-Authenticate', name] })
@@ -31,35 +21,6 @@ function user(name: string): Identity {
 function answered(body: PassThrough): Refusal {
   const answer = { status: 302, reason: 'Found', fields: [], body }
   return new Refusal('E_FORWARD_DENIED', { answer })
-}
-
-function routeConfig(changes: Partial<RouteConfig>): RouteConfig {
-  return {
-    name: 'chat',
-    match: {
-      hosts: undefined,
-      path: undefined,
-      methods: undefined,
-      headers: new Map(),
-      query: new Map(),
-    },
-    upgrade: ['websocket'],
-    http: true,
-    auth: [],
-    origins: undefined,
-    allow: undefined,
-    limits: {
-      tunnels: Infinity,
-      tunnelsPerClient: Infinity,
-      handshakesPerSecond: Infinity,
-      requestsPerSecond: Infinity,
-    },
-    timeouts: { connectMs: 1, handshakeMs: 1, idleMs: 1, lifetimeMs: 1 },
-    rewrite: { stripPrefix: undefined, addPrefix: undefined },
-    headers: { request: { set: [], remove: [] }, response: { set: [], remove: [] } },
-    upstream: 'chat',
-    ...changes,
-  }
 }
 
 /** `groups` as in the config, but with the checks themselves. */

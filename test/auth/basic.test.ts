@@ -3,7 +3,9 @@ import { writeFile } from 'node:fs/promises'
 import { describe, it, mock } from 'node:test'
 import { hashSync, verify } from '@node-rs/bcrypt'
 import { createBasicCheck, type BasicOptions } from '../../src/auth/basic.ts'
-import type { Check, Identity } from '../../src/auth/identity.ts'
+import type { Grant } from '../../src/auth/grant.ts'
+import { anonymous, type Check, type Identity } from '../../src/auth/identity.ts'
+import type { BasicAuthConfig } from '../../src/config/config.ts'
 import { Refusal } from '../../src/errors.ts'
 import { basicFields, fakeFacts } from './fake-facts.ts'
 import { RecordingLog } from './recording-log.ts'
@@ -31,6 +33,7 @@ function countedVerify(check: NonNullable<BasicOptions['verify']> = verify) {
 async function open(
   content = users,
   verifier: NonNullable<BasicOptions['verify']> = verify,
+  closeOnExpiry = true,
 ): Promise<TestCheck> {
   // Taken over below; a check that cannot be made leaves no folder behind.
   await using opening = new AsyncDisposableStack()
@@ -38,7 +41,13 @@ async function open(
   const path = await folder.write('users', content)
   const log = new RecordingLog()
   const counted = countedVerify(verifier)
-  const config = { name: 'staff', type: 'basic', users: path, realm: 'the "staff"' } as const
+  const config: BasicAuthConfig = {
+    name: 'staff',
+    type: 'basic',
+    users: path,
+    realm: 'the "staff"',
+    closeOnExpiry,
+  }
   const check = await createBasicCheck(config, log, { verify: counted, intervalMs: 5 })
   const held = opening.move()
   return {
@@ -62,17 +71,19 @@ function codeOf(outcome: Identity | Refusal): string {
   return outcome instanceof Refusal ? outcome.code : `pass ${outcome.user}`
 }
 
+function grantOf(outcome: Identity | Refusal): Grant {
+  assert.ok(!(outcome instanceof Refusal))
+  const [grant, ...others] = outcome.grants
+  assert.ok(grant !== undefined && others.length === 0)
+  return grant
+}
+
 describe('basic auth', () => {
   it('lets users with their passwords in, by bcrypt and {SHA}', async () => {
     await using test = await open()
-    assert.deepEqual(await test.outcome(basicFields('ann', 'pa:ss wörd')), {
-      user: 'ann',
-      fields: [],
-      hiddenQuery: [],
-      hiddenSubprotocols: [],
-      markerSubprotocol: undefined,
-      expiresAtMs: undefined,
-    })
+    const outcome = await test.outcome(basicFields('ann', 'pa:ss wörd'))
+    assert.ok(!(outcome instanceof Refusal))
+    assert.deepEqual({ ...outcome, grants: [] }, { ...anonymous, user: 'ann' })
     assert.equal(codeOf(await test.outcome(basicFields('bob', 'builder'))), 'pass bob')
     assert.equal(codeOf(await test.outcome(basicFields('cid', 'password'))), 'pass cid')
   })
@@ -210,5 +221,53 @@ describe('basic auth', () => {
 
   it('does not start with a file that is wrong', async () => {
     await assert.rejects(open('ann:hunter2'), /users \(users of auth\.staff\): line 1: plain/)
+  })
+
+  it("gives a grant that stands as long as the file has the user's hash", async () => {
+    await using test = await open()
+    const ann = grantOf(await test.outcome(basicFields('ann', 'pa:ss wörd')))
+    const again = grantOf(await test.outcome(basicFields('ann', 'pa:ss wörd')))
+    const bob = grantOf(await test.outcome(basicFields('bob', 'builder')))
+    const cid = grantOf(await test.outcome(basicFields('cid', 'password')))
+    const stand = () => [ann, again, bob, cid].map((grant) => grant.stands?.())
+    assert.deepEqual(stand(), [true, true, true, true])
+    await writeFile(test.path, `ann:${hashSync('new', { cost: 4 })}\ncid:${cidHash}\n`)
+    await test.log.next()
+    assert.deepEqual(stand(), [false, false, false, true])
+  })
+
+  it('tells of each good reload of its file until nobody listens any more', async () => {
+    await using test = await open()
+    const listener = mock.fn()
+    const stop = test.check.onChange?.(listener)
+    await writeFile(test.path, 'nonsense')
+    await test.log.next()
+    assert.equal(listener.mock.callCount(), 0)
+    await writeFile(test.path, `bob:${bobHash}`)
+    await test.log.next()
+    assert.equal(listener.mock.callCount(), 1)
+    stop?.()
+    await writeFile(test.path, users)
+    await test.log.next()
+    assert.equal(listener.mock.callCount(), 1)
+  })
+
+  it('tells of no reload where tunnels shall stay', async () => {
+    await using test = await open(users, verify, false)
+    assert.equal(test.check.onChange, undefined)
+  })
+
+  it('renews the grant of another check of its name when its file has the same hash', async () => {
+    await using test = await open()
+    await using next = await open(`bob:${bobHash}\n`)
+    const ann = grantOf(await test.outcome(basicFields('ann', 'pa:ss wörd')))
+    const bob = grantOf(await test.outcome(basicFields('bob', 'builder')))
+    assert.equal(test.check.renew(ann), ann)
+    assert.equal(next.check.renew(ann), undefined)
+    const renewed = next.check.renew(bob)
+    assert.deepEqual([renewed?.giver, renewed?.user], [next.check, 'bob'])
+    await writeFile(next.path, users.replace(bobHash, annHash))
+    await next.log.next()
+    assert.deepEqual([bob.stands?.(), renewed?.stands?.()], [true, false])
   })
 })

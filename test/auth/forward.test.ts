@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers'
 import { describe, it } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { createForwardCheck, discardAnswer } from '../../src/auth/forward.ts'
+import type { Recheck, Standing } from '../../src/auth/grant.ts'
 import type { Check, Identity } from '../../src/auth/identity.ts'
 import type { ForwardAuthConfig } from '../../src/config/config.ts'
 import { Refusal, type Answer } from '../../src/errors.ts'
@@ -19,6 +20,8 @@ function open(url: string, changes: Partial<ForwardAuthConfig> = {}): Check & Di
     copy: [],
     timeoutMs: 10_000,
     userHeader: undefined,
+    recheckMs: Infinity,
+    onRecheckError: 'keep',
     ...changes,
   })
   return Object.assign(check, { [Symbol.dispose]: () => check.close() })
@@ -28,6 +31,14 @@ async function identityOf(check: Check): Promise<Identity> {
   const outcome = await check.check(fakeFacts())
   assert.ok(!(outcome instanceof Refusal))
   return outcome
+}
+
+async function recheckOf(check: Check, fields: readonly string[] = []): Promise<Recheck> {
+  const outcome = await check.check(fakeFacts({ fields }))
+  assert.ok(!(outcome instanceof Refusal))
+  const recheck = outcome.grants[0]?.recheck
+  assert.ok(recheck !== undefined)
+  return recheck
 }
 
 /** The empty body of the yes has been read too, so the connection waits for the next question. */
@@ -87,14 +98,17 @@ describe('forward auth', () => {
       copy: ['X-Group', 'X-Role', 'Connection'],
       userHeader: 'X-User',
     })
-    assert.deepEqual(await identityOf(check), {
-      user: 'Jörg',
-      fields: ['X-Group', 'a', 'x-group', 'b'],
-      hiddenQuery: [],
-      hiddenSubprotocols: [],
-      markerSubprotocol: undefined,
-      expiresAtMs: undefined,
-    })
+    assert.deepEqual(
+      { ...(await identityOf(check)), grants: [] },
+      {
+        user: 'Jörg',
+        fields: ['X-Group', 'a', 'x-group', 'b'],
+        hiddenQuery: [],
+        hiddenSubprotocols: [],
+        markerSubprotocol: undefined,
+        grants: [],
+      },
+    )
     assert.deepEqual(check.ownFields, ['x-group', 'x-role', 'connection', 'x-user', 'x-auth-user'])
   })
 
@@ -386,5 +400,85 @@ describe('forward auth', () => {
     const closed = once(server.connections[0] as NodeJS.EventEmitter, 'close')
     check.close()
     await closed
+  })
+
+  it('gives a grant without an end, and without a question where none shall be asked', async () => {
+    await using server = await httpFixture((_, response) => response.end())
+    using check = open(server.url)
+    const [grant] = (await identityOf(check)).grants
+    assert.deepEqual(
+      [grant?.check, grant?.user, grant?.expiresAtMs, grant?.recheck],
+      ['portal', undefined, undefined, undefined],
+    )
+  })
+
+  it('asks the same question again', async () => {
+    await using server = await httpFixture((_, response) => response.end('yes'))
+    using check = open(server.url, { recheckMs: 60_000, onRecheckError: 'close' })
+    const fields = ['Cookie', 'a=1', 'X-Empty', '', 'Cookie', 'b=2']
+    const recheck = await recheckOf(check, fields)
+    assert.deepEqual([recheck.everyMs, recheck.onError], [60_000, 'close'])
+    for (let turn = 0; turn < 2; turn += 1) {
+      // The body before has been read, so that its connection is free.
+      await setImmediate()
+      assert.equal(await recheck.ask(), 'holds')
+    }
+    const [first, ...others] = server.requests.map(({ rawHeaders }) => rawHeaders)
+    assert.ok(first?.includes('b=2'))
+    assert.deepEqual(others, [first, first])
+    assert.equal(server.connections.length, 1)
+  })
+
+  const standings: readonly (readonly [status: number, standing: Standing])[] = [
+    [204, 'holds'],
+    [302, 'ended'],
+    [401, 'ended'],
+    [403, 'ended'],
+    [404, 'ended'],
+    [408, 'unknown'],
+    [429, 'unknown'],
+    [500, 'unknown'],
+    [503, 'unknown'],
+  ]
+  for (const [status, standing] of standings) {
+    it(`takes a later ${status} for: ${standing}`, async () => {
+      await using server = await httpFixture((_, response) => {
+        response.writeHead(server.requests.length === 1 ? 200 : status).end()
+      })
+      using check = open(server.url, { recheckMs: 1000 })
+      assert.equal(await (await recheckOf(check)).ask(), standing)
+    })
+  }
+
+  it('does not know when the server answers too late, or is not there any more', async () => {
+    let recheck: Recheck | undefined
+    using stack = new DisposableStack()
+    {
+      await using server = await httpFixture((_, response) => {
+        if (server.requests.length === 1) response.end()
+      })
+      const check = stack.use(open(server.url, { recheckMs: 1000, timeoutMs: 200 }))
+      recheck = await recheckOf(check)
+      assert.equal(await recheck.ask(), 'unknown')
+    }
+    assert.equal(await recheck.ask(), 'unknown')
+  })
+
+  it('asks for tunnels that stay after it was closed', async () => {
+    await using server = await httpFixture((_, response) => response.end())
+    using check = open(server.url, { recheckMs: 1000 })
+    const recheck = await recheckOf(check)
+    check.close()
+    assert.equal(await recheck.ask(), 'holds')
+  })
+
+  it('renews the grants that it gave itself, and no others', async () => {
+    await using server = await httpFixture((_, response) => response.end())
+    using check = open(server.url)
+    using other = open(server.url)
+    const [grant] = (await identityOf(check)).grants
+    assert.ok(grant !== undefined)
+    assert.equal(check.renew(grant), grant)
+    assert.equal(other.renew(grant), undefined)
   })
 })

@@ -18,6 +18,7 @@ export function jwtConfig(changes: Partial<JwtAuthConfig>): JwtAuthConfig {
     claims: new Map(),
     userClaim: 'sub',
     realm: 'chat',
+    closeOnExpiry: true,
     ...changes,
   }
 }

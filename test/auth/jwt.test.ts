@@ -60,20 +60,49 @@ async function assertInvalid(
 describe('jwt auth', () => {
   it('lets the bearer of a good token in and knows when it ends', async () => {
     const token = await sign({ sub: 'ann', exp: nowS + 60 })
-    assert.deepEqual(await outcomeOf({ clockToleranceMs: 5000 }, token), {
+    const outcome = await outcomeOf({ clockToleranceMs: 5000 }, token)
+    assert.ok(!(outcome instanceof Refusal))
+    const { grants, ...identity } = outcome
+    assert.deepEqual(identity, {
       user: 'ann',
       fields: [],
       hiddenQuery: [],
       hiddenSubprotocols: [],
       markerSubprotocol: undefined,
-      expiresAtMs: (nowS + 65) * 1000,
     })
+    const ends = grants.map(({ check, user, expiresAtMs }) => ({ check, user, expiresAtMs }))
+    assert.deepEqual(ends, [{ check: 'people', user: 'ann', expiresAtMs: (nowS + 65) * 1000 }])
+  })
+
+  it('tells no end where tunnels shall not be closed at it', async () => {
+    const token = await sign({ sub: 'ann', exp: nowS + 60 })
+    const outcome = await outcomeOf({ closeOnExpiry: false }, token)
+    assert.ok(!(outcome instanceof Refusal))
+    assert.deepEqual(
+      outcome.grants.map(({ check, expiresAtMs }) => [check, expiresAtMs]),
+      [['people', undefined]],
+    )
+  })
+
+  it('renews the grants that it gave itself, and no others', async () => {
+    const config = jwtConfig({ secret, algorithms: ['HS256'] })
+    const check = await createJwtCheck(config, new RecordingLog())
+    const other = await createJwtCheck(config, new RecordingLog())
+    const fields = ['Authorization', `Bearer ${await sign({ sub: 'ann' })}`]
+    const outcome = await check.check(fakeFacts({ fields }))
+    assert.ok(!(outcome instanceof Refusal))
+    const [grant] = outcome.grants
+    assert.ok(grant !== undefined)
+    assert.equal(check.renew(grant), grant)
+    assert.equal(other.renew(grant), undefined)
+    check.close()
+    other.close()
   })
 
   it('accepts a token without an end', async () => {
     const outcome = await outcomeOf({}, await sign({ sub: 'ann' }))
     assert.ok(!(outcome instanceof Refusal))
-    assert.equal(outcome.expiresAtMs, undefined)
+    assert.equal(outcome.grants[0]?.expiresAtMs, undefined)
   })
 
   it('asks for a token, without an error, when there is none', async () => {

@@ -1,8 +1,17 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { anonymous, type Check, type Hidden, type Identity } from '../../src/auth/identity.ts'
+import type { Grant } from '../../src/auth/grant.ts'
+import { anonymous, type Hidden, type Identity } from '../../src/auth/identity.ts'
 import { foldIdentities, hideMore } from '../../src/auth/merge.ts'
+import { fakeCheck } from './fake-check.ts'
 import { fakeFacts } from './fake-facts.ts'
+
+const grant: Grant = {
+  check: 'people',
+  giver: { name: 'people' },
+  user: 'ann',
+  expiresAtMs: 2000,
+}
 
 const ann: Identity = {
   user: 'ann',
@@ -10,7 +19,7 @@ const ann: Identity = {
   hiddenQuery: ['t'],
   hiddenSubprotocols: [],
   markerSubprotocol: undefined,
-  expiresAtMs: 2000,
+  grants: [grant],
 }
 
 describe('foldIdentities', () => {
@@ -19,14 +28,15 @@ describe('foldIdentities', () => {
     assert.equal(foldIdentities([ann]), ann)
   })
 
-  it('takes the first user, all fields, all that is hidden, the first marker and the earliest end', () => {
+  it('takes the first user, all fields, all that is hidden, the first marker and all grants', () => {
+    const other: Grant = { ...grant, check: 'staff', expiresAtMs: undefined }
     const bob: Identity = {
       user: 'bob',
       fields: ['B', '2'],
       hiddenQuery: ['t', 'u'],
       hiddenSubprotocols: ['x'],
       markerSubprotocol: 'bearer',
-      expiresAtMs: 1000,
+      grants: [other],
     }
     assert.deepEqual(foldIdentities([anonymous, ann, bob]), {
       user: 'ann',
@@ -34,7 +44,7 @@ describe('foldIdentities', () => {
       hiddenQuery: ['t', 'u'],
       hiddenSubprotocols: ['x'],
       markerSubprotocol: 'bearer',
-      expiresAtMs: 1000,
+      grants: [grant, other],
     })
   })
 })
@@ -45,13 +55,7 @@ describe('hideMore', () => {
     hiddenSubprotocols: ['bearer', 't'],
     markerSubprotocol: 'bearer',
   }
-  const check: Check = {
-    name: 'people',
-    check: () => anonymous,
-    hidden: () => hidden,
-    ownFields: [],
-    close: () => undefined,
-  }
+  const check = fakeCheck('people', anonymous, { hidden: () => hidden })
 
   it('gives the identity itself back when there is nothing to add', () => {
     assert.equal(hideMore(ann, [], fakeFacts()), ann)

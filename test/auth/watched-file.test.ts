@@ -194,4 +194,22 @@ describe('watchFile', () => {
     witness.close()
     assert.deepEqual([file.value, log.lines.length], [1, 1])
   })
+
+  it('tells its listeners of good reloads alone, with the new content in place', async () => {
+    await using folder = await temporaryFolder()
+    const path = await folder.write('n', '1')
+    const log = new RecordingLog()
+    const file = await open(path, log)
+    const seen: number[] = []
+    const stop = file.onReload(() => seen.push(file.value))
+    for (const content of ['2', 'x', '3']) {
+      await writeFile(path, content)
+      await log.next()
+    }
+    stop()
+    await writeFile(path, '4')
+    await log.next()
+    file.close()
+    assert.deepEqual(seen, [2, 3])
+  })
 })

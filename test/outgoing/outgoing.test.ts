@@ -17,7 +17,6 @@ const nobody: Identity = {
   hiddenQuery: [],
   hiddenSubprotocols: [],
   markerSubprotocol: undefined,
-  expiresAtMs: undefined,
   grants: [],
 }
 const noEdits: FieldEdits = { set: [], remove: [] }
