@@ -6,7 +6,7 @@ import { choice, duration, fail, flag, word } from './scalars.ts'
 import { key, optional, section } from './section.ts'
 
 /** RFC 6455 5.5: a control frame holds 125 bytes, and the code takes two of them. */
-const closeTextBytesMax = 123
+export const closeTextBytesMax = 123
 
 /** Pings of peers that are silent. */
 export const keepalive = z.union(
@@ -37,7 +37,7 @@ const codeNumber = z
  * A code that may be sent in a Close frame (RFC 6455 7.4), save the one that only clients have a use for. Digits in quotes
  * are accepted too, since a value from the environment is text.
  */
-const closeCode = [
+export const closeCode = [
   codeNumber,
   word(/^\d{4}$/, codeMessage)
     .transform(Number)
