@@ -23,7 +23,7 @@ interface OpenClient extends AsyncDisposable {
 interface ClientProgram {
   readonly name: string
   readonly skip: string | false
-  open(gateway: TestGateway, target: string): Promise<OpenClient>
+  readonly open: (gateway: TestGateway, target: string) => Promise<OpenClient>
 }
 
 const python = findPython('websockets', 'python3-websockets')
