@@ -26,6 +26,7 @@ function pathsIn(value: unknown, path: string): string[] {
     const own = path === '' ? key : `${path}.${key}`
     // What `defaults` holds is what a route holds.
     if (own === 'defaults') return [own, ...pathsIn(child, 'routes[]')]
+    if (path === 'routes[].close') return [own, ...pathsIn(child, `${path}.REASON`)]
     return [own, ...pathsIn(child, known.has(own) || path === '' ? own : `${path}.NAME`)]
   })
 }
@@ -61,7 +62,10 @@ describe('the example', () => {
       copyFileSync(join(fixtures, 'users.htpasswd'), join(folder, 'users.htpasswd'))
       copyFileSync(join(fixtures, 'keys.txt'), join(folder, 'keys.txt'))
       writeFileSync(join(folder, 'upgate.yaml'), complete)
-      const config = loadConfig(join(folder, 'upgate.yaml'), { PARTNER_SECRET: 'x'.repeat(32) })
+      const config = loadConfig(join(folder, 'upgate.yaml'), {
+        ADMIN_TOKEN: 'x'.repeat(32),
+        PARTNER_SECRET: 'x'.repeat(32),
+      })
       assert.equal(config.listeners.length, 2)
       assert.deepEqual(
         [...config.auth.keys()],

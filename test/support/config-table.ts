@@ -3,6 +3,9 @@
 import { jsonSchema } from '../../src/config/json-schema.ts'
 import type { JsonSchema } from '../../src/config/json-schema.ts'
 
+/** Its keys are close reasons, which all take the same map, and `timeout`. */
+const closePath = 'routes[].close'
+
 export interface ConfigKey {
   /** As in `routes[].match.path`; `upstreams.NAME.endpoints` for a map of names. */
   readonly path: string
@@ -12,7 +15,10 @@ export interface ConfigKey {
   readonly description: string
 }
 
-/** Every key, in the order of the schema. The settings of a route are listed under `routes` alone. */
+/**
+ * Every key, in the order of the schema. The settings of a route are listed under `routes` alone, and what may stand in the
+ * map of a close reason once, under REASON.
+ */
 export function configKeys(): ConfigKey[] {
   const keys: ConfigKey[] = []
   collect('', jsonSchema(), keys)
@@ -41,8 +47,10 @@ function collect(path: string, node: JsonSchema, keys: ConfigKey[]): void {
       default: isRequired ? 'required' : defaultOf(child),
       description: prefix + (child.description ?? ''),
     })
-    if (childPath !== 'defaults') collect(childPath, child, keys)
+    if (childPath !== 'defaults' && path !== closePath) collect(childPath, child, keys)
   }
+  const { idle } = node.properties ?? {}
+  if (path === closePath && idle !== undefined) collect(`${path}.REASON`, idle, keys)
   if (node.items !== undefined) collect(`${path}[]`, node.items, keys)
   if (typeof node.additionalProperties === 'object') {
     collect(`${path}.NAME`, node.additionalProperties, keys)
