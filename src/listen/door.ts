@@ -8,17 +8,23 @@ import { once } from 'node:events'
 import type { Accepting, Acceptor, HeldConnection, HeldListener } from '../relay/acceptor.ts'
 import { readHandshakeHead, type HandshakeHead } from './handshake-head.ts'
 
-export interface DoorOptions {
+export interface DoorOptions extends DoorLimits {
   readonly host: string
   readonly port: number
+  readonly highWaterMark: number
+}
+
+/** What a reload may change. */
+export interface DoorLimits {
   readonly headTimeoutMs: number
   readonly headBytesMax: number
   readonly connectionsMax: number
-  readonly highWaterMark: number
 }
 
 /** What becomes of a client. */
 export interface DoorHandlers {
+  /** Whether clients speak TLS: nothing is read of them here then. */
+  isSecure(): boolean
   /** An ordinary handshake; false when it is for the parser all the same. `ended` tells of its FIN. */
   handshake(connection: HeldConnection, heard: HandshakeHead, ended: boolean): boolean
   /** For node's parser, with what it has sent so far. */
@@ -27,9 +33,14 @@ export interface DoorHandlers {
   late(socket: Socket): void
 }
 
+/** Where clients come in, whoever accepts them. */
 export interface Door {
-  /** As bound. */
-  readonly port: number
+  /** As bound; undefined for a unix socket. */
+  readonly port: number | undefined
+  /** See `Arrival`. */
+  readonly lend: ((socket: Socket) => () => void) | undefined
+  /** The limits hold for clients from now on; nobody is closed for a lower one. */
+  adjust(limits: DoorLimits): void
   /** Accepts no more. */
   close(): void
 }
@@ -46,34 +57,52 @@ export async function openDoor(
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const { _handle: handle } = server as unknown as { readonly _handle: { readonly fd: number } }
+  const limits: { current: DoorLimits } = { current: options }
   let accepting: Accepting
   try {
     accepting = acceptor.accept(
       { ...options, fd: handle.fd },
-      (connection) => new Heard(connection, options, handlers),
+      (connection) => new Heard(connection, limits, handlers),
     )
   } finally {
     server.close()
   }
-  return { port, close: () => accepting.stop() }
+  return {
+    port,
+    // The engine counts its clients itself, those whose sockets have become node's as well.
+    lend: undefined,
+    adjust: (next) => {
+      limits.current = next
+      ;(accepting as Accepting & { adjust?(limits: DoorLimits): void }).adjust?.(next)
+    },
+    close: () => accepting.stop(),
+  }
 }
 
 /** A client of which no whole head is there yet. */
 class Heard implements HeldListener {
   readonly #connection: HeldConnection
-  readonly #options: DoorOptions
+  readonly #limits: { readonly current: DoorLimits }
   readonly #handlers: DoorHandlers
   #text = ''
 
-  constructor(connection: HeldConnection, options: DoorOptions, handlers: DoorHandlers) {
+  constructor(
+    connection: HeldConnection,
+    limits: { readonly current: DoorLimits },
+    handlers: DoorHandlers,
+  ) {
     this.#connection = connection
-    this.#options = options
+    this.#limits = limits
     this.#handlers = handlers
   }
 
   onText(text: string, fin: boolean): void {
     this.#text = this.#text === '' ? text : this.#text + text
-    const heard = readHandshakeHead(this.#text, this.#options.headBytesMax)
+    if (this.#handlers.isSecure()) {
+      this.#parse()
+      return
+    }
+    const heard = readHandshakeHead(this.#text, this.#limits.current.headBytesMax)
     if (heard === 'more' && !fin) this.#connection.hear()
     else if (heard === undefined || heard === 'more') this.#parse()
     else if (!this.#handlers.handshake(this.#connection, heard, fin)) this.#parse()

@@ -6,7 +6,7 @@
 
 import { rm } from 'node:fs/promises'
 import type http from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Address, ListenerConfig } from '../config/config.ts'
 import { Refusal } from '../errors.ts'
@@ -14,7 +14,9 @@ import { lingeringClose } from '../handshake/lingering-close.ts'
 import type { Acceptor, HeldConnection } from '../relay/acceptor.ts'
 import { methodDenied, type Connection, type RequestHead } from '../request/facts.ts'
 import { openDoor, type Door, type DoorHandlers } from './door.ts'
-import { createHttpServer } from './http-server.ts'
+import { adjustHttpServer, createHttpServer } from './http-server.ts'
+import { openNodeDoor } from './node-door.ts'
+import { TlsFront } from './tls-front.ts'
 
 /** What happens to requests. `D` is the decision, made once per request, when its head is there. */
 export interface ListenHandlers<D extends { readonly upgrades: boolean }> {
@@ -48,10 +50,25 @@ export type Arrival = {
 export interface Listener {
   /** As bound: the real port where the config says 0. */
   readonly address: Address
+  readonly config: ListenerConfig
+  /**
+   * Reads what `config`, of the same address, needs, and changes nothing yet. Throws when a certificate cannot be read.
+   * Connections that stand do not notice the change, save that their next request has the new limits.
+   */
+  prepare(config: ListenerConfig): ListenerChange
   /** Closes the listening socket and idle connections; each other one closes with its answer. Fulfilled when no request is in progress. */
   stopAccepting(): Promise<void>
+  /** Fulfilled when none of its connections is open, tunnels that node relays included. It must not accept any more. */
+  empty(): Promise<void>
   /** Cuts whatever is left. */
   destroy(): void
+}
+
+export interface ListenerChange {
+  /** Clients will be shown another certificate, be it by another file or by another content of the same one. */
+  readonly newCertificate: boolean
+  /** Makes the change. It cannot fail. */
+  apply(): void
 }
 
 const kDecision = Symbol('upgate.decision')
@@ -83,31 +100,28 @@ export interface ListenOptions {
 }
 
 class HttpListener<D extends { readonly upgrades: boolean }> implements Listener {
-  readonly #config: ListenerConfig
   readonly #handlers: ListenHandlers<D>
+  readonly #options: ListenOptions
   readonly #server: http.Server
-  readonly #connectionEvent: 'connection' | 'secureConnection'
   /** Responses in progress by their socket. */
   readonly #inProgress = new Map<Duplex, http.ServerResponse>()
   /** Connections whose stripped handshake the parser has read and not let go of yet. */
   readonly #takenOver = new WeakSet<Duplex>()
-  readonly #options: ListenOptions
-  readonly #lend: Arrival['lend']
+  #config: ListenerConfig
+  /** Undefined where clients speak plain HTTP. */
+  #tls: TlsFront | undefined
   #door: Door | undefined
   #isAccepting = false
-  #port: number | undefined
-  #whenIdle: (() => void) | undefined
+  #sockets = 0
+  readonly #whenIdle: (() => void)[] = []
+  readonly #whenEmpty: (() => void)[] = []
 
-  constructor(config: ListenerConfig, listenOptions: ListenOptions, handlers: ListenHandlers<D>) {
+  constructor(config: ListenerConfig, options: ListenOptions, handlers: ListenHandlers<D>) {
     this.#config = config
-    this.#options = listenOptions
-    this.#lend = config.connectionsMax === Infinity ? undefined : this.#lendPlace
+    this.#options = options
     this.#handlers = handlers
-    this.#server = createHttpServer(config, {
-      highWaterMark: listenOptions.highWaterMark,
-      shouldUpgrade: (request) => this.#decide(request).upgrades,
-    })
-    this.#connectionEvent = config.tls === undefined ? 'connection' : 'secureConnection'
+    this.#server = createHttpServer(config, (request) => this.#decide(request).upgrades)
+    this.#tls = this.#tlsFor(config)
     this.#listen()
   }
 
@@ -123,96 +137,126 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
 
   get address(): Address {
     const { address } = this.#config
-    return address.kind === 'tcp' && this.#port !== undefined
-      ? { ...address, port: this.#port }
-      : address
+    const port = this.#door?.port
+    return address.kind === 'tcp' && port !== undefined ? { ...address, port } : address
+  }
+
+  get config(): ListenerConfig {
+    return this.#config
   }
 
   async bind(): Promise<void> {
-    const { address, tls } = this.#config
-    const { acceptor } = this.#options
-    if (acceptor !== undefined && address.kind === 'tcp' && tls === undefined) {
-      await this.#openDoor(acceptor, address)
-    } else {
-      await this.#bindServer(address)
-    }
+    const { address, tls, connectionsMax } = this.#config
+    const { acceptor, highWaterMark } = this.#options
+    this.#door =
+      acceptor !== undefined && address.kind === 'tcp' && tls === undefined
+        ? await openDoor(acceptor, { ...this.#config, ...address, highWaterMark }, this.#atDoor)
+        : await openNodeDoor({ address, connectionsMax, highWaterMark }, this.#onSocket)
     this.#isAccepting = true
   }
 
-  async #openDoor(
-    acceptor: Acceptor,
-    { host, port }: { host: string; port: number },
-  ): Promise<void> {
-    const { highWaterMark } = this.#options
-    const { headTimeoutMs, headBytesMax, connectionsMax } = this.#config
-    this.#door = await openDoor(
-      acceptor,
-      { host, port, headTimeoutMs, headBytesMax, connectionsMax, highWaterMark },
-      {
-        handshake: this.#onHandshake,
-        parse: this.#onParse,
-        late: (socket) =>
-          this.#answerBroken(new Refusal('E_HEAD_TIMEOUT', { cause: 'no whole head' }), socket),
+  prepare(config: ListenerConfig): ListenerChange {
+    const old = this.#tls
+    const tls = this.#tlsFor(config)
+    return {
+      newCertificate: tls !== undefined && (old === undefined || tls.differsFrom(old)),
+      apply: () => {
+        this.#config = config
+        // The socket is the same for both, and so are the connections that stand.
+        this.#tls = tls
+        adjustHttpServer(this.#server, config)
+        this.#door?.adjust(config)
       },
-    )
-    this.#port = this.#door.port
-    // With it node starts to look for heads that are overdue.
-    this.#server.emit('listening')
+    }
   }
 
-  #bindServer(address: Address): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen(
-        address.kind === 'unix'
-          ? { path: address.path }
-          : { host: address.host, port: address.port },
-        () => {
-          this.#server.off('error', reject)
-          if (address.kind === 'tcp') this.#port = (this.#server.address() as AddressInfo).port
-          resolve()
-        },
-      )
-    })
+  #tlsFor({ tls, headTimeoutMs }: ListenerConfig): TlsFront | undefined {
+    if (tls === undefined) return undefined
+    const options = {
+      files: tls,
+      handshakeTimeoutMs: headTimeoutMs,
+      onSecure: this.#toParser,
+      onFailed: this.#onClientError,
+    }
+    return new TlsFront(options, this.#tls)
   }
 
   async stopAccepting(): Promise<void> {
     this.#stopListening()
+    this.#server.closeIdleConnections()
     if (this.#config.address.kind === 'unix') await rm(this.#config.address.path, { force: true })
     for (const response of this.#inProgress.values()) response.shouldKeepAlive = false
     if (this.#inProgress.size === 0) return
-    await new Promise<void>((resolve) => {
-      this.#whenIdle = resolve
-    })
+    await new Promise<void>((resolve) => this.#whenIdle.push(resolve))
+  }
+
+  empty(): Promise<void> {
+    if (this.#sockets === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#whenEmpty.push(resolve))
   }
 
   destroy(): void {
     this.#stopListening()
+    this.#server.close()
     this.#server.closeAllConnections()
   }
 
   #stopListening(): void {
     if (this.#isAccepting) this.#door?.close()
     this.#isAccepting = false
-    this.#server.close()
   }
 
   readonly #onHandshake: DoorHandlers['handshake'] = (connection, { head, rest }, ended) => {
     const decision = this.#handlers.decide(head, {
       peerAddress: connection.peerAddress,
       encrypted: false,
-      localPort: this.#port,
+      localPort: this.#door?.port,
     })
     if (!decision.upgrades) return false
-    const giveBack = this.#giveBack
-    this.#handlers.upgrade(decision, { connection, rest, ended, giveBack, lend: this.#lend })
+    const giveBack = this.#giveBackHeld
+    this.#handlers.upgrade(decision, { connection, rest, ended, giveBack, lend: this.#door?.lend })
     return true
   }
 
   /** A socket that was held until now: its first request is answered, also when no other one is accepted any more. */
   readonly #onParse = (socket: Socket): void => {
-    this.#server.emit(this.#connectionEvent, socket)
-    socket.resume()
+    this.#onSocket(socket)
+    if (this.#tls === undefined) socket.resume()
+  }
+
+  readonly #onLate = (socket: Socket): void => {
+    // Whoever has not begun with TLS could not read an answer.
+    if (this.#tls !== undefined) socket.destroy()
+    else this.#answerBroken(new Refusal('E_HEAD_TIMEOUT', { cause: 'no whole head' }), socket)
+  }
+
+  readonly #atDoor: DoorHandlers = {
+    isSecure: () => this.#tls !== undefined,
+    handshake: this.#onHandshake,
+    parse: this.#onParse,
+    late: this.#onLate,
+  }
+
+  /** A client's first bytes come next, or have come. */
+  readonly #onSocket = (socket: Socket): void => {
+    this.#count(socket)
+    if (this.#tls === undefined) this.#toParser(socket)
+    else this.#tls.accept(socket)
+  }
+
+  #count(socket: Socket): void {
+    this.#sockets += 1
+    socket.once('close', this.#onSocketClose)
+  }
+
+  readonly #onSocketClose = (): void => {
+    this.#sockets -= 1
+    if (this.#sockets > 0) return
+    for (const resolve of this.#whenEmpty.splice(0)) resolve()
+  }
+
+  readonly #toParser = (socket: Socket): void => {
+    this.#server.emit('connection', socket)
   }
 
   #decide(request: Decided<D>): D {
@@ -226,8 +270,8 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
       },
       {
         peerAddress: socket.remoteAddress ?? '',
-        encrypted: this.#config.tls !== undefined,
-        localPort: this.#port,
+        encrypted: 'encrypted' in socket,
+        localPort: this.#door?.port,
       },
     )
     request[kDecision] = decision
@@ -261,7 +305,8 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     if (this.#isAccepting) return
     // What kept its connection alive before the stop is idle now.
     this.#server.closeIdleConnections()
-    if (this.#inProgress.size === 0) this.#whenIdle?.()
+    if (this.#inProgress.size > 0) return
+    for (const resolve of this.#whenIdle.splice(0)) resolve()
   }
 
   readonly #onUpgrade = (request: Decided<D>, socket: Duplex, head: Buffer): void => {
@@ -272,7 +317,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
       socket: socket as Socket,
       head,
       giveBack: this.#giveBack,
-      lend: this.#lend,
+      lend: this.#door?.lend,
     })
   }
 
@@ -281,16 +326,14 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
       socket.destroySoon()
       return
     }
-    this.#server.emit(this.#connectionEvent, socket)
+    this.#toParser(socket)
     socket.resume()
   }
 
-  /** node counts sockets; a connection that goes on without its socket takes a place off the limit instead. */
-  readonly #lendPlace = (): (() => void) => {
-    this.#server.maxConnections -= 1
-    return () => {
-      this.#server.maxConnections += 1
-    }
+  /** The first time that its connection is a socket. */
+  readonly #giveBackHeld = (socket: Socket): void => {
+    this.#count(socket)
+    this.#giveBack(socket)
   }
 
   readonly #onConnect = (_request: http.IncomingMessage, socket: Duplex): void => {

@@ -110,16 +110,8 @@ class Parser implements Disposable {
   #resolve: (read: Read | string) => void = () => {}
 
   constructor() {
-    const config = {
-      address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
-      tls: undefined,
-      headTimeoutMs: 60_000,
-      headBytesMax: MAX,
-      keepAliveTimeoutMs: 60_000,
-      connectionsMax: Infinity,
-    } as const
-    const options = { highWaterMark: 65_536, shouldUpgrade: () => true }
-    this.#server = createHttpServer(config, options)
+    const limits = { headTimeoutMs: 60_000, headBytesMax: MAX, keepAliveTimeoutMs: 60_000 }
+    this.#server = createHttpServer(limits, () => true)
     this.#server.on('upgrade', (request: IncomingMessage, _socket: Duplex, rest: Buffer) => {
       this.#resolve(readBy(request, rest.toString('latin1')))
     })
