@@ -11,7 +11,12 @@ const TUNNEL_BUCKETS = [0.1, 1, 5, 15, 60, 300, 900, 3600, 10_800, 21_600, 43_20
 
 export interface EndpointState {
   readonly upstream: string
-  readonly endpoint: { readonly url: string; readonly up: boolean }
+  readonly endpoint: {
+    readonly url: string
+    readonly up: boolean
+    /** It gets no new tunnels because an operator empties it. */
+    readonly draining: boolean
+  }
 }
 
 /** What is asked at each read. */
@@ -19,16 +24,13 @@ export interface ReadSources {
   /** Which relay moves the bytes, and why that one. */
   readonly relay: { readonly name: string; readonly why: string }
   readonly endpoints: () => Iterable<EndpointState>
-  /** Bring the values of these two up to date. */
-  readonly beforeTunnelsOpen: () => void
-  readonly beforeTunnelBytes: () => void
 }
 
 export type DeclaredMetrics = ReturnType<typeof declareMetrics>
 
 /** Returns the ones that events move; the others are read from `sources`. */
 export function declareMetrics(registry: Registry, sources: ReadSources) {
-  declareEndpointUp(registry, sources)
+  declareEndpoints(registry, sources)
   declareBuildInfo(registry, sources)
   const registers = [registry]
   return {
@@ -56,7 +58,6 @@ export function declareMetrics(registry: Registry, sources: ReadSources) {
       help: 'Tunnels that are open now.',
       labelNames: ['route', 'upstream', 'endpoint', 'protocol'],
       registry,
-      refresh: sources.beforeTunnelsOpen,
     }),
     tunnelSeconds: new Histogram({
       name: 'upgate_tunnel_seconds',
@@ -70,7 +71,6 @@ export function declareMetrics(registry: Registry, sources: ReadSources) {
       help: 'Bytes through tunnels, open ones included; up is from the client to the upstream.',
       labelNames: ['route', 'direction'],
       registry,
-      refresh: sources.beforeTunnelBytes,
     }),
     tunnelsClosed: Series.counter({
       name: 'upgate_tunnels_closed_total',
@@ -84,22 +84,87 @@ export function declareMetrics(registry: Registry, sources: ReadSources) {
       labelNames: ['route', 'check', 'result'],
       registry,
     }),
+    ...declareWebSocket(registry),
+    ...declareReloads(registry),
   }
 }
 
-function declareEndpointUp(registry: Registry, { endpoints }: ReadSources): void {
-  const gauge = new Gauge({
-    name: 'upgate_endpoint_up',
-    help: '1 for an endpoint that gets tunnels, 0 for one that is set aside.',
-    labelNames: ['upstream', 'endpoint'],
-    registers: [registry],
-    collect: () => {
-      gauge.reset()
-      for (const { upstream, endpoint } of endpoints()) {
-        gauge.set({ upstream, endpoint: endpoint.url }, endpoint.up ? 1 : 0)
-      }
-    },
-  })
+/** Of tunnels whose frames are followed. */
+function declareWebSocket(registry: Registry) {
+  return {
+    messages: Series.counter({
+      name: 'upgate_websocket_messages_total',
+      help: 'WebSocket messages and control frames through tunnels, open ones included; text and binary count whole messages.',
+      labelNames: ['route', 'direction', 'type'],
+      registry,
+    }),
+    closes: Series.counter({
+      name: 'upgate_websocket_closes_total',
+      help: 'WebSocket tunnels that have ended, by the sender and the code of the first Close frame; 1006 where there was none.',
+      labelNames: ['route', 'by', 'code'],
+      registry,
+    }),
+    blind: Series.counter({
+      name: 'upgate_websocket_blind_total',
+      help: 'WebSocket tunnels, open ones included, whose peer broke the protocol: what it sent afterwards was passed on and not counted.',
+      labelNames: ['route', 'direction'],
+      registry,
+    }),
+  }
+}
+
+function declareReloads(registry: Registry) {
+  return {
+    reloads: Series.counter({
+      name: 'upgate_config_reloads_total',
+      help: 'Reloads of the config: ok, one that changed nothing included, or failed where the old one stayed in use.',
+      labelNames: ['result'],
+      registry,
+    }),
+    lastReloadSeconds: Series.gauge({
+      name: 'upgate_config_last_reload_timestamp_seconds',
+      help: 'When the config in use was last read: at the start, or by a reload that succeeded.',
+      labelNames: [],
+      registry,
+    }),
+    lastReloadOk: Series.gauge({
+      name: 'upgate_config_last_reload_successful',
+      help: '1 when the last reload succeeded or there was none, 0 when it failed.',
+      labelNames: [],
+      registry,
+    }),
+  }
+}
+
+function declareEndpoints(registry: Registry, { endpoints }: ReadSources): void {
+  const declare = (
+    name: string,
+    help: string,
+    isSet: (endpoint: EndpointState['endpoint']) => boolean,
+  ): void => {
+    const gauge = new Gauge({
+      name,
+      help,
+      labelNames: ['upstream', 'endpoint'],
+      registers: [registry],
+      collect: () => {
+        gauge.reset()
+        for (const { upstream, endpoint } of endpoints()) {
+          gauge.set({ upstream, endpoint: endpoint.url }, isSet(endpoint) ? 1 : 0)
+        }
+      },
+    })
+  }
+  declare(
+    'upgate_endpoint_up',
+    '1 for an endpoint that answers, 0 for one that failed and is set aside.',
+    ({ up }) => up,
+  )
+  declare(
+    'upgate_endpoint_draining',
+    '1 for an endpoint that an operator empties: it gets no new tunnels.',
+    ({ draining }) => draining,
+  )
 }
 
 function declareBuildInfo(registry: Registry, { relay }: ReadSources): void {

@@ -8,16 +8,22 @@ import { type Histogram, Registry } from 'prom-client'
 import type { Tried } from '../auth/authorize.ts'
 import type { RouteConfig } from '../config/config.ts'
 import type { Code } from '../errors.ts'
-import type { TunnelEnd } from '../relay/tunnel-end.ts'
+import type { TunnelEnd, TunnelReading } from '../relay/tunnel-end.ts'
 import { declareMetrics, type DeclaredMetrics, type EndpointState } from './declared.ts'
 import { processMetrics } from './process-metrics.ts'
-import type { Cell } from './series.ts'
+import type { Cell, Series } from './series.ts'
+import { FRAME_TYPES, Traffic } from './traffic.ts'
 
 /** The label value where there is nothing to name: no route matched, no upstream was reached, no protocol was asked for. */
 export const NONE = '-'
 
-/** The label value of protocols that no route names, and of statuses that nobody has registered. */
+/** The label value of protocols that no route names, of statuses that nobody has registered, and of close codes out of range. */
 const OTHER = 'other'
+
+/** The close code of a connection that ended without a Close frame (RFC 6455 7.1.5). */
+export const NO_CLOSE = 1006
+
+const DIRECTIONS = ['up', 'down'] as const
 
 /** `ok` for a tunnel, `answered` where the upstream gave another answer than 101, else why the gateway refused. */
 export type HandshakeResult = 'ok' | 'answered' | Code
@@ -35,23 +41,19 @@ interface TunnelLabels extends HandshakeLabels {
 
 /** What is read only when somebody asks, and how the gateway was built. */
 export interface MetricsSources {
+  /** Those of the start; see `reconfigure`. */
   readonly routes: readonly RouteConfig[]
   /** Which relay moves the bytes, and why that one. */
   readonly relay: { readonly name: string; readonly why: string }
   /** A tunnel leaves in the same turn of the event loop in which `tunnelClosed` is called for it. */
-  readonly openTunnels: () => Iterable<OpenTunnelBytes>
+  readonly openTunnels: () => Iterable<OpenTunnel>
   readonly endpoints: () => Iterable<EndpointState>
 }
 
-export interface OpenTunnelBytes {
+export interface OpenTunnel {
   readonly route: string
   /** Read at each scrape: the numbers move while the tunnel is open. */
-  readonly tunnel: Bytes
-}
-
-interface Bytes {
-  readonly bytesUp: number
-  readonly bytesDown: number
+  readonly tunnel: { read(): TunnelReading }
 }
 
 /** What `report.ts` tells the metrics; each call costs a microsecond at most. */
@@ -64,9 +66,16 @@ export interface Metrics {
   /** `ms` from the request to the upstream's answer; undefined where none came. */
   handshakeEnded(labels: HandshakeLabels, result: HandshakeResult, ms: number | undefined): void
   authTried(route: string, check: string, result: Tried['result']): void
-  tunnelOpened(labels: TunnelLabels): void
-  /** Once for each `tunnelOpened`, with the same labels. */
-  tunnelClosed(labels: TunnelLabels, end: TunnelEnd): void
+  /** What it returns goes to `tunnelClosed`. */
+  tunnelOpened(labels: TunnelLabels): Cell
+  /** Once for each `tunnelOpened`. */
+  tunnelClosed(route: string, opened: Cell, end: TunnelEnd): void
+  configReloaded(result: 'ok' | 'failed'): void
+  /**
+   * The routes of a new config. Series of those that are gone, and of their endpoints, are left out from the first read on at
+   * which none of their tunnels is open.
+   */
+  reconfigure(routes: readonly RouteConfig[]): void
 }
 
 /** Each has a registry of its own, so that two gateways in one process do not meet. */
@@ -78,23 +87,22 @@ class GatewayMetrics implements Metrics {
   readonly #sources: MetricsSources
   readonly #registry = new Registry()
   readonly #metrics: DeclaredMetrics
-  /** The tokens that routes name, in lower case. */
-  readonly #protocols: ReadonlySet<string>
   readonly #statuses = statusLabels()
+  /** By name, as of the present config. */
+  #routes: ReadonlyMap<string, RouteConfig> = new Map()
+  /** The tokens that routes name, in lower case. */
+  #protocols: ReadonlySet<string> = new Set()
   readonly #seconds = new Map<string, RouteSeconds>()
   /** Of tunnels that have ended, by route. */
-  readonly #endedBytes = new Map<string, { up: number; down: number }>()
+  readonly #endedTraffic = new Map<string, Traffic>()
 
   constructor(sources: MetricsSources) {
     this.#sources = sources
-    this.#protocols = new Set(sources.routes.flatMap(namedTokens))
-    this.#metrics = declareMetrics(this.#registry, {
-      relay: sources.relay,
-      endpoints: sources.endpoints,
-      beforeTunnelsOpen: () => this.#beginTunnelsOpen(),
-      beforeTunnelBytes: () => this.#sumBytes(),
-    })
-    for (const route of sources.routes) this.#beginRoute(route)
+    this.#metrics = declareMetrics(this.#registry, sources)
+    this.#metrics.reloads.at('ok')
+    this.#metrics.reloads.at('failed')
+    this.#configRead()
+    this.reconfigure(sources.routes)
   }
 
   get contentType(): string {
@@ -102,6 +110,10 @@ class GatewayMetrics implements Metrics {
   }
 
   async text(): Promise<string> {
+    const open = this.#readTunnels()
+    this.#dropGone(open)
+    this.#beginTunnelsOpen()
+    // It takes the values of all metrics before its first await.
     const [gateway, process] = await Promise.all([
       this.#registry.metrics(),
       processMetrics().metrics(),
@@ -128,22 +140,39 @@ class GatewayMetrics implements Metrics {
     this.#metrics.auth.at(route, check, result).value += 1
   }
 
-  tunnelOpened(labels: TunnelLabels): void {
-    this.#openCell(labels).value += 1
+  tunnelOpened({ route, upstream, endpoint, protocol }: TunnelLabels): Cell {
+    const { tunnelsOpen } = this.#metrics
+    const opened = tunnelsOpen.at(route, upstream, endpoint, this.#protocolLabel(protocol))
+    opened.value += 1
+    return opened
   }
 
-  tunnelClosed(labels: TunnelLabels, end: TunnelEnd): void {
-    const { route } = labels
-    this.#openCell(labels).value -= 1
-    this.#metrics.tunnelsClosed.at(route, end.by, end.reason).value += 1
+  tunnelClosed(route: string, opened: Cell, end: TunnelEnd): void {
+    const { by, reason, webSocket } = end
+    opened.value -= 1
+    this.#metrics.tunnelsClosed.at(route, by, reason).value += 1
     this.#secondsOf(route).tunnel.observe(end.durationMs / 1000)
-    const bytes = this.#endedBytesOf(route)
-    bytes.up += end.bytesUp
-    bytes.down += end.bytesDown
+    this.#endedTrafficOf(route).add(end)
+    if (webSocket === undefined) return
+    const close = webSocket.close ?? { by, code: NO_CLOSE }
+    this.#metrics.closes.at(route, close.by, closeLabel(close.code)).value += 1
   }
 
-  #openCell({ route, upstream, endpoint, protocol }: TunnelLabels): Cell {
-    return this.#metrics.tunnelsOpen.at(route, upstream, endpoint, this.#protocolLabel(protocol))
+  configReloaded(result: 'ok' | 'failed'): void {
+    this.#metrics.reloads.at(result).value += 1
+    if (result === 'ok') this.#configRead()
+    else this.#metrics.lastReloadOk.at().value = 0
+  }
+
+  reconfigure(routes: readonly RouteConfig[]): void {
+    this.#routes = new Map(routes.map((route) => [route.name, route]))
+    this.#protocols = new Set(routes.flatMap(namedTokens))
+    for (const route of routes) this.#beginRoute(route)
+  }
+
+  #configRead(): void {
+    this.#metrics.lastReloadOk.at().value = 1
+    this.#metrics.lastReloadSeconds.at().value = Date.now() / 1000
   }
 
   #protocolLabel(token: string): string {
@@ -162,29 +191,36 @@ class GatewayMetrics implements Metrics {
     return seconds
   }
 
-  #endedBytesOf(route: string): { up: number; down: number } {
-    let bytes = this.#endedBytes.get(route)
-    if (bytes === undefined) {
-      bytes = { up: 0, down: 0 }
-      this.#endedBytes.set(route, bytes)
+  #endedTrafficOf(route: string): Traffic {
+    let traffic = this.#endedTraffic.get(route)
+    if (traffic === undefined) {
+      traffic = new Traffic()
+      this.#endedTraffic.set(route, traffic)
     }
-    return bytes
+    return traffic
   }
 
   /** Series that alerts compare with begin at 0 and not at their first event, which `increase()` would miss. */
   #beginRoute(route: RouteConfig): void {
-    this.#endedBytesOf(route.name)
-    this.#metrics.tunnelsClosed.at(route.name, 'client', 'eof')
-    this.#metrics.tunnelsClosed.at(route.name, 'upstream', 'eof')
-    for (const token of namedTokens(route)) {
-      this.#metrics.handshakes.at(route.name, route.upstream, token, 'ok')
+    const { name, upstream } = route
+    const { tunnelBytes, tunnelsClosed, handshakes, messages, blind, closes } = this.#metrics
+    for (const direction of DIRECTIONS) tunnelBytes.at(name, direction)
+    for (const by of ['client', 'upstream']) tunnelsClosed.at(name, by, 'eof')
+    for (const token of namedTokens(route)) handshakes.at(name, upstream, token, 'ok')
+    if (!namedTokens(route).includes('websocket')) return
+    for (const direction of DIRECTIONS) {
+      for (const type of FRAME_TYPES) messages.at(name, direction, type)
+      blind.at(name, direction)
+    }
+    for (const by of ['client', 'upstream']) {
+      for (const code of [1000, NO_CLOSE]) closes.at(name, by, closeLabel(code))
     }
   }
 
   /** An endpoint without tunnels shows 0, not nothing. */
   #beginTunnelsOpen(): void {
     for (const { upstream, endpoint } of this.#sources.endpoints()) {
-      for (const route of this.#sources.routes) {
+      for (const route of this.#routes.values()) {
         if (route.upstream !== upstream) continue
         for (const token of namedTokens(route)) {
           this.#metrics.tunnelsOpen.at(route.name, upstream, endpoint.url, token)
@@ -193,21 +229,68 @@ class GatewayMetrics implements Metrics {
     }
   }
 
-  #sumBytes(): void {
-    const sums = new Map<string, { up: number; down: number }>()
-    for (const [route, { up, down }] of this.#endedBytes) sums.set(route, { up, down })
+  /** The one pass over the open tunnels that a scrape makes. Returns the routes that have some. */
+  #readTunnels(): ReadonlyMap<string, Traffic> {
+    const open = new Map<string, Traffic>()
     for (const { route, tunnel } of this.#sources.openTunnels()) {
-      const sum = sums.get(route)
-      if (sum === undefined) {
-        sums.set(route, { up: tunnel.bytesUp, down: tunnel.bytesDown })
-      } else {
-        sum.up += tunnel.bytesUp
-        sum.down += tunnel.bytesDown
+      let traffic = open.get(route)
+      if (traffic === undefined) {
+        traffic = this.#endedTrafficOf(route).copy()
+        open.set(route, traffic)
       }
+      traffic.add(tunnel.read())
     }
-    for (const [route, { up, down }] of sums) {
-      raise(this.#metrics.tunnelBytes.at(route, 'up'), up)
-      raise(this.#metrics.tunnelBytes.at(route, 'down'), down)
+    for (const [route, ended] of this.#endedTraffic) {
+      this.#showTraffic(route, open.get(route) ?? ended)
+    }
+    return open
+  }
+
+  #showTraffic(route: string, traffic: Traffic): void {
+    const { tunnelBytes, messages, blind } = this.#metrics
+    for (const direction of DIRECTIONS) {
+      const flow = traffic[direction]
+      raise(tunnelBytes, flow.bytes, route, direction)
+      for (const type of FRAME_TYPES) raise(messages, flow[type], route, direction, type)
+      raise(blind, flow.blind, route, direction)
+    }
+  }
+
+  /** What comes late, of requests that began under an old config, goes at the next read. */
+  #dropGone(open: ReadonlyMap<string, unknown>): void {
+    const routes = this.#routes
+    const isGone = (route: string): boolean =>
+      route !== NONE && !routes.has(route) && !open.has(route)
+    const { handshakes, tunnelsOpen, requests, tunnelsClosed, auth } = this.#metrics
+    const { tunnelBytes, messages, blind, closes } = this.#metrics
+    for (const series of [requests, tunnelsClosed, auth, tunnelBytes, messages, blind, closes]) {
+      series.drop(({ route = NONE }) => isGone(route))
+    }
+    handshakes.drop(({ route = NONE, upstream = NONE }) => {
+      const config = routes.get(route)
+      if (config === undefined) return isGone(route)
+      return upstream !== NONE && upstream !== config.upstream
+    })
+    const endpoints = new Set<string>()
+    for (const { upstream, endpoint } of this.#sources.endpoints()) {
+      endpoints.add(`${upstream} ${endpoint.url}`)
+    }
+    tunnelsOpen.drop(({ route = NONE, upstream = NONE, endpoint = NONE }, value) => {
+      if (value > 0) return false
+      return routes.get(route)?.upstream !== upstream || !endpoints.has(`${upstream} ${endpoint}`)
+    })
+    this.#dropTotals(isGone)
+  }
+
+  #dropTotals(isGone: (route: string) => boolean): void {
+    const { handshakeSeconds, tunnelSeconds } = this.#metrics
+    for (const route of [...this.#seconds.keys()].filter(isGone)) {
+      handshakeSeconds.remove(route)
+      tunnelSeconds.remove(route)
+      this.#seconds.delete(route)
+    }
+    for (const route of [...this.#endedTraffic.keys()].filter(isGone)) {
+      this.#endedTraffic.delete(route)
     }
   }
 }
@@ -222,8 +305,17 @@ function namedTokens({ upgrade }: RouteConfig): readonly string[] {
 }
 
 /** A counter never goes down, not even when a tunnel is between its source and its end. */
-function raise(cell: Cell, value: number): void {
+function raise(series: Series, value: number, ...labels: string[]): void {
+  if (value === 0) return
+  const cell = series.at(...labels)
   if (value > cell.value) cell.value = value
+}
+
+/** A peer may send any of 65,536 codes: those that RFC 6455 and IANA give a meaning stand for themselves. */
+function closeLabel(code: number): string {
+  if (code >= 1000 && code <= 1015 && code !== 1004) return String(code)
+  if (code >= 3000 && code <= 3999) return '3xxx'
+  return code >= 4000 && code <= 4999 ? '4xxx' : OTHER
 }
 
 function statusLabels(): ReadonlyMap<number, string> {

@@ -7,10 +7,11 @@ import { randomUUID } from 'node:crypto'
 import type { Tried } from '../auth/authorize.ts'
 import type { RouteConfig } from '../config/config.ts'
 import { catalogue, type Code, type Refusal } from '../errors.ts'
-import type { TunnelEnd } from '../relay/tunnel-end.ts'
+import type { EndReason, FrameCounts, TunnelEnd } from '../relay/tunnel-end.ts'
 import type { RequestFacts } from '../request/facts.ts'
 import type { Logger } from './logger.ts'
-import { NONE, type HandshakeResult, type Metrics } from './metrics.ts'
+import { NO_CLOSE, NONE, type HandshakeResult, type Metrics } from './metrics.ts'
+import type { Cell } from './series.ts'
 import { cutFree, Words } from './words.ts'
 
 /** Longest value from a client in a log line. Whoever sends 16 KiB of path shall not fill the disk with it. */
@@ -63,8 +64,13 @@ export interface TunnelReport extends RequestReport {
   readonly handshakeMs: number
 }
 
+/** Out of sight for the log, which writes what has a name. */
+const kOpen = Symbol('upgate.open')
+
 /** A tunnel between its two lines: the fields that both have. */
 export interface ReportedTunnel {
+  /** Where it counts as open. */
+  readonly [kOpen]: Cell
   readonly requestId: string
   readonly tunnelId: string
   readonly route: string
@@ -78,6 +84,49 @@ export interface ReportedTunnel {
   readonly user: string | undefined
   readonly status: number
   readonly handshakeMs: number
+}
+
+/** What made the gateway read its config again. */
+export type ReloadCause = 'signal' | 'file' | 'api'
+
+export interface ReloadReport {
+  /** The config's absolute path. */
+  readonly file: string
+  readonly cause: ReloadCause
+}
+
+/** How far a paced close is. */
+export interface DrainReport {
+  readonly reason: EndReason
+  /** The endpoint that is emptied; undefined for all of them. */
+  readonly upstream?: string | undefined
+  readonly endpoint?: string | undefined
+  /** Tunnels that are still to be closed, of those that there were at first. */
+  readonly left: number
+  readonly of: number
+}
+
+/** A change through the admin API. What it was not confined to is undefined. */
+export interface AdminReport {
+  readonly action: 'close' | 'drain' | 'enable' | 'rebalance' | 'reload'
+  /** The address that it came from. */
+  readonly by?: string | undefined
+  readonly route?: string | undefined
+  readonly upstream?: string | undefined
+  readonly endpoint?: string | undefined
+  readonly tunnelId?: string | undefined
+  readonly user?: string | undefined
+  readonly clientIp?: string | undefined
+  /** How many it ends. */
+  readonly tunnels: number
+}
+
+/** An open tunnel whose authorization server cannot be asked again. */
+export interface RecheckReport {
+  readonly route: string
+  readonly check: string
+  readonly tunnelId: string
+  readonly cause: string
 }
 
 export class Report {
@@ -136,30 +185,34 @@ export class Report {
   tunnelOpened(report: TunnelReport): ReportedTunnel {
     const { facts, route } = report
     const words = this.#words
+    const endpoint = report.endpoint ?? NONE
+    const protocol = words.own(clipped(report.protocol))
+    const labels = { route: route.name, upstream: route.upstream, endpoint, protocol }
     const tunnel = {
       requestId: facts.peerTrusted ? cutFree(facts.requestId) : facts.requestId,
       tunnelId: randomUUID(),
       route: route.name,
       upstream: route.upstream,
-      endpoint: report.endpoint ?? NONE,
+      endpoint,
       clientIp: words.own(facts.clientIp),
       host: words.own(clipped(facts.host)),
       path: words.own(clipped(facts.path)),
       method: facts.method,
-      protocol: words.own(clipped(report.protocol)),
+      protocol,
       user: report.user === undefined ? undefined : words.own(clipped(report.user)),
       status: 101,
       handshakeMs: microseconds(report.handshakeMs),
+      [kOpen]: this.#metrics.tunnelOpened(labels),
     }
     this.#metrics.requestEnded(tunnel.route, tunnel.status)
     this.#metrics.handshakeEnded(tunnel, 'ok', report.handshakeMs)
-    this.#metrics.tunnelOpened(tunnel)
     this.#log.info(tunnel, 'tunnel open')
     return tunnel
   }
 
   tunnelClosed(tunnel: ReportedTunnel, end: TunnelEnd): void {
-    this.#metrics.tunnelClosed(tunnel, end)
+    this.#metrics.tunnelClosed(tunnel.route, tunnel[kOpen], end)
+    const { webSocket } = end
     this.#log.info(
       {
         requestId: tunnel.requestId,
@@ -178,9 +231,16 @@ export class Report {
         durationMs: microseconds(end.durationMs),
         bytesUp: end.bytesUp,
         bytesDown: end.bytesDown,
+        messagesUp: messages(webSocket?.up),
+        messagesDown: messages(webSocket?.down),
+        firstUpMs: microsecondsIfAny(end.firstUpMs),
+        firstDownMs: microsecondsIfAny(end.firstDownMs),
         by: end.by,
         reason: end.reason,
         cause: end.cause,
+        wsCloseBy: webSocket && (webSocket.close?.by ?? end.by),
+        wsCloseCode: webSocket && (webSocket.close?.code ?? NO_CLOSE),
+        blind: webSocket && blindPeers(webSocket.up.blind, webSocket.down.blind),
       },
       'tunnel close',
     )
@@ -191,6 +251,62 @@ export class Report {
     const fields = { upstream, endpoint: endpoint.url }
     if (up) this.#log.info(fields, 'endpoint up')
     else this.#log.warn(fields, 'endpoint down')
+  }
+
+  /** An operator empties an endpoint, or gives it tunnels again. */
+  endpointDrained(upstream: string, endpoint: { readonly url: string }, draining: boolean): void {
+    const fields = { upstream, endpoint: endpoint.url }
+    if (draining) this.#log.info(fields, 'endpoint drain')
+    else this.#log.info(fields, 'endpoint enable')
+  }
+
+  /** Of a close that takes its time; every few seconds. */
+  drainProgress({ reason, upstream, endpoint, left, of }: DrainReport): void {
+    this.#log.info({ reason, upstream, endpoint, left, of }, 'closing tunnels')
+  }
+
+  /** The config was read again and is in use: `changes` says in how many places it differs, `closed` how many tunnels end by it. */
+  reloaded(reload: ReloadReport & { readonly changes: number; readonly closed: number }): void {
+    const { file, cause, changes, closed } = reload
+    this.#metrics.configReloaded('ok')
+    this.#log.info({ file, cause, changes, closed }, 'config reloaded')
+  }
+
+  /** It was read again and says the same. */
+  reloadUnchanged({ file, cause }: ReloadReport): void {
+    this.reloaded({ file, cause, changes: 0, closed: 0 })
+  }
+
+  /** It cannot be used; `problems` says why, a line for each. */
+  reloadFailed({ file, cause, problems }: ReloadReport & { readonly problems: string }): void {
+    this.#metrics.configReloaded('failed')
+    this.#log.error({ file, cause, problems }, 'config not reloaded, the old one stays in use')
+  }
+
+  /** A reload left what changed under these keys as it was. */
+  keysNeedRestart(keys: readonly string[]): void {
+    this.#log.warn({ keys }, 'config keys need a restart')
+  }
+
+  adminAction(action: AdminReport): void {
+    this.#log.info(
+      {
+        action: action.action,
+        by: action.by,
+        route: action.route,
+        upstream: action.upstream,
+        endpoint: action.endpoint,
+        tunnelId: action.tunnelId,
+        user: clippedIfAny(action.user),
+        clientIp: action.clientIp,
+        tunnels: action.tunnels,
+      },
+      'admin action',
+    )
+  }
+
+  recheckFailed({ route, check, tunnelId, cause }: RecheckReport): void {
+    this.#log.warn({ route, check, tunnelId, cause }, 'credentials could not be checked again')
   }
 
   #answered(report: AnsweredReport, protocol: string | undefined): void {
@@ -268,6 +384,20 @@ function clipped(value: string): string {
 
 function clippedIfAny(value: string | undefined): string | undefined {
   return value === undefined ? undefined : clipped(value)
+}
+
+/** The data messages: what the peers have said to each other. */
+function messages(frames: FrameCounts | undefined): number | undefined {
+  return frames && frames.text + frames.binary
+}
+
+function blindPeers(up: boolean, down: boolean): 'client' | 'upstream' | 'both' | undefined {
+  if (up) return down ? 'both' : 'client'
+  return down ? 'upstream' : undefined
+}
+
+function microsecondsIfAny(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : microseconds(ms)
 }
 
 /** Milliseconds with three decimals: a line does not need sixteen. */

@@ -16,20 +16,23 @@ interface Branch {
   cell: Cell | undefined
 }
 
+interface Filled {
+  readonly labels: Readonly<Record<string, string>>
+  readonly cell: Cell
+}
+
 export interface SeriesOptions {
   readonly name: string
   readonly help: string
   readonly labelNames: readonly string[]
   readonly registry: Registry
-  /** Called before each read, to bring the values up to date. */
-  readonly refresh?: () => void
 }
 
-/** All series of one metric. They are never removed, so that label values must come from a bounded set. */
+/** All series of one metric. They stay until they are dropped, so that label values must come from a bounded set. */
 export class Series {
   readonly #labelNames: readonly string[]
   readonly #root: Branch = { next: new Map(), labels: {}, cell: undefined }
-  readonly #filled: { readonly labels: Record<string, string>; readonly cell: Cell }[] = []
+  #filled: Filled[] = []
 
   private constructor(labelNames: readonly string[]) {
     this.#labelNames = labelNames
@@ -40,7 +43,7 @@ export class Series {
     void new Counter({
       ...promOptions(options),
       collect() {
-        series.#writeTo(this, options)
+        series.#writeTo(this)
       },
     })
     return series
@@ -51,7 +54,7 @@ export class Series {
     void new Gauge({
       ...promOptions(options),
       collect() {
-        series.#writeTo(this, options)
+        series.#writeTo(this)
       },
     })
     return series
@@ -59,9 +62,24 @@ export class Series {
 
   /** The series with these label values, in the order of `labelNames`; it begins with 0 at the first call. */
   at(...values: string[]): Cell {
+    const branch = this.#branchAt(values)
+    return branch.cell ?? this.#fill(branch, { value: 0 })
+  }
+
+  /** Forgets the series of which `isGone` says so; they begin with 0 again when somebody asks for them. Takes time for each series. */
+  drop(isGone: (labels: Readonly<Record<string, string>>, value: number) => boolean): void {
+    const kept = this.#filled.filter(({ labels, cell }) => !isGone(labels, cell.value))
+    if (kept.length === this.#filled.length) return
+    this.#root.next.clear()
+    this.#root.cell = undefined
+    this.#filled = []
+    for (const { labels, cell } of kept) this.#fill(this.#branchAt(Object.values(labels)), cell)
+  }
+
+  #branchAt(values: readonly string[]): Branch {
     let branch = this.#root
     for (const value of values) branch = branch.next.get(value) ?? this.#grow(branch, value)
-    return branch.cell ?? this.#fill(branch)
+    return branch
   }
 
   #grow(branch: Branch, value: string): Branch {
@@ -72,18 +90,16 @@ export class Series {
     return grown
   }
 
-  #fill(branch: Branch): Cell {
+  #fill(branch: Branch, cell: Cell): Cell {
     const { labels } = branch
     if (Object.keys(labels).length < this.#labelNames.length)
       throw new Error('fewer label values than names')
-    const cell = { value: 0 }
     branch.cell = cell
     this.#filled.push({ labels, cell })
     return cell
   }
 
-  #writeTo(metric: Counter | Gauge, { refresh }: SeriesOptions): void {
-    refresh?.()
+  #writeTo(metric: Counter | Gauge): void {
     metric.reset()
     for (const { labels, cell } of this.#filled) metric.inc(labels, cell.value)
   }

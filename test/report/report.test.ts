@@ -6,6 +6,7 @@ import { createLogger } from '../../src/report/logger.ts'
 import { createMetrics } from '../../src/report/metrics.ts'
 import { Report } from '../../src/report/report.ts'
 import type { RequestFacts } from '../../src/request/facts.ts'
+import { frameCounts, tunnelEnd } from './readings.ts'
 
 const route = {
   name: 'chat',
@@ -41,6 +42,8 @@ const request = {
   durationMs: 12.345678,
 }
 
+const WEBSOCKET_FIELDS = ['messagesUp', 'messagesDown', 'wsCloseBy', 'wsCloseCode', 'blind']
+
 type Line = Record<string, unknown> & { level: string; msg: string }
 
 function setUp() {
@@ -53,7 +56,12 @@ function setUp() {
     routes: [route],
     relay: { name: 'portable', why: 'relay.engine is portable' },
     openTunnels: () => [],
-    endpoints: () => [],
+    endpoints: () => [
+      {
+        upstream: 'chat-pool',
+        endpoint: { url: 'http://chat-1:3000', up: true, draining: false },
+      },
+    ],
   })
   return {
     report: new Report(log, metrics),
@@ -73,14 +81,19 @@ describe('Report', () => {
   it('writes a line at the open and one at the close of a tunnel, with one id', () => {
     const { report, lines } = setUp()
     const opened = report.tunnelOpened({ ...request, protocol: 'websocket', handshakeMs: 3.2149 })
-    report.tunnelClosed(opened, {
-      by: 'upstream',
-      reason: 'reset',
-      bytesUp: 10,
-      bytesDown: 20,
-      durationMs: 1234.56789,
-      cause: 'ECONNRESET',
-    })
+    report.tunnelClosed(
+      opened,
+      tunnelEnd({
+        by: 'upstream',
+        reason: 'reset',
+        bytesUp: 10,
+        bytesDown: 20,
+        durationMs: 1234.56789,
+        firstUpMs: 0.12345,
+        firstDownMs: 7,
+        cause: 'ECONNRESET',
+      }),
+    )
     const same = {
       requestId: 'request-1',
       tunnelId: opened.tunnelId,
@@ -105,12 +118,61 @@ describe('Report', () => {
         durationMs: 1234.568,
         bytesUp: 10,
         bytesDown: 20,
+        firstUpMs: 0.123,
+        firstDownMs: 7,
         by: 'upstream',
         reason: 'reset',
         cause: 'ECONNRESET',
         msg: 'tunnel close',
       },
     ])
+  })
+
+  it('tells of a WebSocket tunnel how much was said and how it was closed', () => {
+    const { report, lines } = setUp()
+    const opened = report.tunnelOpened({ ...request, protocol: 'websocket', handshakeMs: 1 })
+    const up = frameCounts({ text: 2, binary: 3, ping: 4, close: 1 })
+    const down = frameCounts({ pong: 4 })
+    const close = { by: 'client', code: 4123 } as const
+    report.tunnelClosed(opened, tunnelEnd({ webSocket: { up, down, close } }))
+    const end = lines()[1]
+    assert.deepEqual(
+      [end?.['messagesUp'], end?.['messagesDown'], end?.['wsCloseBy'], end?.['wsCloseCode']],
+      [5, 0, 'client', 4123],
+    )
+    assert.ok(end !== undefined && !('blind' in end))
+  })
+
+  it('says 1006 of a WebSocket tunnel without a Close frame, and who ended it', () => {
+    const { report, lines } = setUp()
+    const opened = report.tunnelOpened({ ...request, protocol: 'websocket', handshakeMs: 1 })
+    const webSocket = { up: frameCounts(), down: frameCounts(), close: undefined }
+    report.tunnelClosed(opened, tunnelEnd({ by: 'upstream', reason: 'reset', webSocket }))
+    const end = lines()[1]
+    assert.deepEqual([end?.['wsCloseBy'], end?.['wsCloseCode']], ['upstream', 1006])
+  })
+
+  it('names the peers that broke the protocol', () => {
+    const { report, lines } = setUp()
+    const close = undefined
+    for (const [up, down] of [
+      [true, false],
+      [false, true],
+      [true, true],
+    ] as const) {
+      const opened = report.tunnelOpened({ ...request, protocol: 'websocket', handshakeMs: 1 })
+      const webSocket = {
+        up: frameCounts({ blind: up }),
+        down: frameCounts({ blind: down }),
+        close,
+      }
+      report.tunnelClosed(opened, tunnelEnd({ webSocket }))
+    }
+    const named = lines().filter(({ msg }) => msg === 'tunnel close')
+    assert.deepEqual(
+      named.map(({ blind }) => blind),
+      ['client', 'upstream', 'both'],
+    )
   })
 
   it('gives each tunnel its own id', () => {
@@ -128,15 +190,10 @@ describe('Report', () => {
       protocol: 'websocket',
       handshakeMs: 1,
     })
-    report.tunnelClosed(opened, {
-      by: 'client',
-      reason: 'eof',
-      bytesUp: 0,
-      bytesDown: 0,
-      durationMs: 1,
-    })
+    report.tunnelClosed(opened, tunnelEnd())
     for (const line of lines()) {
       assert.ok(!('user' in line) && !('cause' in line))
+      for (const field of WEBSOCKET_FIELDS) assert.ok(!(field in line), field)
       assert.equal(line['endpoint'], '-')
     }
   })
@@ -153,18 +210,22 @@ describe('Report', () => {
     ]) {
       assert.ok(before.includes(`${line}\n`), line)
     }
-    report.tunnelClosed(opened, {
-      by: 'admin',
-      reason: 'drain',
-      bytesUp: 8,
-      bytesDown: 9,
-      durationMs: 1,
-    })
+    const webSocket = {
+      up: frameCounts({ text: 4 }),
+      down: frameCounts(),
+      close: { by: 'admin', code: 4001 },
+    } as const
+    report.tunnelClosed(
+      opened,
+      tunnelEnd({ by: 'admin', reason: 'drain', bytesUp: 8, bytesDown: 9, webSocket }),
+    )
     const after = await text()
     for (const line of [
       'upgate_tunnels_open{route="chat",upstream="chat-pool",endpoint="http://chat-1:3000",protocol="websocket"} 0',
       'upgate_tunnels_closed_total{route="chat",by="admin",reason="drain"} 1',
       'upgate_tunnel_bytes_total{route="chat",direction="down"} 9',
+      'upgate_websocket_messages_total{route="chat",direction="up",type="text"} 4',
+      'upgate_websocket_closes_total{route="chat",by="admin",code="4xxx"} 1',
     ]) {
       assert.ok(after.includes(`${line}\n`), line)
     }
@@ -325,16 +386,88 @@ describe('Report', () => {
     ])
   })
 
+  it('tells when an endpoint is emptied, and when it gets tunnels again', () => {
+    const { report, lines } = setUp()
+    report.endpointDrained('chat-pool', { url: 'http://chat-1:3000' }, true)
+    report.endpointDrained('chat-pool', { url: 'http://chat-1:3000' }, false)
+    const fields = { upstream: 'chat-pool', endpoint: 'http://chat-1:3000' }
+    assert.deepEqual(lines(), [
+      { level: 'info', ...fields, msg: 'endpoint drain' },
+      { level: 'info', ...fields, msg: 'endpoint enable' },
+    ])
+  })
+
+  it('tells how far a paced close is', () => {
+    const { report, lines } = setUp()
+    const fields = { upstream: 'chat-pool', endpoint: 'http://chat-1:3000', left: 90, of: 100 }
+    report.drainProgress({ reason: 'drain', left: 3, of: 4 })
+    report.drainProgress({ reason: 'rebalance', ...fields })
+    assert.deepEqual(lines(), [
+      { level: 'info', reason: 'drain', left: 3, of: 4, msg: 'closing tunnels' },
+      { level: 'info', reason: 'rebalance', ...fields, msg: 'closing tunnels' },
+    ])
+  })
+
+  it('tells of each reload, and counts it', async () => {
+    const { report, lines, text } = setUp()
+    const file = '/etc/upgate/upgate.yaml'
+    report.reloaded({ file, cause: 'signal', changes: 3, closed: 17 })
+    report.reloadUnchanged({ file, cause: 'file' })
+    assert.match(await text(), /^upgate_config_last_reload_successful 1$/m)
+    report.reloadFailed({ file, cause: 'api', problems: `${file}:3:1: routes: is missing` })
+    assert.deepEqual(lines(), [
+      { level: 'info', file, cause: 'signal', changes: 3, closed: 17, msg: 'config reloaded' },
+      { level: 'info', file, cause: 'file', changes: 0, closed: 0, msg: 'config reloaded' },
+      {
+        level: 'error',
+        file,
+        cause: 'api',
+        problems: `${file}:3:1: routes: is missing`,
+        msg: 'config not reloaded, the old one stays in use',
+      },
+    ])
+    const metrics = await text()
+    for (const line of [
+      'upgate_config_reloads_total{result="ok"} 2',
+      'upgate_config_reloads_total{result="failed"} 1',
+      'upgate_config_last_reload_successful 0',
+    ]) {
+      assert.ok(metrics.includes(`${line}\n`), line)
+    }
+  })
+
+  it('warns of keys that a reload cannot change', () => {
+    const { report, lines } = setUp()
+    report.keysNeedRestart(['listeners', 'relay.threads'])
+    const keys = ['listeners', 'relay.threads']
+    assert.deepEqual(lines(), [{ level: 'warn', keys, msg: 'config keys need a restart' }])
+  })
+
+  it('tells of each change through the admin API what it was confined to', () => {
+    const { report, lines } = setUp()
+    const drain = { by: '127.0.0.1', upstream: 'chat-pool', endpoint: 'http://chat-1:3000' }
+    const close = { route: 'chat', user: 'alice', clientIp: '203.0.113.7', tunnelId: 'tunnel-1' }
+    report.adminAction({ action: 'drain', ...drain, tunnels: 12 })
+    report.adminAction({ action: 'close', ...close, tunnels: 1 })
+    assert.deepEqual(lines(), [
+      { level: 'info', action: 'drain', ...drain, tunnels: 12, msg: 'admin action' },
+      { level: 'info', action: 'close', ...close, tunnels: 1, msg: 'admin action' },
+    ])
+  })
+
+  it('warns when credentials could not be checked again', () => {
+    const { report, lines } = setUp()
+    const fields = { route: 'chat', check: 'portal', tunnelId: 'tunnel-1', cause: 'ECONNREFUSED' }
+    report.recheckFailed(fields)
+    assert.deepEqual(lines(), [
+      { level: 'warn', ...fields, msg: 'credentials could not be checked again' },
+    ])
+  })
+
   it('never logs a query, a field or a token', () => {
     const { report, raw } = setUp()
     const opened = report.tunnelOpened({ ...request, protocol: 'websocket', handshakeMs: 1 })
-    report.tunnelClosed(opened, {
-      by: 'client',
-      reason: 'eof',
-      bytesUp: 0,
-      bytesDown: 0,
-      durationMs: 1,
-    })
+    report.tunnelClosed(opened, tunnelEnd())
     report.requestAnswered({ ...request, status: 200 })
     report.requestRefused({ ...request, refusal: new Refusal('E_AUTH_INVALID') })
     report.handshakeAnswered({ ...request, status: 200 })
@@ -357,13 +490,7 @@ describe('Report', () => {
       protocol: long,
       handshakeMs: 1,
     })
-    report.tunnelClosed(opened, {
-      by: 'client',
-      reason: 'eof',
-      bytesUp: 0,
-      bytesDown: 0,
-      durationMs: 1,
-    })
+    report.tunnelClosed(opened, tunnelEnd())
     report.handshakeAnswered({ ...request, facts: longFacts, user: long, status: 200 })
     assert.equal(lines().length, 3)
     assert.ok(raw().length < 3 * 5000)

@@ -30,21 +30,45 @@ describe('Series', () => {
     assert.match(await registry.metrics(), /a\{route="chat",status="101"\} 3\n/)
   })
 
-  it('lets a gauge go down, and brings it up to date before a read', async () => {
+  it('lets a gauge go down', async () => {
     const registry = new Registry()
-    let now = 5
-    const series = Series.gauge({
-      name: 'a',
-      help: 'A.',
-      labelNames: ['route'],
-      registry,
-      refresh: () => {
-        series.at('chat').value = now
-      },
-    })
+    const series = Series.gauge({ name: 'a', help: 'A.', labelNames: ['route'], registry })
+    series.at('chat').value = 5
     assert.match(await registry.metrics(), /# TYPE a gauge\na\{route="chat"\} 5\n/)
-    now = 0
+    series.at('chat').value = 0
     assert.match(await registry.metrics(), /a\{route="chat"\} 0\n/)
+  })
+
+  it('has one series where there are no labels', async () => {
+    const registry = new Registry()
+    const series = Series.gauge({ name: 'a', help: 'A.', labelNames: [], registry })
+    series.at().value = 7
+    assert.match(await registry.metrics(), /^a 7$/m)
+    series.at().value = 0
+    assert.match(await registry.metrics(), /^a 0$/m)
+  })
+
+  it('forgets what is dropped, and keeps the cells of the rest', async () => {
+    const registry = new Registry()
+    const series = Series.counter({ name: 'a', help: 'A.', labelNames, registry })
+    const kept = series.at('chat', '101')
+    kept.value = 2
+    series.at('old', '101').value = 3
+    series.at('old', '404').value = 4
+    series.drop(({ route }, value) => route === 'old' && value < 4)
+    kept.value += 1
+    assert.equal(series.at('chat', '101'), kept)
+    const left = ['a{route="chat",status="101"} 3', 'a{route="old",status="404"} 4']
+    assert.deepEqual((await registry.metrics()).trimEnd().split('\n').slice(2), left)
+    assert.equal(series.at('old', '101').value, 0)
+  })
+
+  it('drops the series without labels too', async () => {
+    const registry = new Registry()
+    const series = Series.counter({ name: 'a', help: 'A.', labelNames: [], registry })
+    series.at().value = 7
+    series.drop(() => true)
+    assert.equal(series.at().value, 0)
   })
 
   it('escapes label values', async () => {

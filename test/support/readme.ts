@@ -91,8 +91,6 @@ function metricsTable(): string {
   declareMetrics(registry, {
     relay: { name: '', why: '' },
     endpoints: () => [],
-    beforeTunnelsOpen: () => {},
-    beforeTunnelBytes: () => {},
   })
   // Its types tell less than every metric of prom-client has.
   const metrics = registry.getMetricsAsArray() as unknown as readonly Metric[]
