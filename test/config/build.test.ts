@@ -24,11 +24,17 @@ describe('the configuration of the smallest file', () => {
         connectionsMax: Infinity,
       },
     ])
-    assert.deepEqual(config.admin, { address: { kind: 'tcp', host: '127.0.0.1', port: 9090 } })
+    assert.deepEqual(config.admin, {
+      address: { kind: 'tcp', host: '127.0.0.1', port: 9090 },
+      token: undefined,
+      tls: undefined,
+      hosts: [],
+    })
     assert.deepEqual(config.log, { level: 'info', format: 'json' })
     assert.deepEqual(config.trustedProxies, [])
-    assert.deepEqual(config.shutdown, { drainMs: 30_000 })
-    assert.deepEqual(config.relay, { engine: 'auto', bufferBytes: 262_144 })
+    assert.deepEqual(config.shutdown, { drainMs: 30_000, spread: true })
+    assert.deepEqual(config.reload, { watch: false })
+    assert.deepEqual(config.relay, { engine: 'auto', bufferBytes: 262_144, frames: true })
     assert.equal(config.auth.size, 0)
     assert.deepEqual(config.warnings, [])
   })
@@ -48,6 +54,7 @@ describe('the configuration of the smallest file', () => {
         balance: { policy: 'least-tunnels' },
         health: { setAsideMs: 1000, setAsideMaxMs: 60_000 },
         tls: { ca: undefined, serverName: undefined },
+        rebalance: undefined,
       },
     })
   })
@@ -69,6 +76,21 @@ describe('the configuration of the smallest file', () => {
         requestsPerSecond: Infinity,
       },
       timeouts: { connectMs: 5000, handshakeMs: 10_000, idleMs: 600_000, lifetimeMs: Infinity },
+      keepalive: undefined,
+      close: {
+        timeoutMs: 2000,
+        frames: {
+          idle: { code: 1001, text: 'idle for too long' },
+          lifetime: { code: 1001, text: 'open for too long' },
+          dead: { code: 1001, text: 'no answer to pings' },
+          expired: { code: 1008, text: 'credentials expired' },
+          drain: { code: 1001, text: 'going away' },
+          reload: { code: 1012, text: 'service restart' },
+          kill: { code: 1008, text: 'closed by the operator' },
+          rebalance: { code: 1012, text: 'rebalance' },
+        },
+      },
+      onReload: 'close',
       rewrite: { stripPrefix: undefined, addPrefix: undefined },
       headers: { request: { set: [], remove: [] }, response: { set: [], remove: [] } },
       upstream: 'route-1',
@@ -90,6 +112,9 @@ defaults:
   allow: [10.0.0.0/8]
   limits: { tunnels: 5, tunnelsPerClient: 2 }
   timeouts: { idle: 1m, connect: 1s }
+  keepalive: { ping: 20s, upstream: true }
+  close: { timeout: 1s, idle: 4000, drain: { code: 4001, text: later, retryAfter: 1500ms } }
+  onReload: keep
   rewrite: { stripPrefix: /a, addPrefix: /b }
   headers: { request: { set: { X-A: a } }, response: { remove: [Server] } }
 routes:
@@ -102,6 +127,9 @@ routes:
     allow: off
     limits: { tunnels: off, handshakesPerSecond: 9 }
     timeouts: { idle: off }
+    keepalive: { timeout: 3s }
+    close: { drain: { text: now }, kill: "3000" }
+    onReload: close
     rewrite: { addPrefix: /c }
     headers: { request: { remove: [X-B] } }
 `)
@@ -114,12 +142,17 @@ routes:
     assert.deepEqual(one?.allow, ['10.0.0.0/8'])
     assert.equal(one?.limits.tunnels, 5)
     assert.equal(one?.timeouts.idleMs, 60_000)
+    assert.deepEqual(one?.keepalive, { pingMs: 20_000, timeoutMs: 10_000, upstream: true })
+    assert.equal(one?.close.timeoutMs, 1000)
+    assert.deepEqual(one?.close.frames.idle, { code: 4000, text: 'idle for too long' })
+    assert.deepEqual(one?.close.frames.drain, { code: 4001, text: 'later; retry after 2s' })
+    assert.equal(one?.onReload, 'keep')
     assert.deepEqual(one?.rewrite, { stripPrefix: '/a', addPrefix: '/b' })
     assert.deepEqual(one?.headers.request.set, [['X-A', 'a']])
     assert.deepEqual(one?.headers.response.remove, ['server'])
   })
 
-  it('are merged key by key for timeouts and limits', () => {
+  it('are merged key by key for timeouts, limits and close', () => {
     assert.deepEqual(two?.limits, {
       tunnels: Infinity,
       tunnelsPerClient: 2,
@@ -132,6 +165,12 @@ routes:
       idleMs: Infinity,
       lifetimeMs: Infinity,
     })
+    assert.equal(two?.close.timeoutMs, 1000)
+    const { idle, drain, kill, dead } = two?.close.frames ?? {}
+    assert.deepEqual(idle, { code: 4000, text: 'idle for too long' })
+    assert.deepEqual(drain, { code: 1001, text: 'now' })
+    assert.deepEqual(kill, { code: 3000, text: 'closed by the operator' })
+    assert.deepEqual(dead, { code: 1001, text: 'no answer to pings' })
   })
 
   it('are replaced as a whole for everything else', () => {
@@ -139,6 +178,8 @@ routes:
     assert.equal(two?.http, true)
     assert.equal(two?.origins, undefined)
     assert.equal(two?.allow, undefined)
+    assert.deepEqual(two?.keepalive, { pingMs: 30_000, timeoutMs: 3000, upstream: false })
+    assert.equal(two?.onReload, 'close')
     assert.deepEqual(two?.rewrite, { stripPrefix: undefined, addPrefix: '/c' })
     assert.deepEqual(two?.headers, {
       request: { set: [], remove: ['x-b'] },
@@ -272,6 +313,53 @@ describe('an upstream', () => {
   })
 })
 
+describe('rebalance', () => {
+  const rebalances: [written: string, rebalance: unknown][] = [
+    ['off', undefined],
+    ['{}', { rate: 5, spread: 0.1 }],
+    ['{ rate: "20", spread: 100% }', { rate: 20, spread: 1 }],
+  ]
+  for (const [written, rebalance] of rebalances) {
+    it(`is read from ${written}`, () => {
+      const yaml = withRoute(
+        `upstreams: { a: { endpoints: ["http://a", "http://b"], rebalance: ${written} } }`,
+      )
+      assert.deepEqual(loadText(yaml).upstreams.get('a')?.rebalance, rebalance)
+    })
+  }
+})
+
+describe('the gateway', () => {
+  it('has what its parts say', () => {
+    const config = loadText(
+      withRoute(`
+relay: { frames: off, threads: 2 }
+reload: { watch: true }
+shutdown: { drain: 0s, spread: false }
+admin:
+  address: "[::1]:0"
+  token: abcdefghijklmno=
+  tls: { cert: "\${FIXTURES}/../config/tls/cert.pem", key: "\${FIXTURES}/tls/key.pem" }
+  hosts: [Ops.Example.com]
+`),
+    )
+    assert.deepEqual(config.relay, {
+      engine: 'auto',
+      threads: 2,
+      bufferBytes: 262_144,
+      frames: false,
+    })
+    assert.deepEqual(config.reload, { watch: true })
+    assert.deepEqual(config.shutdown, { drainMs: 0, spread: false })
+    assert.deepEqual(config.admin, {
+      address: { kind: 'tcp', host: '::1', port: 0 },
+      token: 'abcdefghijklmno=',
+      tls: { cert: join(fixtures, 'tls/cert.pem'), key: join(fixtures, 'tls/key.pem') },
+      hosts: ['ops.example.com'],
+    })
+  })
+})
+
 describe('a listener', () => {
   it('has its TLS files as absolute paths', () => {
     const config = loadText(
@@ -296,6 +384,7 @@ describe('a check', () => {
       type: 'basic',
       users: join(fixtures, 'users.htpasswd'),
       realm: 'upgate',
+      closeOnExpiry: true,
     })
   })
 
@@ -308,6 +397,7 @@ describe('a check', () => {
       type: 'apiKey',
       header: 'X-Api-Key',
       keys: join(fixtures, 'keys.txt'),
+      closeOnExpiry: true,
     })
   })
 
@@ -320,7 +410,34 @@ describe('a check', () => {
       copy: [],
       timeoutMs: 5000,
       userHeader: undefined,
+      recheckMs: Infinity,
+      onRecheckError: 'keep',
     })
+  })
+
+  it('of another server has the times at which it is asked again', () => {
+    const config = loadText(
+      withRoute(
+        'auth: { a: { type: forward, url: "http://a", recheck: 1s, onRecheckError: close } }',
+      ),
+    )
+    const check = config.auth.get('a')
+    assert.ok(check?.type === 'forward')
+    assert.equal(check.recheckMs, 1000)
+    assert.equal(check.onRecheckError, 'close')
+  })
+
+  it('lets tunnels outlive credentials', () => {
+    const config = loadText(
+      withRoute(`auth:
+  a: { type: basic, users: "\${FIXTURES}/users.htpasswd", closeOnExpiry: false }
+  b: { type: apiKey, keys: "\${FIXTURES}/keys.txt", closeOnExpiry: false }
+  c: { type: jwt, secret: ${longSecret}, closeOnExpiry: false }`),
+    )
+    assert.deepEqual(
+      [...config.auth.values()].map((check) => check.type !== 'forward' && check.closeOnExpiry),
+      [false, false, false],
+    )
   })
 
   it('of tokens has defaults by its kind of key', () => {
@@ -345,6 +462,7 @@ describe('a check', () => {
       clockToleranceMs: 30_000,
       userClaim: 'sub',
       realm: 'upgate',
+      closeOnExpiry: true,
     })
     for (const name of ['remote', 'public']) {
       const check = config.auth.get(name)

@@ -73,6 +73,61 @@ table('upstreams', [
     withRoute('upstreams: { a: { endpoints: ["http://a"], health: { setAside: 2m } } }'),
     ['1:64: upstreams.a.health.setAside: must not be longer than setAsideMax'],
   ],
+  ...['hash', '{ hash: path }'].map((balance): Case => [
+    `refuses to rebalance what is balanced by ${balance}`,
+    `upstreams: { a: { rebalance: {}, endpoints: ["http://a", "http://b"], balance: ${balance} } }
+routes: [{ upstream: a }]`,
+    [
+      '1:30: upstreams.a.rebalance: with hash a client comes back to the same endpoint; expected off, or another balance',
+    ],
+  ]),
+  [
+    'refuses a rate and a spread out of their bounds',
+    withRoute('upstreams: { a: { endpoints: ["http://a"], rebalance: { rate: 0, spread: 10 } } }'),
+    [
+      '1:63: upstreams.a.rebalance.rate: expected a whole number from 1 to 10000',
+      '1:74: upstreams.a.rebalance.spread: expected a percentage from 1% to 100%, such as 10%; got a number',
+    ],
+  ],
+  [
+    'refuses a rebalance that is neither off nor a map',
+    withRoute('upstreams: { a: { endpoints: ["http://a"], rebalance: on } }'),
+    ['1:55: upstreams.a.rebalance: expected off, or a map with keys of rate, spread'],
+  ],
+])
+
+const tokenMessage = 'expected a token of at least 16 letters, digits and -._~+/'
+
+table('the admin server', [
+  ...['0123456789abcde', 'a token with blanks', 'not-quite-ascii-ä', '================'].map(
+    (token): Case => [
+      `refuses the token ${token}`,
+      withRoute(`admin: { token: "${token}" }`),
+      [`1:17: admin.token: ${tokenMessage}`],
+    ],
+  ),
+  [
+    'refuses hosts that are none, and takes no list for one',
+    withRoute('admin: { hosts: ["a:9090"] }'),
+    ['1:18: admin.hosts[0]: expected a host name such as chat.example.com'],
+  ],
+  [
+    'is a map or off',
+    withRoute('admin: on'),
+    ['1:8: admin: expected off, or a map with keys of address, token, tls, hosts'],
+  ],
+])
+
+table('reloads and frames', [
+  [
+    'are switched by words',
+    withRoute('reload: { watch: on }\nrelay: { frames: true }\ndefaults: { onReload: stay }'),
+    [
+      '1:18: reload.watch: expected true or false',
+      '2:18: relay.frames: expected on or off',
+      '3:23: defaults.onReload: expected close or keep',
+    ],
+  ],
 ])
 
 table('references', [
@@ -197,6 +252,16 @@ table('auth', [
     ['1:61: auth.a.copy[1]: the gateway makes this field itself; it cannot be copied'],
   ],
   [
+    'refuses to ask again more often than once a second',
+    withRoute(
+      'auth: { a: { type: forward, url: "http://a", recheck: 999ms, onRecheckError: drop } }',
+    ),
+    [
+      '1:55: auth.a.recheck: must be at least 1s, or off',
+      '1:78: auth.a.onRecheckError: expected keep or close',
+    ],
+  ],
+  [
     'wants the kind of a check',
     withRoute('auth: { a: { users: a } }'),
     ['1:9: auth.a.type: missing; expected basic, apiKey, jwt or forward'],
@@ -291,5 +356,64 @@ describe('warnings', () => {
 
   it('are not given for a long one', () => {
     assert.deepEqual(loadText(jwt(`secret: ${longSecret}`)).warnings, [])
+  })
+
+  const noToken = 'without admin.token the API answers this machine alone'
+  for (const address of ['0.0.0.0:9090', ':9090', '[::]:9090', '10.0.0.1:1', 'ops.internal:1']) {
+    it(`are given for an admin server on ${address} without a token`, () => {
+      const [warning = '', ...more] = loadText(
+        withRoute(`admin: { address: "${address}" }`),
+      ).warnings
+      assert.ok(warning.includes(`yaml:1:19: admin.address: ${noToken}\n`), warning)
+      assert.deepEqual(more, [])
+    })
+
+    it(`are not given for an admin server on ${address} with a token`, () => {
+      const yaml = withRoute(`admin: { address: "${address}", token: "${longSecret}" }`)
+      assert.deepEqual(loadText(yaml).warnings, [])
+    })
+  }
+
+  for (const address of ['127.0.0.1:1', '127.9.9.9:1', 'LocalHost:1', '[::1]:1', 'unix:/a']) {
+    it(`are not given for an admin server on ${address}`, () => {
+      assert.deepEqual(loadText(withRoute(`admin: { address: "${address}" }`)).warnings, [])
+    })
+  }
+
+  it('are given for a rebalance with one endpoint', () => {
+    const yaml = 'upstreams: { a: { endpoints: ["http://a"], rebalance: {} } }'
+    const [warning = '', ...more] = loadText(withRoute(yaml)).warnings
+    assert.match(
+      warning,
+      /:1:55: upstreams\.a\.rebalance: has no effect: there is only one endpoint\n/,
+    )
+    assert.deepEqual(more, [])
+  })
+
+  it('are not given for a rebalance with two endpoints', () => {
+    const yaml = 'upstreams: { a: { endpoints: ["http://a", "http://b"], rebalance: {} } }'
+    assert.deepEqual(loadText(withRoute(yaml)).warnings, [])
+  })
+
+  it('are given for what becomes of tunnels when nobody is asked again', () => {
+    const check = 'type: forward, url: "http://a", onRecheckError: close'
+    const { warnings } = loadText(withRoute(`auth: { a: { ${check} } }`))
+    assert.match(
+      String(warnings[0]),
+      /:1:62: auth\.a\.onRecheckError: has no effect: recheck is off\n/,
+    )
+    assert.deepEqual(loadText(withRoute(`auth: { a: { ${check}, recheck: 1m } }`)).warnings, [])
+  })
+
+  it('come in the order of the file', () => {
+    const { warnings } = loadText(`
+upstreams: { a: { endpoints: ["http://a"], rebalance: {} } }
+defaults: { keepalive: { ping: 1h } }
+admin: { address: :9090 }
+routes: [{ upstream: a }]`)
+    assert.deepEqual(
+      warnings.map((warning) => /yaml:(\d+):/.exec(warning)?.[1]),
+      ['2', '3', '4'],
+    )
   })
 })

@@ -9,6 +9,10 @@ function tls(cert: string, key: string): string {
   )
 }
 
+function adminTls(cert: string, key: string): string {
+  return withRoute(`admin: { tls: { cert: "\${FIXTURES}/${cert}", key: "\${FIXTURES}/${key}" } }`)
+}
+
 function publicKey(file: string): string {
   return withRoute(`auth: { a: { type: jwt, publicKey: "\${FIXTURES}/${file}" } }`)
 }
@@ -56,6 +60,21 @@ const cases: [name: string, yaml: string, problems: string[]][] = [
     'refuses an encrypted key',
     tls('tls/cert.pem', 'tls/encrypted-key.pem'),
     ['listeners[0].tls.key: the private key is encrypted; expected one without a passphrase'],
+  ],
+  [
+    'accepts a certificate with its key for the admin server',
+    adminTls('tls/cert.pem', 'tls/key.pem'),
+    [],
+  ],
+  [
+    'refuses a key of another certificate for the admin server',
+    adminTls('tls/cert.pem', 'tls/other-key.pem'),
+    ['admin.tls.key: this key does not belong to the certificate in cert'],
+  ],
+  [
+    'refuses files of the admin server that are missing',
+    adminTls('no-cert.pem', 'tls/key.pem'),
+    [`admin.tls.cert: ${fixtures}/no-cert.pem cannot be read: there is no such file`],
   ],
   ['accepts an authority', ca('tls/cert.pem'), []],
   [
@@ -124,6 +143,11 @@ describe('files', () => {
   it('warns of a certificate that is not valid yet', () => {
     const [warning] = loadText(tls('tls/future.pem', 'tls/key.pem')).warnings
     assert.match(String(warning), /the certificate is not valid before Jan {2}1 00:00:00 2090 GMT/)
+  })
+
+  it('warns of a certificate of the admin server that has expired', () => {
+    const [warning] = loadText(adminTls('tls/expired.pem', 'tls/key.pem')).warnings
+    assert.match(String(warning), /: admin\.tls\.cert: the certificate expired on /)
   })
 
   it('has no warnings for a certificate in force', () => {

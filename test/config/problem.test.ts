@@ -40,13 +40,18 @@ describe('formatProblem', () => {
     assert.match(show('{ "secret": hunter2 }', 3), /\| \{ "secret": \*{9}\n/)
     assert.match(show('url: http://joe:hunter2@a', 3), /\| url: http:\/\/\*{11}@a\n/)
   })
-  it('covers a secret on a line of its own', () => {
-    const place = { line: 7, column: 5, source: '    hunter2 # x' }
-    assert.equal(
-      formatProblem({ file: 'a', place, path: 'auth.a.secret', text: 'b' }),
-      'a:7:5: auth.a.secret: b\n  7 |     ***********\n    |     ^',
-    )
+  it('covers the token of the admin server', () => {
+    assert.match(show('admin: { token: hunter2 }', 3), /\| admin: \{ token: \*{9}\n/)
   })
+  for (const path of ['auth.a.secret', 'admin.token']) {
+    it(`covers ${path} on a line of its own`, () => {
+      const place = { line: 7, column: 5, source: '    hunter2 # x' }
+      assert.equal(
+        formatProblem({ file: 'a', place, path, text: 'b' }),
+        `a:7:5: ${path}: b\n  7 |     ***********\n    |     ^`,
+      )
+    })
+  }
   it('does without a place and a path', () => {
     assert.equal(formatProblem({ file: 'a', place: undefined, path: '', text: 'b' }), 'a: b')
   })

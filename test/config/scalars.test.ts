@@ -11,6 +11,7 @@ import {
   name,
   oneOrMore,
   orList,
+  percentage,
   regex,
   size,
   text,
@@ -23,6 +24,7 @@ function read(schema: z.ZodType, input: unknown): unknown {
 }
 
 const anyDuration = 'expected a duration such as 500ms, 5s, 10m, 12h or 7d'
+const percentageMessage = 'expected a percentage from 1% to 100%, such as 10%'
 const sizeMessage = 'expected a size such as 64KiB, 1MiB or 16384, from 1KiB to 1MiB'
 
 const cases: [schema: string, of: z.ZodType, input: unknown, result: unknown][] = [
@@ -53,6 +55,22 @@ const cases: [schema: string, of: z.ZodType, input: unknown, result: unknown][] 
   ],
   ['duration with off', duration({ off: true }), '600h', 'must be at most 24d, or off'],
   ['duration with off', duration({ off: true }), 'never', `${anyDuration}, or off`],
+  ['duration of a second or more', duration({ minSeconds: 1 }), '1000ms', 1000],
+  ['duration of a second or more', duration({ minSeconds: 1 }), '999ms', 'must be at least 1s'],
+  [
+    'duration of a second or more',
+    duration({ off: true, minSeconds: 1 }),
+    '1ms',
+    'must be at least 1s, or off',
+  ],
+  ['duration of a second or more', duration({ off: true, minSeconds: 1 }), 'off', Infinity],
+  ['percentage', percentage(), '1%', 0.01],
+  ['percentage', percentage(), '10%', 0.1],
+  ['percentage', percentage(), '100%', 1],
+  ['percentage', percentage(), '0%', percentageMessage],
+  ['percentage', percentage(), '101%', percentageMessage],
+  ['percentage', percentage(), '2.5%', percentageMessage],
+  ['percentage', percentage(), 10, percentageMessage],
   ['size', size(1024, 1024 ** 2), '64KiB', 65_536],
   ['size', size(1024, 1024 ** 2), '1MiB', 1_048_576],
   ['size', size(1024, 1024 ** 2), 16384, 16_384],
