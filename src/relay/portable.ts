@@ -5,31 +5,27 @@
  *     client --FIN---> end() --> upstream     the other direction goes on (half-close)
  *     client --RST---> reset --> upstream     at once, both ways are over
  *
- * The listeners are shared functions that find their flow on the socket: an idle tunnel costs two small objects.
+ * The listeners are shared functions that find their flow on the socket: an idle tunnel costs a few small objects.
  */
 
 import type { Socket } from 'node:net'
+import { closeFrame } from './control-frames.ts'
+import { Flow, type FlowOwner } from './flow.ts'
 import type { Ending, Side, Tunnel, TunnelListener, TunnelStart } from './relay.ts'
 import { resetSocket } from './reset.ts'
 import type { Sweep, Swept } from './sweep.ts'
-import type { TunnelEnd, TunnelReading } from './tunnel-end.ts'
-import type { OwnReason, TunnelPolicy } from './tunnel-policy.ts'
+import type { SeenClose, TunnelEnd, TunnelReading, WebSocketReading } from './tunnel-end.ts'
+import type { CloseFrame, KeepalivePolicy, OwnReason, TunnelPolicy } from './tunnel-policy.ts'
+
+/** Node counts whole seconds. */
+const KEEPALIVE_MIN_MS = 1000
 
 const kFlow = Symbol('upgate.flow')
+const kTunnel = Symbol('upgate.tunnel')
 
-type Relayed = Socket & { [kFlow]: Flow }
+type Relayed = Socket & { [kFlow]: Flow; [kTunnel]: PortableTunnel }
 
-/** What comes from one socket. */
-interface Flow {
-  readonly tunnel: PortableTunnel
-  readonly by: 'client' | 'upstream'
-  readonly from: Socket
-  readonly to: Socket
-  bytes: number
-  ended: boolean
-}
-
-/** Joins two sockets; see `Relay`. `sweep` keeps the limits. */
+/** Joins two sockets; see `Relay`. `sweep` keeps the times. */
 export function relayPortably(
   client: Side,
   upstream: Side,
@@ -42,9 +38,7 @@ export function relayPortably(
   return tunnel
 }
 
-class PortableTunnel implements Tunnel, Swept {
-  readonly idleMs: number
-  readonly lifetimeMs: number
+class PortableTunnel implements Tunnel, Swept, FlowOwner {
   readonly #sweep: Sweep
   readonly #up: Flow
   readonly #down: Flow
@@ -56,22 +50,18 @@ class PortableTunnel implements Tunnel, Swept {
   #reason: TunnelEnd['reason'] | undefined
   #cause: string | undefined
   #closeTimer: NodeJS.Timeout | undefined
+  /** What the peers are told, once the tunnel is closed with it. */
+  #closeFrame: CloseFrame | undefined
+  #seenClose: SeenClose | undefined
+  #end: TunnelEnd | undefined
 
   constructor(client: Socket, upstream: Socket, start: TunnelStart, sweep: Sweep) {
-    this.idleMs = start.policy.idleMs
-    this.lifetimeMs = start.policy.lifetimeMs
+    const { frames: hasFrames } = start.policy
     this.#policy = start.policy
-    this.#sweep = sweep
-    this.#up = { tunnel: this, by: 'client', from: client, to: upstream, bytes: 0, ended: false }
-    this.#down = {
-      tunnel: this,
-      by: 'upstream',
-      from: upstream,
-      to: client,
-      bytes: 0,
-      ended: false,
-    }
     this.#listener = start.listener
+    this.#sweep = sweep
+    this.#up = new Flow(this, 'client', { from: client, to: upstream, hasFrames })
+    this.#down = new Flow(this, 'upstream', { from: upstream, to: client, hasFrames })
   }
 
   get bytesUp(): number {
@@ -82,31 +72,57 @@ class PortableTunnel implements Tunnel, Swept {
     return this.#down.bytes
   }
 
+  get shortestMs(): number {
+    const { idleMs, lifetimeMs, keepalive } = this.#policy
+    const { pingMs = Infinity, timeoutMs = Infinity } = keepalive ?? {}
+    return Math.min(idleMs, lifetimeMs, pingMs, timeoutMs)
+  }
+
   start(client: Side, upstream: Side): void {
-    attach(this.#up)
-    attach(this.#down)
+    const { keepalive } = this.#policy
+    if (keepalive !== undefined) keepAlive(client.socket, keepalive)
+    if (keepalive?.upstream === true) keepAlive(upstream.socket, keepalive)
+    attach(this, this.#up)
+    attach(this, this.#down)
     begin(this.#up, client)
     begin(this.#down, upstream)
     this.#sweep.watch(this)
   }
 
   read(): TunnelReading {
+    if (this.#end !== undefined) return this.#end
+    const nowMs = performance.now()
+    const firstMs = ({ firstAtMs }: Flow): number | undefined =>
+      firstAtMs === undefined ? undefined : firstAtMs - this.#bornAtMs
     return {
       bytesUp: this.#up.bytes,
       bytesDown: this.#down.bytes,
-      firstUpMs: undefined,
-      firstDownMs: undefined,
-      silentUpMs: 0,
-      silentDownMs: 0,
-      webSocket: undefined,
+      firstUpMs: firstMs(this.#up),
+      firstDownMs: firstMs(this.#down),
+      silentUpMs: this.#up.silentMs(nowMs),
+      silentDownMs: this.#down.silentMs(nowMs),
+      webSocket: this.#readFrames(),
     }
   }
 
-  close(by: 'gateway' | 'admin', reason: OwnReason, { timeoutMs }: Ending): void {
+  #readFrames(): WebSocketReading | undefined {
+    const [up, down] = [this.#up.scanner?.counts(), this.#down.scanner?.counts()]
+    if (up === undefined || down === undefined) return undefined
+    return { up, down, close: this.#seenClose }
+  }
+
+  close(by: 'gateway' | 'admin', reason: OwnReason, { frame, timeoutMs }: Ending): void {
     if (this.#openSockets === 0) return
-    this.note(by, reason)
+    const { isClosing } = this
     clearTimeout(this.#closeTimer)
     this.#closeTimer = setTimeout(resetBoth, timeoutMs, this.#up)
+    if (isClosing) return
+    this.note(by, reason)
+    if (frame !== undefined && this.#policy.frames) this.#closeWith(frame)
+    else this.#closeBare()
+  }
+
+  #closeBare(): void {
     for (const { from } of [this.#up, this.#down]) {
       // What still comes has nowhere to go: read and drop it, so that the peer's FIN is seen.
       from.off('data', onData)
@@ -116,12 +132,100 @@ class PortableTunnel implements Tunnel, Swept {
     }
   }
 
-  expire(reason: 'idle' | 'lifetime'): void {
-    // The sweep says so again and again; the grace runs from the first time.
-    if (!this.isClosing) {
-      const { closeFrames, closeTimeoutMs: timeoutMs } = this.#policy
-      this.close('gateway', reason, { frame: closeFrames[reason], timeoutMs })
+  #closeWith(frame: CloseFrame): void {
+    this.#closeFrame = frame
+    for (const flow of [this.#up, this.#down]) {
+      if (!flow.isShut) flow.close(closeFrame(frame, flow.isMasked))
     }
+  }
+
+  look(nowMs: number): void {
+    // The grace runs from the first time that a limit is over.
+    if (this.isClosing) return
+    const { idleMs, lifetimeMs, keepalive, frames } = this.#policy
+    this.#up.look(nowMs)
+    this.#down.look(nowMs)
+    const movedAtMs = Math.max(this.#up.movedAtMs, this.#down.movedAtMs)
+    if (nowMs - this.#bornAtMs >= lifetimeMs) this.#expire('lifetime')
+    else if (nowMs - movedAtMs >= idleMs) this.#expire('idle')
+    else if (frames && keepalive !== undefined) this.#lookForDead(nowMs, keepalive)
+  }
+
+  #expire(reason: OwnReason): void {
+    const { closeFrames, closeTimeoutMs: timeoutMs } = this.#policy
+    this.close('gateway', reason, { frame: closeFrames[reason], timeoutMs })
+  }
+
+  /** Pings whoever is silent; ends the tunnel when one does not answer. */
+  #lookForDead(nowMs: number, { pingMs, timeoutMs, upstream }: KeepalivePolicy): void {
+    for (const from of upstream ? [this.#up, this.#down] : [this.#up]) {
+      const to = this.#opposite(from)
+      const aliveAtMs = Math.max(from.heardAtMs, to.takenAtMs)
+      if (from.ended || from.scanner?.isDone === true) continue
+      if (to.pingedAtMs > aliveAtMs) {
+        if (nowMs - to.pingedAtMs < timeoutMs) continue
+        this.#bury(from)
+        return
+      }
+      if (nowMs - aliveAtMs >= pingMs && !to.isShut) to.ping()
+    }
+  }
+
+  /** Nobody is there any more who could be told: the other one is. */
+  #bury(dead: Flow): void {
+    dead.ended = true
+    this.#opposite(dead).shut()
+    this.#expire('dead')
+    if (!dead.isShut) dead.end()
+    resetSocket(dead.from)
+  }
+
+  onCloseCode(by: 'client' | 'upstream', code: number): void {
+    this.#seenClose ??= { by, code }
+  }
+
+  onPinged(flow: Flow): void {
+    this.#opposite(flow).awaitPong()
+  }
+
+  onShut(flow: Flow, isTold: boolean): void {
+    if (isTold && this.#closeFrame !== undefined) {
+      this.#seenClose ??= { by: this.#by, code: this.#closeFrame.code }
+    }
+    this.onFiltered(this.#opposite(flow))
+  }
+
+  /** Whoever gets nothing more, and has said its own last word, gets the FIN. */
+  onFiltered(flow: Flow): void {
+    const { isShut, scanner } = this.#opposite(flow)
+    if (!isShut || !this.isClosing) return
+    // A blind direction has no border for a Close frame of ours, and shows none of its own.
+    const isBlind = scanner?.blind === true
+    if (flow.ended || flow.scanner?.isDone === true || isBlind) flow.from.end()
+  }
+
+  /** The FIN of `flow.from`. */
+  onFin(flow: Flow): void {
+    if (flow.ended) return
+    this.note(flow.by, 'eof')
+    flow.end()
+    this.onFiltered(flow)
+  }
+
+  onBroken(flow: Flow, reason: 'reset' | 'error', cause: string): void {
+    this.note(flow.by, reason, cause)
+    // Who is told that the tunnel ends may answer in peace, unless it has got a part of a frame.
+    if (!this.#isTelling || !flow.isShut) resetSocket(flow.to)
+  }
+
+  /** The socket `flow.from` is closed. */
+  onGone(flow: Flow): void {
+    if (!flow.ended && !this.isClosing) this.onBroken(flow, 'error', 'closed without a FIN')
+    flow.ended = true
+    // What the other one still has to say need not wait for a reader.
+    if (this.#isTelling) this.#opposite(flow).shut()
+    this.#openSockets -= 1
+    if (this.#openSockets === 0) this.#finish()
   }
 
   /** The first cause of the end is kept, save that anything outranks an orderly FIN. */
@@ -133,9 +237,7 @@ class PortableTunnel implements Tunnel, Swept {
     this.#cause = cause
   }
 
-  socketClosed(): void {
-    this.#openSockets -= 1
-    if (this.#openSockets > 0) return
+  #finish(): void {
     clearTimeout(this.#closeTimer)
     this.#sweep.unwatch(this)
     const end: TunnelEnd = {
@@ -145,6 +247,7 @@ class PortableTunnel implements Tunnel, Swept {
       durationMs: performance.now() - this.#bornAtMs,
       ...(this.#cause === undefined ? {} : { cause: this.#cause }),
     }
+    this.#end = end
     // Of sockets that were closed already it would come before the tunnel is there.
     queueMicrotask(() => this.#listener.onEnd(end))
   }
@@ -152,10 +255,25 @@ class PortableTunnel implements Tunnel, Swept {
   get isClosing(): boolean {
     return this.#closeTimer !== undefined
   }
+
+  /** The peers are told by Close frames that the tunnel ends. */
+  get #isTelling(): boolean {
+    return this.#closeFrame !== undefined
+  }
+
+  #opposite(flow: Flow): Flow {
+    return flow === this.#up ? this.#down : this.#up
+  }
 }
 
-function attach(flow: Flow): void {
+/** Node sets the silence before the first probe; their number and their distance (10, a second) are libuv's, and there is no TCP_USER_TIMEOUT. It has no effect on a unix socket. */
+function keepAlive(socket: Socket, { pingMs }: KeepalivePolicy): void {
+  socket.setKeepAlive(true, Math.max(KEEPALIVE_MIN_MS, pingMs))
+}
+
+function attach(tunnel: PortableTunnel, flow: Flow): void {
   const socket = flow.from as Relayed
+  socket[kTunnel] = tunnel
   socket[kFlow] = flow
   socket.on('error', onError)
   socket.on('close', onClose)
@@ -165,12 +283,9 @@ function attach(flow: Flow): void {
 
 /** Passes on what was read too early, then lets the rest flow. */
 function begin(flow: Flow, side: Side): void {
-  const { from, to } = flow
+  const { from } = flow
   let isFull = false
-  for (const chunk of side.unread) {
-    flow.bytes += chunk.length
-    isFull = !to.write(chunk)
-  }
+  for (const chunk of side.unread) isFull = !flow.pass(chunk)
   from.on('data', onData)
   if (side.ended) onEnd.call(from as Relayed)
   if (isFull) from.pause()
@@ -180,9 +295,7 @@ function begin(flow: Flow, side: Side): void {
 }
 
 function onData(this: Socket, chunk: Buffer): void {
-  const flow = (this as Relayed)[kFlow]
-  flow.bytes += chunk.length
-  if (!flow.to.write(chunk)) this.pause()
+  if (!(this as Relayed)[kFlow].pass(chunk)) this.pause()
 }
 
 function onDrain(this: Socket): void {
@@ -190,27 +303,19 @@ function onDrain(this: Socket): void {
 }
 
 function onEnd(this: Socket): void {
-  const flow = (this as Relayed)[kFlow]
-  if (flow.ended) return
-  flow.ended = true
-  flow.tunnel.note(flow.by, 'eof')
-  flow.to.end()
+  const { [kTunnel]: tunnel, [kFlow]: flow } = this as Relayed
+  tunnel.onFin(flow)
 }
 
-function onError(this: Socket, error: NodeJS.ErrnoException): void {
-  const flow = (this as Relayed)[kFlow]
-  const isReset = error.code === 'ECONNRESET' || error.code === 'EPIPE'
-  flow.tunnel.note(flow.by, isReset ? 'reset' : 'error', error.code ?? error.message)
-  resetSocket(flow.to)
+function onError(this: Socket, { code, message }: NodeJS.ErrnoException): void {
+  const { [kTunnel]: tunnel, [kFlow]: flow } = this as Relayed
+  const isReset = code === 'ECONNRESET' || code === 'EPIPE'
+  tunnel.onBroken(flow, isReset ? 'reset' : 'error', code ?? message)
 }
 
 function onClose(this: Socket): void {
-  const flow = (this as Relayed)[kFlow]
-  if (!flow.ended && !flow.tunnel.isClosing) {
-    flow.tunnel.note(flow.by, 'error', 'closed without a FIN')
-    resetSocket(flow.to)
-  }
-  flow.tunnel.socketClosed()
+  const { [kTunnel]: tunnel, [kFlow]: flow } = this as Relayed
+  tunnel.onGone(flow)
 }
 
 function resetBoth(flow: Flow): void {

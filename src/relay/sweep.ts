@@ -1,43 +1,31 @@
 /**
- * The clock of all tunnels: one interval timer for the whole process looks at byte counters now and then, so that idle
- * and lifetime limits cost nothing per packet and no timer per tunnel. A limit is kept to within one period, which is
- * an eighth of the shortest limit watched, at least 10 ms and at most one second.
+ * The clock of all tunnels: one interval timer for the whole process lets them look at their byte counters now and then,
+ * so that limits and pings cost nothing per packet and no timer per tunnel. What a tunnel has to do after some time is
+ * late by two periods at most: one until the last byte is noticed, and one until the time is. A period is a sixteenth of
+ * the shortest time watched, at least 10 ms and at most half a second.
  */
 
 const PERIOD_MIN_MS = 10
-const PERIOD_MAX_MS = 1000
+const PERIOD_MAX_MS = 500
+const PERIODS = 16
 
 /** What the sweep needs of a tunnel. */
 export interface Swept {
-  readonly bytesUp: number
-  readonly bytesDown: number
-  /** Milliseconds without a byte in either direction; `Infinity` for no limit. */
-  readonly idleMs: number
-  /** Milliseconds from `watch`; `Infinity` for no limit. */
-  readonly lifetimeMs: number
-  expire(reason: 'idle' | 'lifetime'): void
-}
-
-interface Watch {
-  bytes: number
-  movedAtMs: number
-  readonly bornAtMs: number
+  /** Of all times that it has to keep, in milliseconds; `Infinity` for none. */
+  readonly shortestMs: number
+  /** `nowMs` is of `performance.now()`. */
+  look(nowMs: number): void
 }
 
 export class Sweep {
-  readonly #watched = new Map<Swept, Watch>()
+  readonly #watched = new Set<Swept>()
   #periodMs = PERIOD_MAX_MS
   #timer: NodeJS.Timeout | undefined
 
   /** Starts to watch a tunnel. The first one starts the timer. */
   watch(swept: Swept): void {
-    const nowMs = performance.now()
-    this.#watched.set(swept, {
-      bytes: swept.bytesUp + swept.bytesDown,
-      movedAtMs: nowMs,
-      bornAtMs: nowMs,
-    })
-    const wantedMs = Math.min(swept.idleMs, swept.lifetimeMs) / 8
+    this.#watched.add(swept)
+    const wantedMs = swept.shortestMs / PERIODS
     if (wantedMs < this.#periodMs || this.#timer === undefined) {
       this.#arm(Math.max(PERIOD_MIN_MS, Math.min(this.#periodMs, wantedMs)))
     }
@@ -55,21 +43,12 @@ export class Sweep {
   #arm(periodMs: number): void {
     clearInterval(this.#timer)
     this.#periodMs = periodMs
-    this.#timer = setInterval(this.#look, periodMs)
+    // Where the process was busy for long, what has come meanwhile is read first: a peer that has answered is not dead.
+    this.#timer = setInterval(setImmediate, periodMs, this.#look)
   }
 
   readonly #look = (): void => {
     const nowMs = performance.now()
-    for (const [swept, watch] of this.#watched) {
-      const bytes = swept.bytesUp + swept.bytesDown
-      if (nowMs - watch.bornAtMs >= swept.lifetimeMs) {
-        swept.expire('lifetime')
-      } else if (bytes !== watch.bytes) {
-        watch.bytes = bytes
-        watch.movedAtMs = nowMs
-      } else if (nowMs - watch.movedAtMs >= swept.idleMs) {
-        swept.expire('idle')
-      }
-    }
+    for (const swept of this.#watched) swept.look(nowMs)
   }
 }

@@ -187,7 +187,9 @@ export function relayCases(
     })
 
     it('ends an idle tunnel with a FIN to both peers', async () => {
-      await using joined = await join(relay, { limits: { head: '', policy: tunnelPolicy({ idleMs: 80 }) } })
+      await using joined = await join(relay, {
+        limits: { head: '', policy: tunnelPolicy({ idleMs: 80 }) },
+      })
       const { client, upstream, tunnel } = joined
       client.write('x')
       await readBytes(upstream, 1)
@@ -202,7 +204,9 @@ export function relayCases(
     })
 
     it('ends a busy tunnel at its lifetime', async () => {
-      await using joined = await join(relay, { limits: { head: '', policy: tunnelPolicy({ lifetimeMs: 80 }) } })
+      await using joined = await join(relay, {
+        limits: { head: '', policy: tunnelPolicy({ lifetimeMs: 80 }) },
+      })
       const { client, upstream, tunnel } = joined
       client.on('drain', () => {})
       const ticks = setInterval(() => client.write('tick'), 5)
