@@ -1,35 +1,34 @@
 /**
- * Metrics and health for operators, on a port of its own. It reads state and changes none, and it is not meant for
- * clients: whoever can reach it can read the names of routes and endpoints.
+ * Metrics, health and the API for operators, on a port of its own. It is not meant for clients: whoever can reach it can
+ * read the names of routes and endpoints, and whoever may call the API can close every tunnel.
  */
 
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import http from 'node:http'
+import https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Address, AdminConfig } from '../config/config.ts'
+import { Api, targetOf } from './api.ts'
+import { Guard } from './guard.ts'
+import { jsonPage, pageFor, type Page, type PageParts } from './pages.ts'
+import type { ApiParts } from './parts.ts'
 
-/** What the pages are made of. */
-export interface AdminParts {
-  /** The body of /metrics; a rejection is answered with 500. */
-  metrics(): Promise<string>
-  /** Of that body. */
-  readonly contentType: string
-  /** False from the moment on in which no new requests should come. */
-  isReady(): boolean
+/** What the pages and the API are made of. */
+export interface AdminParts extends PageParts {
+  readonly api: ApiParts
 }
 
 export interface Admin {
   /** As bound: the real port where the config says 0. */
   readonly address: Address
+  /**
+   * Takes token, hosts and TLS of a new config into use for the next requests and connections; its address has to be the
+   * same. Rejects when a certificate cannot be read, and all is as before then.
+   */
+  reconfigure(config: AdminConfig): Promise<void>
   /** Cuts what is open; fulfilled when the address is free again. */
   close(): Promise<void>
-}
-
-interface Page {
-  readonly status: number
-  readonly type: string
-  readonly body: string
-  readonly headers?: http.OutgoingHttpHeaders
 }
 
 const LIMITS: http.ServerOptions = {
@@ -43,78 +42,115 @@ const LIMITS: http.ServerOptions = {
 /** Prometheus, a probe or two and some operators; what is beyond closes at once. */
 const CONNECTIONS_MAX = 64
 
-const TEXT = 'text/plain; charset=utf-8'
-
-const KNOWN = [
-  'GET /metrics   Prometheus metrics',
-  'GET /healthz   200 while the process lives',
-  'GET /readyz    200 while requests are welcome, else 503',
-]
-
-/** Rejects with node's error (EADDRINUSE, EACCES, ...) when the address cannot be bound. */
-export async function startAdmin({ address }: AdminConfig, parts: AdminParts): Promise<Admin> {
-  const server = http.createServer(
-    LIMITS,
-    (request, response) => void answer(request, response, parts),
-  )
-  server.maxConnections = CONNECTIONS_MAX
-  server.listen(
-    address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port },
-  )
-  await once(server, 'listening')
-  return { address: bound(server, address), close: () => close(server) }
+/** Rejects with node's error (EADDRINUSE, EACCES, ...) when the address cannot be bound, or a certificate cannot be read. */
+export async function startAdmin(config: AdminConfig, parts: AdminParts): Promise<Admin> {
+  const admin = new RunningAdmin(config, parts)
+  await admin.listen(config.address)
+  return admin
 }
 
-async function answer(
-  request: http.IncomingMessage,
-  response: http.ServerResponse,
-  parts: AdminParts,
-): Promise<void> {
-  const { status, type, body, headers } = await pageFor(request, parts)
-  response.writeHead(status, {
-    'Content-Type': type,
-    'Content-Length': Buffer.byteLength(body),
-    'Cache-Control': 'no-store',
-    'X-Content-Type-Options': 'nosniff',
-    ...headers,
-  })
-  // node leaves the body out where the method is HEAD.
-  response.end(body)
-}
+class RunningAdmin implements Admin {
+  readonly #parts: AdminParts
+  readonly #api: Api
+  #guard: Guard
+  #server: http.Server | https.Server
+  /** Those before it that still have an answer to give. */
+  readonly #retired = new Set<http.Server | https.Server>()
+  #address: Address
 
-function pageFor({ method, url }: http.IncomingMessage, parts: AdminParts): Page | Promise<Page> {
-  const path = url?.split('?', 1)[0]
-  if (path !== '/metrics' && path !== '/healthz' && path !== '/readyz') {
-    return text(404, `There is no such page here, but:\n${KNOWN.join('\n')}\n`)
+  constructor(config: AdminConfig, parts: AdminParts) {
+    this.#parts = parts
+    this.#api = new Api(parts.api)
+    this.#guard = new Guard(config)
+    this.#server = this.#serverFor(config)
+    this.#address = config.address
   }
-  if (method !== 'GET' && method !== 'HEAD') {
-    return { ...text(405, 'Only GET and HEAD.\n'), headers: { Allow: 'GET, HEAD' } }
+
+  get address(): Address {
+    return this.#address
   }
-  if (path === '/metrics') return metricsPage(parts)
-  if (path === '/healthz' || parts.isReady()) return text(200, 'ok\n')
-  return text(503, 'The gateway is shutting down.\n')
-}
 
-async function metricsPage(parts: AdminParts): Promise<Page> {
-  try {
-    return { status: 200, type: parts.contentType, body: await parts.metrics() }
-  } catch {
-    return text(500, 'The metrics could not be read.\n')
+  async listen(address: Address): Promise<void> {
+    const server = this.#server
+    server.listen(
+      address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port },
+    )
+    await once(server, 'listening')
+    this.#address =
+      address.kind === 'unix'
+        ? address
+        : { ...address, port: (server.address() as AddressInfo).port }
+  }
+
+  async reconfigure(config: AdminConfig): Promise<void> {
+    const before = this.#server
+    if (config.tls !== undefined && before instanceof https.Server) {
+      before.setSecureContext(readCertificate(config.tls))
+    } else if (config.tls !== undefined || before instanceof https.Server) {
+      this.#server = this.#serverFor(config)
+      this.#retire(before)
+      await this.listen(this.#address)
+    }
+    this.#guard = new Guard(config)
+  }
+
+  /** Its address is free at once; a call in progress, which may be the reload itself, is answered. */
+  #retire(server: http.Server | https.Server): void {
+    this.#retired.add(server)
+    server.close(() => this.#retired.delete(server))
+  }
+
+  async close(): Promise<void> {
+    const servers = [this.#server, ...this.#retired]
+    await Promise.all(servers.map(closeServer))
+  }
+
+  #serverFor({ tls }: AdminConfig): http.Server | https.Server {
+    const server =
+      tls === undefined
+        ? http.createServer(LIMITS)
+        : https.createServer({ ...LIMITS, ...readCertificate(tls) })
+    server.maxConnections = CONNECTIONS_MAX
+    server.on('request', (request, response) => {
+      void this.#answer(request, response, server)
+    })
+    return server
+  }
+
+  async #answer(
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+    server: http.Server | https.Server,
+  ): Promise<void> {
+    const { status, type, body, headers } = await this.#pageFor(request)
+    response.writeHead(status, {
+      'Content-Type': type,
+      'Content-Length': Buffer.byteLength(body),
+      'Cache-Control': 'no-store',
+      'X-Content-Type-Options': 'nosniff',
+      ...(server === this.#server ? {} : { Connection: 'close' }),
+      ...headers,
+    })
+    // node leaves the body out where the method is HEAD.
+    response.end(body)
+  }
+
+  async #pageFor(request: http.IncomingMessage): Promise<Page> {
+    const guard = this.#guard
+    const { path } = targetOf(request)
+    return this.#api.owns(path)
+      ? jsonPage(await this.#api.answer(request, guard))
+      : pageFor(request, guard, this.#parts)
   }
 }
 
-function text(status: number, body: string): Page {
-  return { status, type: TEXT, body }
-}
-
-function bound(server: http.Server, address: Address): Address {
-  if (address.kind === 'unix') return address
-  return { ...address, port: (server.address() as AddressInfo).port }
-}
-
-async function close(server: http.Server): Promise<void> {
+async function closeServer(server: http.Server | https.Server): Promise<void> {
   const closed = once(server, 'close')
   server.close()
   server.closeAllConnections()
   await closed
+}
+
+function readCertificate({ cert, key }: NonNullable<AdminConfig['tls']>) {
+  return { cert: readFileSync(cert), key: readFileSync(key) }
 }

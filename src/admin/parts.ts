@@ -1,0 +1,56 @@
+/** What the API acts upon. `gateway.ts` puts it together. */
+
+import type { Pool } from '../balance/pool.ts'
+import type { Config } from '../config/config.ts'
+import type { Report } from '../report/report.ts'
+import type { Registry } from '../tunnels/registry.ts'
+
+export interface ApiParts {
+  readonly tunnels: Registry
+  /** The one in force. */
+  config(): Config
+  /** The same with its secrets masked, as plain values of JSON. */
+  describeConfig(): Readonly<Record<string, unknown>>
+  /** Of the config in force, by the names of their upstreams. */
+  pools(): ReadonlyMap<string, Pool>
+  /** Reads the config file again and takes it into use; a dry run only says what would change. */
+  reload(options: { readonly dryRun: boolean }): Promise<Reloaded>
+  readonly rebalance: Rebalances
+  readonly report: Pick<Report, 'adminAction' | 'endpointDrained'>
+}
+
+/** One job for each upstream; it may be the config's own, and go on for as long as that says. */
+export interface Rebalances {
+  /** In place of the one that runs. */
+  start(upstream: string, options: RebalanceOptions): RebalanceJob
+  /** The one that runs, or the last one; undefined where none ever ran. */
+  get(upstream: string): RebalanceJob | undefined
+  /** False where none runs. */
+  stop(upstream: string): boolean
+}
+
+export interface RebalanceOptions {
+  /** Tunnels closed a second. */
+  readonly rate: number
+  /** How far above its share an endpoint may be, as a part of it. */
+  readonly spread: number
+}
+
+export interface RebalanceJob extends RebalanceOptions {
+  readonly startedAtMs: number
+  /** Tunnels closed so far. */
+  readonly closed: number
+  readonly state: 'running' | 'done' | 'stopped'
+}
+
+/** What a reload, or a dry run of one, has come to. */
+export interface Reloaded {
+  /** False where the file is not taken: everything is as before. */
+  readonly ok: boolean
+  /** What has changed, or would: a line each. */
+  readonly changes: readonly string[]
+  /** Why it is not taken: a line each. */
+  readonly problems: readonly string[]
+  /** Tunnels that the new config has no place for, and that are closed therefore. */
+  readonly closing: number
+}
