@@ -76,19 +76,20 @@ class ForwardCheck implements Check {
     const fields = questionFields(facts, this.#url.host, this.#own)
     const reply = await this.#ask(fields)
     if (reply.kind === 'answered') return this.#read(reply.response, fields)
-    if (reply.kind === 'failed') {
-      return new Refusal('E_AUTH_UNAVAILABLE', { cause: `${this.name}: ${reply.cause}` })
-    }
-    const cause = `${this.name}: no answer within ${this.#config.timeoutMs} ms`
-    return new Refusal('E_AUTH_TIMEOUT', { cause })
+    const code = reply.kind === 'failed' ? 'E_AUTH_UNAVAILABLE' : 'E_AUTH_TIMEOUT'
+    return new Refusal(code, { cause: this.#causeOf(reply) })
   }
 
   /** The answer to a question that was answered with yes before, and is `asked` with the same fields. */
   async askAgain(fields: string[]): Promise<Standing> {
     const reply = await this.#ask(fields)
-    if (reply.kind !== 'answered') return 'unknown'
-    this.#drain(reply.response)
-    return standingOf(reply.response.statusCode ?? 0)
+    if (reply.kind === 'answered') {
+      this.#drain(reply.response)
+      const status = reply.response.statusCode ?? 0
+      if (status >= 200 && status <= 299) return { is: 'holds' }
+      if (isFinal(status)) return { is: 'ended' }
+    }
+    return { is: 'unknown', cause: this.#causeOf(reply) }
   }
 
   renew(grant: Grant): Grant | undefined {
@@ -108,9 +109,16 @@ class ForwardCheck implements Check {
     return ask({ url: this.#url, agent: this.#agent, fields, timeoutMs })
   }
 
+  #causeOf(reply: Reply): string {
+    if (reply.kind === 'failed') return `${this.name}: ${reply.cause}`
+    if (reply.kind === 'timeout')
+      return `${this.name}: no answer within ${this.#config.timeoutMs} ms`
+    return `${this.name}: the authorization server answered ${reply.response.statusCode}`
+  }
+
   #read(response: IncomingMessage, question: readonly string[]): Identity | Refusal {
     const status = response.statusCode ?? 0
-    if (status < 200 || status > 299) return this.#denied(status, response)
+    if (status < 200 || status > 299) return this.#denied(response)
     this.#drain(response)
     const fields: string[] = []
     const received = response.rawHeaders
@@ -138,11 +146,11 @@ class ForwardCheck implements Check {
     return isUserName(user) ? user : undefined
   }
 
-  #denied(status: number, response: IncomingMessage): Refusal {
+  #denied(response: IncomingMessage): Refusal {
     return new Refusal('E_FORWARD_DENIED', {
-      cause: `${this.name}: the authorization server answered ${status}`,
+      cause: this.#causeOf({ kind: 'answered', response }),
       answer: {
-        status,
+        status: response.statusCode ?? 0,
         reason: response.statusMessage ?? '',
         fields: endToEndFields(response.rawHeaders),
         body: response,
@@ -187,9 +195,8 @@ class SameQuestion implements Recheck {
 }
 
 /** What a server says that is down, overloaded or about to start is no answer to the question. */
-function standingOf(status: number): Standing {
-  if (status >= 200 && status <= 299) return 'holds'
-  return status === 408 || status === 429 || status >= 500 ? 'unknown' : 'ended'
+function isFinal(status: number): boolean {
+  return status < 500 && status !== 408 && status !== 429
 }
 
 /** Field values are bytes (RFC 9110 5.5); names of people come as UTF-8, or else as Latin-1. */

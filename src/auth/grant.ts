@@ -1,7 +1,9 @@
 /** What a check gives together with an identity: how long a tunnel that it let in may stay. */
 
 /** `unknown`: the question could not be answered now. */
-export type Standing = 'holds' | 'ended' | 'unknown'
+export type Standing =
+  | { readonly is: 'holds' | 'ended' }
+  | { readonly is: 'unknown'; readonly cause: string }
 
 /** One check's yes, kept with the tunnel that it let in. It holds no secret, save what `ask` needs for its question. */
 export interface Grant {

@@ -120,7 +120,7 @@ interface Look {
   readonly young: boolean
 }
 
-interface Content extends Look {
+export interface Content extends Look {
   readonly text: string
 }
 
@@ -133,13 +133,13 @@ async function lookAt(path: string): Promise<Look> {
 }
 
 /** Looks before it reads: a change in between makes another version, and is seen at the next look. */
-async function readContent(path: string): Promise<Content> {
+export async function readContent(path: string): Promise<Content> {
   const look = await lookAt(path)
   return { ...look, text: await readFile(path, 'utf8') }
 }
 
 /** `known` itself when the file is surely the same. */
-async function readIfChanged(path: string, known: Content | undefined): Promise<Content> {
+export async function readIfChanged(path: string, known: Content | undefined): Promise<Content> {
   const { version, young } = await lookAt(path)
   if (known?.version === version && !known.young && !young) return known
   return readContent(path)

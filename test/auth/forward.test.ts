@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers'
 import { describe, it } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { createForwardCheck, discardAnswer } from '../../src/auth/forward.ts'
-import type { Recheck, Standing } from '../../src/auth/grant.ts'
+import type { Recheck } from '../../src/auth/grant.ts'
 import type { Check, Identity } from '../../src/auth/identity.ts'
 import type { ForwardAuthConfig } from '../../src/config/config.ts'
 import { Refusal, type Answer } from '../../src/errors.ts'
@@ -421,7 +421,7 @@ describe('forward auth', () => {
     for (let turn = 0; turn < 2; turn += 1) {
       // The body before has been read, so that its connection is free.
       await setImmediate()
-      assert.equal(await recheck.ask(), 'holds')
+      assert.deepEqual(await recheck.ask(), { is: 'holds' })
     }
     const [first, ...others] = server.requests.map(({ rawHeaders }) => rawHeaders)
     assert.ok(first?.includes('b=2'))
@@ -429,7 +429,7 @@ describe('forward auth', () => {
     assert.equal(server.connections.length, 1)
   })
 
-  const standings: readonly (readonly [status: number, standing: Standing])[] = [
+  const standings: readonly (readonly [status: number, is: string])[] = [
     [204, 'holds'],
     [302, 'ended'],
     [401, 'ended'],
@@ -440,13 +440,15 @@ describe('forward auth', () => {
     [500, 'unknown'],
     [503, 'unknown'],
   ]
-  for (const [status, standing] of standings) {
-    it(`takes a later ${status} for: ${standing}`, async () => {
+  for (const [status, is] of standings) {
+    it(`takes a later ${status} for: ${is}`, async () => {
       await using server = await httpFixture((_, response) => {
         response.writeHead(server.requests.length === 1 ? 200 : status).end()
       })
       using check = open(server.url, { recheckMs: 1000 })
-      assert.equal(await (await recheckOf(check)).ask(), standing)
+      const cause = `portal: the authorization server answered ${status}`
+      const standing = await (await recheckOf(check)).ask()
+      assert.deepEqual(standing, is === 'unknown' ? { is, cause } : { is })
     })
   }
 
@@ -459,9 +461,11 @@ describe('forward auth', () => {
       })
       const check = stack.use(open(server.url, { recheckMs: 1000, timeoutMs: 200 }))
       recheck = await recheckOf(check)
-      assert.equal(await recheck.ask(), 'unknown')
+      const late = { is: 'unknown', cause: 'portal: no answer within 200 ms' }
+      assert.deepEqual(await recheck.ask(), late)
     }
-    assert.equal(await recheck.ask(), 'unknown')
+    const down = await recheck.ask()
+    assert.match(down.is === 'unknown' ? down.cause : '', /^portal: connect ECONNREFUSED/)
   })
 
   it('asks for tunnels that stay after it was closed', async () => {
@@ -469,7 +473,7 @@ describe('forward auth', () => {
     using check = open(server.url, { recheckMs: 1000 })
     const recheck = await recheckOf(check)
     check.close()
-    assert.equal(await recheck.ask(), 'holds')
+    assert.deepEqual(await recheck.ask(), { is: 'holds' })
   })
 
   it('renews the grants that it gave itself, and no others', async () => {
