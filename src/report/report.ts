@@ -108,7 +108,7 @@ export interface DrainReport {
 
 /** A change through the admin API. What it was not confined to is undefined. */
 export interface AdminReport {
-  readonly action: 'close' | 'drain' | 'enable' | 'rebalance' | 'reload'
+  readonly action: 'close' | 'drain' | 'enable' | 'rebalance' | 'rebalance stop' | 'reload'
   /** The address that it came from. */
   readonly by?: string | undefined
   readonly route?: string | undefined

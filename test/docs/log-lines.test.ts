@@ -8,6 +8,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, mock } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { createLogger } from '../../src/report/logger.ts'
+import { createMetrics } from '../../src/report/metrics.ts'
+import { Report } from '../../src/report/report.ts'
 import { freePort } from '../support/free-port.ts'
 import { startTestGateway, type LogLine, type TestGateway } from '../support/gateway.ts'
 import { logFields, logMessages } from '../support/log-words.ts'
@@ -18,6 +21,10 @@ const COMMON = ['level', 'time', 'msg']
 
 /** It needs a reader of standard output that stalls; test/report/logger.test.ts has one. */
 const NOT_MADE_HERE = ['log lines dropped']
+
+/** Each from the side that must not send it: only clients mask. */
+const BARE_TEXT = Buffer.from([0x81, 2, 0x68, 0x69])
+const MASKED_TEXT = Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69])
 
 const keyLine = (name: string, key: string): string =>
   `${name}:${createHash('sha256').update(key).digest('hex')}\n`
@@ -63,8 +70,10 @@ async function everyLine(): Promise<readonly LogLine[]> {
   await using provider = await webServer(0, () => jwks)
   await using upstream = await scriptedUpstream(async (connection) => {
     const { statusLine, fields } = await connection.head()
-    if (statusLine.includes(' /tunnel ')) connection.write(SWITCHING)
-    else if (fields.has('upgrade'))
+    if (statusLine.includes(' /tunnel ')) {
+      connection.write(SWITCHING)
+      if (await connection.more()) connection.write(MASKED_TEXT)
+    } else if (fields.has('upgrade'))
       connection.write('HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno')
     else connection.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
   })
@@ -84,6 +93,8 @@ routes:
     await using client = await rawClient(gateway.port)
     client.write(handshake('/tunnel', key))
     assert.equal((await client.head()).status, 101)
+    client.write(BARE_TEXT)
+    assert.equal(await client.bytes(MASKED_TEXT.length), MASKED_TEXT.toString('latin1'))
     client.socket.resetAndDestroy()
     await gateway.log('tunnel close', { reason: 'reset' })
   }
@@ -115,6 +126,41 @@ routes:
   return gateway.logs
 }
 
+/** What operators, reloads and authorization servers make of it: told to the report, as the parts of a gateway tell it. */
+function toldLines(): readonly LogLine[] {
+  const lines: string[] = []
+  const report = new Report(
+    createLogger({ level: 'info', format: 'json' }, { write: (line) => lines.push(line) }),
+    createMetrics({
+      routes: [],
+      relay: { name: '', why: '' },
+      openTunnels: () => [],
+      endpoints: () => [],
+    }),
+  )
+  const [upstream, endpoint] = ['chat', 'http://chat-1:3000']
+  report.endpointDrained(upstream, { url: endpoint }, true)
+  report.endpointDrained(upstream, { url: endpoint }, false)
+  report.drainProgress({ reason: 'drain', upstream, endpoint, left: 1, of: 2 })
+  report.adminAction({
+    action: 'close',
+    by: '127.0.0.1',
+    route: 'chat',
+    upstream,
+    endpoint,
+    tunnelId: '1',
+    user: 'alice',
+    clientIp: '203.0.113.7',
+    tunnels: 1,
+  })
+  const reload = { file: '/etc/upgate/upgate.yaml', cause: 'signal' } as const
+  report.reloaded({ ...reload, changes: 1, closed: 1 })
+  report.reloadFailed({ ...reload, problems: 'routes: is missing' })
+  report.keysNeedRestart(['relay'])
+  report.recheckFailed({ route: 'chat', check: 'portal', tunnelId: '1', cause: 'ECONNREFUSED' })
+  return lines.map((line) => JSON.parse(line) as LogLine)
+}
+
 async function everyFileLine(gateway: TestGateway, keys: string): Promise<void> {
   const good = readFileSync(keys, 'utf8')
   await writeFile(keys, good + keyLine('other', 'other secret'))
@@ -143,7 +189,7 @@ describe('the words of the log', () => {
 
   it('are those of real lines, field by field', async () => {
     const seen = new Map<string, Set<string>>()
-    for (const line of await everyLine()) {
+    for (const line of [...(await everyLine()), ...toldLines()]) {
       const fields = seen.get(line.msg) ?? new Set()
       seen.set(line.msg, fields)
       for (const name of Object.keys(line)) {

@@ -11,6 +11,8 @@ export interface LogMessage {
 const request = 'route upstream endpoint clientIp host path method protocol user status'
 const tunnel = `requestId tunnelId ${request} handshakeMs`
 const end = 'durationMs bytesUp bytesDown'
+const told = 'messagesUp messagesDown firstUpMs firstDownMs'
+const webSocket = 'wsCloseBy wsCloseCode blind'
 
 export const logMessages: readonly LogMessage[] = [
   {
@@ -41,7 +43,7 @@ export const logMessages: readonly LogMessage[] = [
     message: 'tunnel close',
     level: 'info',
     when: 'Both connections of a tunnel are closed.',
-    fields: `${tunnel} ${end} by reason cause`.split(' '),
+    fields: `${tunnel} ${end} ${told} by reason cause ${webSocket}`.split(' '),
   },
   {
     message: 'request',
@@ -60,6 +62,48 @@ export const logMessages: readonly LogMessage[] = [
     level: 'info',
     when: 'It answers again.',
     fields: ['upstream', 'endpoint'],
+  },
+  {
+    message: 'endpoint drain',
+    level: 'info',
+    when: 'An operator empties an endpoint: it gets no new tunnels.',
+    fields: ['upstream', 'endpoint'],
+  },
+  {
+    message: 'endpoint enable',
+    level: 'info',
+    when: 'It gets tunnels again.',
+    fields: ['upstream', 'endpoint'],
+  },
+  {
+    message: 'admin action',
+    level: 'info',
+    when: 'Somebody changed something through the admin API.',
+    fields: 'action by route upstream endpoint tunnelId user clientIp tunnels'.split(' '),
+  },
+  {
+    message: 'config reloaded',
+    level: 'info',
+    when: 'The config was read again and is in use. With no changes where it says the same as before.',
+    fields: ['file', 'cause', 'changes', 'closed'],
+  },
+  {
+    message: 'config not reloaded, the old one stays in use',
+    level: 'error',
+    when: 'It was read again and cannot be used.',
+    fields: ['file', 'cause', 'problems'],
+  },
+  {
+    message: 'config keys need a restart',
+    level: 'warn',
+    when: 'A reload found changes that it cannot make.',
+    fields: ['keys'],
+  },
+  {
+    message: 'credentials could not be checked again',
+    level: 'warn',
+    when: 'An auth server that is asked again about open tunnels cannot be asked. Once, not for each tunnel.',
+    fields: ['route', 'check', 'tunnelId', 'cause'],
   },
   {
     message: 'file reloaded',
@@ -101,7 +145,7 @@ export const logMessages: readonly LogMessage[] = [
     message: 'closing tunnels',
     level: 'info',
     when: 'At the start of a drain and every five seconds; without `shutdown.spread` once, at its end.',
-    fields: ['reason', 'left', 'of'],
+    fields: ['reason', 'upstream', 'endpoint', 'left', 'of'],
   },
 ]
 
@@ -142,15 +186,28 @@ export const logFields: ReadonlyMap<string, string> = new Map([
     'From the client to the upstream, without heads. Of a plain request: those of its body.',
   ],
   ['bytesDown', 'From the upstream to the client, likewise.'],
+  ['messagesUp', 'Whole WebSocket messages from the client, text and binary.'],
+  ['messagesDown', 'From the upstream, likewise.'],
+  ['firstUpMs', 'From the 101 to the first byte of the client. Missing where none came.'],
+  ['firstDownMs', 'To the first byte of the upstream, likewise.'],
   [
     'by',
-    'Who ended the tunnel: `client`, `upstream` or `gateway`. (`admin` is kept for a later version.)',
+    'Who ended the tunnel: `client`, `upstream`, `gateway`, or `admin` for an operator. Of an admin action: the address that it came from.',
   ],
   [
     'reason',
-    'Why: `eof` after a FIN, `reset` after a RST, `idle` or `lifetime` by the timeouts, `drain` at shutdown, `error` for the rest, with a cause.',
+    'Why: `eof` after a FIN, `reset` after a RST, `error` for what else broke, with a cause. The rest are the gateway and its operators: `idle` and `lifetime` by the timeouts, `dead` for a peer that answers no ping, `expired` when its credentials ended, `drain` at shutdown or when its endpoint is emptied, `reload` when a new config has no place for it, `kill` by hand, `rebalance` so that it comes back to another endpoint.',
   ],
-  ['cause', 'What happened, in words or as an error code.'],
+  [
+    'cause',
+    'What happened, in words or as an error code. Of a reload, what asked for it: `signal`, `file` or `api`.',
+  ],
+  ['wsCloseBy', 'Who sent the first Close frame of a WebSocket; where there was none, as `by`.'],
+  ['wsCloseCode', 'Its code, 1005 for a frame without one; 1006 where there was no Close frame.'],
+  [
+    'blind',
+    'Who broke the WebSocket protocol, so that its messages could not be counted any further: `client`, `upstream` or `both`.',
+  ],
   ['url', 'Where it listens; or where keys are fetched.'],
   ['version', 'Of upgate.'],
   ['node', 'The version of Node.'],
@@ -160,7 +217,15 @@ export const logFields: ReadonlyMap<string, string> = new Map([
   ['what', 'What the file is for.'],
   ['check', 'The name of the check in the config.'],
   ['lines', 'How many.'],
-  ['tunnels', 'How many are open.'],
+  [
+    'action',
+    'What was asked for: `close`, `drain`, `enable`, `rebalance`, `rebalance stop` or `reload`.',
+  ],
+  ['changes', 'In how many places the new config differs from the old one.'],
+  ['closed', 'How many tunnels it has no place for: they are closed.'],
+  ['problems', 'What is wrong with the file, a line each.'],
+  ['keys', 'Those of the config, as a list.'],
+  ['tunnels', 'How many are open; of an admin action, how many it closes.'],
   ['drainMs', '`shutdown.drain`.'],
   ['left', 'How many are still to be closed.'],
   ['of', 'How many there were to close.'],
