@@ -3,6 +3,7 @@
 import type { Pool } from '../balance/pool.ts'
 import type { Config } from '../config/config.ts'
 import type { Report } from '../report/report.ts'
+import type { Rebalancer } from '../tunnels/rebalance.ts'
 import type { Registry } from '../tunnels/registry.ts'
 
 export interface ApiParts {
@@ -15,32 +16,8 @@ export interface ApiParts {
   pools(): ReadonlyMap<string, Pool>
   /** Reads the config file again and takes it into use; a dry run only says what would change. */
   reload(options: { readonly dryRun: boolean }): Promise<Reloaded>
-  readonly rebalance: Rebalances
+  readonly rebalancer: Pick<Rebalancer, 'start' | 'get' | 'stop'>
   readonly report: Pick<Report, 'adminAction' | 'endpointDrained'>
-}
-
-/** One job for each upstream; it may be the config's own, and go on for as long as that says. */
-export interface Rebalances {
-  /** In place of the one that runs. */
-  start(upstream: string, options: RebalanceOptions): RebalanceJob
-  /** The one that runs, or the last one; undefined where none ever ran. */
-  get(upstream: string): RebalanceJob | undefined
-  /** False where none runs. */
-  stop(upstream: string): boolean
-}
-
-export interface RebalanceOptions {
-  /** Tunnels closed a second. */
-  readonly rate: number
-  /** How far above its share an endpoint may be, as a part of it. */
-  readonly spread: number
-}
-
-export interface RebalanceJob extends RebalanceOptions {
-  readonly startedAtMs: number
-  /** Tunnels closed so far. */
-  readonly closed: number
-  readonly state: 'running' | 'done' | 'stopped'
 }
 
 /** What a reload, or a dry run of one, has come to. */

@@ -5,8 +5,9 @@ import type { Endpoint } from '../balance/endpoint.ts'
 import type { Pool } from '../balance/pool.ts'
 import { count, duration, flag, percentage } from '../config/scalars.ts'
 import { nearest } from '../config/section.ts'
+import { NoRebalance, type RebalanceJob } from '../tunnels/rebalance.ts'
 import { accepted, ok, operation, type Desk } from './operation.ts'
-import type { ApiParts, RebalanceJob } from './parts.ts'
+import type { ApiParts } from './parts.ts'
 import { problem, type Answer } from './problem.ts'
 
 const number = z.int().min(0)
@@ -152,13 +153,22 @@ export const startRebalance = operation({
       .describe("How far above its share an endpoint may be, such as 10%; the config's, else 10%."),
   },
   answers: { 202: { description: 'The job runs.', schema: rebalanceSchema } },
-  problems: { 404: noSuchUpstream },
+  problems: {
+    404: noSuchUpstream,
+    409: 'It balances by hash: clients would come back to where they were.',
+  },
   run({ parts }, { id: name, options, by }) {
     const upstream = parts.config().upstreams.get(name)
     if (upstream === undefined) return upstreamNone(parts, name)
     const { rate, spread } = { ...DEFAULTS, ...upstream.rebalance, ...given(options) }
-    parts.report.adminAction({ action: 'rebalance', by, upstream: name, tunnels: 0 })
-    return accepted(rebalanceJson(name, parts.rebalance.start(name, { rate, spread })))
+    try {
+      const job = parts.rebalancer.start(name, { rate, spread })
+      parts.report.adminAction({ action: 'rebalance', by, upstream: name, tunnels: 0 })
+      return accepted(rebalanceJson(name, job))
+    } catch (error) {
+      if (!(error instanceof NoRebalance)) throw error
+      return problem(409, `${error.message}.`)
+    }
   },
 })
 
@@ -174,7 +184,7 @@ export const readRebalance = operation({
   problems: { 404: `${noSuchUpstream} Or it was not rebalanced yet.` },
   run({ parts }, { id: name }) {
     if (!parts.pools().has(name)) return upstreamNone(parts, name)
-    const job = parts.rebalance.get(name)
+    const job = parts.rebalancer.get(name)
     return job === undefined
       ? problem(404, `${name} was not rebalanced yet.`)
       : ok(rebalanceJson(name, job))
@@ -193,8 +203,8 @@ export const stopRebalance = operation({
   problems: { 404: `${noSuchUpstream} Or no job runs.` },
   run({ parts }, { id: name, by }) {
     if (!parts.pools().has(name)) return upstreamNone(parts, name)
-    const isStopped = parts.rebalance.stop(name)
-    const job = parts.rebalance.get(name)
+    const isStopped = parts.rebalancer.stop(name)
+    const job = parts.rebalancer.get(name)
     if (!isStopped || job === undefined) return problem(404, `${name} is not being rebalanced.`)
     parts.report.adminAction({ action: 'rebalance stop', by, upstream: name, tunnels: 0 })
     return ok(rebalanceJson(name, job))
@@ -245,7 +255,7 @@ function upstreamJson(desk: Desk, pool: Pool, counts: ReadonlyMap<string, number
   const endpoints = pool.endpoints.map((endpoint) =>
     endpointJson(desk, endpoint, counts.get(endpoint.id) ?? 0),
   )
-  const job = desk.parts.rebalance.get(pool.name)
+  const job = desk.parts.rebalancer.get(pool.name)
   return {
     name: pool.name,
     balance: desk.parts.config().upstreams.get(pool.name)?.balance.policy ?? 'least-tunnels',
