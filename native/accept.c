@@ -77,7 +77,7 @@ static bool accept_one(struct worker *worker, struct listener *listener)
 		}
 	}
 	clients = atomic_fetch_add_explicit(&listener->clients, 1, memory_order_relaxed);
-	if (clients >= listener->clients_max) {
+	if (clients >= atomic_load_explicit(&listener->clients_max, memory_order_relaxed)) {
 		(void)close(fd);
 		accept_leave(listener);
 		return true;
@@ -110,7 +110,8 @@ static void forget_silently(struct worker *worker, struct tunnel *tunnel)
 
 void accept_start(struct worker *worker, struct tunnel *tunnel)
 {
-	uint64_t head_ms = tunnel->listener->head_ms;
+	uint64_t head_ms =
+		atomic_load_explicit(&tunnel->listener->head_ms, memory_order_relaxed);
 
 	tunnel->state = STATE_HEARING;
 	tunnel->born_at_ns = clock_ns();

@@ -8,8 +8,8 @@
 struct listener {
 	struct listener *next;
 	int tag;
-	uint64_t head_ms;
-	uint64_t clients_max;
+	_Atomic uint64_t head_ms;
+	_Atomic uint64_t clients_max;
 	/* Accepted and not yet closed or given up by `relay_leave`. */
 	_Atomic uint64_t clients;
 	/* Held while accepting, so that a descriptor is not closed, and its number used anew, in the middle of it. */

@@ -24,12 +24,19 @@ static void stop_relay(void *data)
 	(void)napi_release_threadsafe_function(addon->notify, napi_tsfn_abort);
 }
 
+static void free_addon(struct addon *addon)
+{
+	if (addon->reading_array != NULL)
+		(void)napi_delete_reference(addon->env, addon->reading_array);
+	free(addon);
+}
+
 static void finalize(napi_env env, void *data, void *hint)
 {
 	(void)hint;
 	stop_relay(data);
 	(void)napi_remove_env_cleanup_hook(env, stop_relay, data);
-	free(data);
+	free_addon(data);
 }
 
 static bool create_notify(napi_env env, napi_value callback, struct addon *addon)
@@ -44,12 +51,12 @@ static bool create_notify(napi_env env, napi_value callback, struct addon *addon
 	return true;
 }
 
-/* start(threads, bufferBytes, callback) */
+/* start(threads, bufferBytes, callback, reading) */
 static napi_value start(napi_env env, napi_callback_info info)
 {
-	napi_value arguments[3];
+	napi_value arguments[4];
 	napi_value handle = NULL;
-	size_t count = 3;
+	size_t count = 4;
 	struct addon *addon = calloc(1, sizeof *addon);
 	struct relay_options options = {.notify = notify, .context = addon};
 	int32_t threads;
@@ -62,16 +69,17 @@ static napi_value start(napi_env env, napi_callback_info info)
 	threads = int_of(env, arguments[0]);
 	options.threads = (unsigned)threads;
 	options.buffer_bytes = (size_t)double_of(env, arguments[1]);
-	if (threads < 1 || options.buffer_bytes < 1 ||
+	if (threads < 1 || options.buffer_bytes < 1 || !take_reading_array(env, arguments[3], addon) ||
 	    !create_notify(env, arguments[2], addon)) {
-		free(addon);
-		(void)napi_throw_type_error(env, NULL, "expected threads, bytes, and a function");
+		free_addon(addon);
+		(void)napi_throw_type_error(env, NULL,
+		                            "expected threads, bytes, a function, and an array for readings");
 		return NULL;
 	}
 	addon->relay = relay_create(&options, &error);
 	if (addon->relay == NULL) {
 		(void)napi_release_threadsafe_function(addon->notify, napi_tsfn_abort);
-		free(addon);
+		free_addon(addon);
 		return throw_errno(env, "cannot start the relay's threads", error);
 	}
 	(void)napi_add_env_cleanup_hook(env, stop_relay, addon);
@@ -99,6 +107,7 @@ bool add_function(napi_env env, napi_value exports, const char *name, napi_callb
 NAPI_MODULE_INIT()
 {
 	if (!add_function(env, exports, "start", start) || !add_function(env, exports, "stop", stop) ||
+	    !add_function(env, exports, "policy", make_policy) ||
 	    !add_calls(env, exports))
 		return NULL;
 	return exports;

@@ -15,7 +15,13 @@ struct addon {
 	napi_threadsafe_function notify;
 	/* Accepted clients, tunnels and dials: as long as there are any the process must not end by itself. */
 	size_t alive;
+	/* What numbers of tunnels are told in: an array of JavaScript's, which this keeps. */
+	napi_ref reading_array;
+	double *reading;
 };
+
+/* Of `reading`, in the order of `fill_reading`. */
+#define READING_NUMBERS 22
 
 /* The arguments of a call; the first one is the relay's handle. Missing ones are undefined. */
 struct call {
@@ -37,8 +43,17 @@ double double_of(napi_env env, napi_value value);
 bool bool_of(napi_env env, napi_value value);
 /* Milliseconds or a count; Infinity is no limit. */
 uint64_t limit_of(napi_env env, napi_value value);
+/* `text` is UTF-8 of at most CLOSE_TEXT_MAX bytes; what is longer is cut. */
+void words_of(napi_env env, int32_t code, napi_value text, struct close_words *words);
 /* A latin1 string as bytes. NULL for an empty one; `*failed` without memory. */
 struct hold *hold_of(napi_env env, napi_value value, bool *failed);
+
+/* addon_reading.c: takes the array; false when it is none of `READING_NUMBERS` doubles. */
+bool take_reading_array(napi_env env, napi_value array, struct addon *addon);
+void fill_reading(struct addon *addon, const struct reading *reading);
+
+/* addon_policy.c: policy(numbers, idleText, lifetimeText, deadText): the handle */
+napi_value make_policy(napi_env env, napi_callback_info info);
 
 /* addon_events.c: runs on JavaScript's thread and hands over all that has happened since, as one turn of the event loop. */
 void deliver_events(napi_env env, napi_value callback, void *context, void *data);

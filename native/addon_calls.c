@@ -70,6 +70,17 @@ static napi_value unlisten(napi_env env, napi_callback_info info)
 	return make_undefined(env);
 }
 
+/* adjust(relay, listener, headMs, clientsMax) */
+static napi_value adjust(napi_env env, napi_callback_info info)
+{
+	struct call call;
+	struct listener *listener = read_listener_call(env, info, &call);
+
+	if (listener != NULL)
+		relay_adjust(listener, limit_of(env, call.arguments[2]), limit_of(env, call.arguments[3]));
+	return make_undefined(env);
+}
+
 /* leave(relay, listener) */
 static napi_value leave(napi_env env, napi_callback_info info)
 {
@@ -191,7 +202,7 @@ static napi_value release(napi_env env, napi_callback_info info)
 	return make_integer(env, relay_release(tunnel, side_of(env, call.arguments[2])));
 }
 
-/* open(relay, id | -1, clientFd | -1, upstreamFd | -1, toClient, toUpstream, bytesDown, idleMs, lifetimeMs): the id, or a negated errno */
+/* open(relay, id | -1, clientFd | -1, upstreamFd | -1, toClient, toUpstream, bytesDown, policy): the id, or a negated errno */
 static napi_value open_tunnel(napi_env env, napi_callback_info info)
 {
 	struct call call;
@@ -199,10 +210,16 @@ static napi_value open_tunnel(napi_env env, napi_callback_info info)
 	struct tunnel *dialed = NULL;
 	struct tunnel *tunnel;
 	bool failed = false;
+	void *policy = NULL;
 	int error = 0;
 
 	if (!read_call(env, info, &call))
 		return NULL;
+	if (napi_get_value_external(env, call.arguments[7], &policy) != napi_ok) {
+		(void)napi_throw_type_error(env, NULL, "the last argument is not a policy");
+		return NULL;
+	}
+	request.policy = policy;
 	if (int_of(env, call.arguments[1]) >= 0) {
 		dialed = tunnel_of(env, &call);
 		if (dialed == NULL)
@@ -220,8 +237,6 @@ static napi_value open_tunnel(napi_env env, napi_callback_info info)
 	if (request.to[SIDE_UPSTREAM] != NULL)
 		request.read_bytes[SIDE_CLIENT] = request.to[SIDE_UPSTREAM]->end;
 	request.read_bytes[SIDE_UPSTREAM] = (uint64_t)double_of(env, call.arguments[6]);
-	request.idle_ms = limit_of(env, call.arguments[7]);
-	request.lifetime_ms = limit_of(env, call.arguments[8]);
 	tunnel = relay_open(call.addon->relay, dialed, &request, &error);
 	if (tunnel == NULL)
 		return make_integer(env, -error);
@@ -230,16 +245,33 @@ static napi_value open_tunnel(napi_env env, napi_callback_info info)
 	return make_integer(env, (int32_t)tunnel_id(tunnel));
 }
 
-/* close(relay, id, by, reason, graceMs) */
+/* close(relay, id, by, reason, timeoutMs, code, text) */
 static napi_value close_tunnel(napi_env env, napi_callback_info info)
 {
 	struct call call;
+	struct close_words words;
 	struct tunnel *tunnel = read_tunnel_call(env, info, &call);
 
-	if (tunnel != NULL)
-		relay_close(tunnel, (enum ended_by)int_of(env, call.arguments[2]),
-		            (enum end_reason)int_of(env, call.arguments[3]),
-		            limit_of(env, call.arguments[4]));
+	if (tunnel == NULL)
+		return NULL;
+	words_of(env, int_of(env, call.arguments[5]), call.arguments[6], &words);
+	relay_close(tunnel, (enum ended_by)int_of(env, call.arguments[2]),
+	            (enum end_reason)int_of(env, call.arguments[3]),
+	            limit_of(env, call.arguments[4]), &words);
+	return make_undefined(env);
+}
+
+/* read(relay, id): fills the array of readings */
+static napi_value read_tunnel(napi_env env, napi_callback_info info)
+{
+	struct call call;
+	struct reading reading;
+	struct tunnel *tunnel = read_tunnel_call(env, info, &call);
+
+	if (tunnel == NULL)
+		return NULL;
+	relay_read(tunnel, &reading);
+	fill_reading(call.addon, &reading);
 	return make_undefined(env);
 }
 
@@ -260,10 +292,11 @@ bool add_calls(napi_env env, napi_value exports)
 		const char *name;
 		napi_callback function;
 	} calls[] = {
-		{"listen", listen_on}, {"unlisten", unlisten},    {"leave", leave},
-		{"hear", hear},        {"dial", dial},            {"proceed", proceed},
-		{"drop", drop},        {"release", release},      {"open", open_tunnel},
-		{"close", close_tunnel}, {"bytes", bytes},
+		{"listen", listen_on}, {"unlisten", unlisten}, {"adjust", adjust},
+		{"leave", leave},      {"hear", hear},         {"dial", dial},
+		{"proceed", proceed},  {"drop", drop},         {"release", release},
+		{"open", open_tunnel}, {"close", close_tunnel}, {"read", read_tunnel},
+		{"bytes", bytes},
 	};
 
 	for (size_t index = 0; index < sizeof calls / sizeof *calls; index++) {

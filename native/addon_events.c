@@ -68,20 +68,20 @@ static size_t failed_arguments(napi_env env, const struct event *event, napi_val
 	return 5;
 }
 
-/* ended(kind, id, by, reason, errno, bytesUp, bytesDown, durationMs) */
+/* ended(kind, id, by, reason, errno, durationMs); the rest is in the array of readings */
 static size_t ended_arguments(napi_env env, const struct event *event, napi_value *arguments)
 {
 	arguments[2] = make_integer(env, (int32_t)event->by);
 	arguments[3] = make_integer(env, (int32_t)event->reason);
 	arguments[4] = make_integer(env, event->error);
-	arguments[5] = make_number(env, (double)event->read_bytes[SIDE_CLIENT]);
-	arguments[6] = make_number(env, (double)event->read_bytes[SIDE_UPSTREAM]);
-	arguments[7] = make_number(env, (double)event->duration_ns / NS_PER_MS);
-	return 8;
+	arguments[5] = make_number(env, (double)event->duration_ns / NS_PER_MS);
+	return 6;
 }
 
-static void tell(napi_env env, napi_value receiver, napi_value callback, struct event *event)
+static void tell(struct addon *addon, napi_value receiver, napi_value callback,
+                 struct event *event)
 {
+	napi_env env = addon->env;
 	napi_value arguments[ARGUMENTS_MAX];
 	size_t count = 2;
 
@@ -98,6 +98,7 @@ static void tell(napi_env env, napi_value receiver, napi_value callback, struct 
 		count = failed_arguments(env, event, arguments);
 		break;
 	case EVENT_ENDED:
+		fill_reading(addon, &event->reading);
 		count = ended_arguments(env, event, arguments);
 		break;
 	case EVENT_LATE:
@@ -133,7 +134,7 @@ void deliver_events(napi_env env, napi_value callback, void *context, void *data
 		if (event.is_last)
 			addon_less(addon);
 		(void)napi_open_handle_scope(env, &scope);
-		tell(env, receiver, callback, &event);
+		tell(addon, receiver, callback, &event);
 		(void)napi_close_handle_scope(env, scope);
 	}
 }

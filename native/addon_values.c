@@ -98,6 +98,18 @@ uint64_t limit_of(napi_env env, napi_value value)
 	return limit > 0 ? (uint64_t)ceil(limit) : 0;
 }
 
+void words_of(napi_env env, int32_t code, napi_value text, struct close_words *words)
+{
+	/* Node-API writes a terminating zero, and no part of a character. */
+	char bytes[CLOSE_TEXT_MAX + 1];
+	size_t length = 0;
+
+	(void)napi_get_value_string_utf8(env, text, bytes, sizeof bytes, &length);
+	words->code = (uint16_t)code;
+	words->length = (uint8_t)length;
+	memcpy(words->text, bytes, length);
+}
+
 struct hold *hold_of(napi_env env, napi_value value, bool *failed)
 {
 	size_t length = 0;

@@ -19,8 +19,7 @@ static struct listener *create(const struct relay *relay, const struct listen_re
 	if (listener == NULL)
 		return NULL;
 	listener->tag = request->tag;
-	listener->head_ms = request->head_ms;
-	listener->clients_max = request->clients_max;
+	relay_adjust(listener, request->head_ms, request->clients_max);
 	listener->fd = fcntl(request->fd, F_DUPFD_CLOEXEC, 3);
 	if (listener->fd < 0 || pthread_mutex_init(&listener->lock, NULL) != 0) {
 		if (listener->fd >= 0)
@@ -66,6 +65,12 @@ void relay_unlisten(struct relay *relay, struct listener *listener)
 		listener->fd = -1;
 	}
 	(void)pthread_mutex_unlock(&listener->lock);
+}
+
+void relay_adjust(struct listener *listener, uint64_t head_ms, uint64_t clients_max)
+{
+	atomic_store_explicit(&listener->head_ms, head_ms, memory_order_relaxed);
+	atomic_store_explicit(&listener->clients_max, clients_max, memory_order_relaxed);
 }
 
 void relay_leave(struct listener *listener)

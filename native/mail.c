@@ -1,5 +1,6 @@
 /* What is asked of a thread, on its way there, and done. */
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "accept.h"
@@ -37,7 +38,21 @@ void worker_unmail(struct worker *worker, struct tunnel *tunnel)
 {
 	(void)pthread_mutex_lock(&worker->lock);
 	tunnel->mail = 0;
+	free(tunnel->close_words);
+	tunnel->close_words = NULL;
 	(void)pthread_mutex_unlock(&worker->lock);
+}
+
+static void do_close(struct worker *worker, struct tunnel *tunnel)
+{
+	/* What the owner asked to close may have ended by itself meanwhile. */
+	if (tunnel->state == STATE_OVER || tunnel->state == STATE_FREE)
+		return;
+	if (tunnel->state == STATE_OPEN || tunnel->state == STATE_CLOSING)
+		tunnel_close(worker, tunnel, tunnel->asked_by, tunnel->asked_reason,
+		             tunnel->asked_timeout_ms, tunnel->asked_words);
+	else
+		dial_abandon(worker, tunnel);
 }
 
 static void do_tasks(struct worker *worker, struct tunnel *tunnel)
@@ -62,14 +77,11 @@ static void do_tasks(struct worker *worker, struct tunnel *tunnel)
 		dial_drop(worker, tunnel);
 	if ((tasks & TASK_OPEN) != 0)
 		tunnel_start(worker, tunnel);
-	/* What the owner asked to close may have ended by itself meanwhile. */
-	if ((tasks & TASK_CLOSE) == 0 || tunnel->state == STATE_OVER || tunnel->state == STATE_FREE)
-		return;
-	if (tunnel->state == STATE_OPEN || tunnel->state == STATE_CLOSING)
-		tunnel_close(worker, tunnel, tunnel->asked_by, tunnel->asked_reason,
-		             tunnel->asked_grace_ms);
-	else
-		dial_abandon(worker, tunnel);
+	if ((tasks & TASK_CLOSE) != 0) {
+		do_close(worker, tunnel);
+		free(tunnel->asked_words);
+		tunnel->asked_words = NULL;
+	}
 }
 
 bool mail_take(struct worker *worker)
@@ -85,7 +97,9 @@ bool mail_take(struct worker *worker)
 		tunnel->mail = 0;
 		tunnel->asked_by = tunnel->close_by;
 		tunnel->asked_reason = tunnel->close_reason;
-		tunnel->asked_grace_ms = tunnel->close_grace_ms;
+		tunnel->asked_timeout_ms = tunnel->close_timeout_ms;
+		tunnel->asked_words = tunnel->close_words;
+		tunnel->close_words = NULL;
 		*last = tunnel;
 		last = &tunnel->task_next;
 	}

@@ -13,6 +13,8 @@ void tunnel_free_parts(struct tunnel *tunnel)
 {
 	free(tunnel->address);
 	tunnel->address = NULL;
+	relay_policy_drop(tunnel->policy);
+	tunnel->policy = NULL;
 	for (unsigned side = 0; side < SIDES; side++) {
 		hold_free(tunnel->first[side]);
 		tunnel->first[side] = NULL;

@@ -78,8 +78,7 @@ static void tell_ended(const struct tunnel *tunnel, struct event *event)
 	event->reason = tunnel->reason;
 	event->error = tunnel->error;
 	event->duration_ns = tunnel->over_at_ns - tunnel->born_at_ns;
-	event->read_bytes[SIDE_CLIENT] = tunnel_bytes(tunnel, SIDE_CLIENT);
-	event->read_bytes[SIDE_UPSTREAM] = tunnel_bytes(tunnel, SIDE_UPSTREAM);
+	tunnel_read(tunnel, tunnel->over_at_ns / NS_PER_MS, &event->reading);
 	event->is_last = true;
 }
 

@@ -56,6 +56,7 @@ static void cut(struct tunnel *tunnel)
 {
 	for (unsigned side = 0; side < SIDES; side++)
 		end_close(&tunnel->ends[side], true);
+	free(tunnel->close_words);
 	tunnel_free_parts(tunnel);
 }
 
@@ -165,6 +166,14 @@ static int duplicate_all(const struct open_request *request, int fds[SIDES])
 	return 0;
 }
 
+/* The bytes that came with the handshake came at once. */
+static void begin_reading(struct end *end, uint64_t read_bytes)
+{
+	atomic_store_explicit(&end->read_bytes, read_bytes, memory_order_relaxed);
+	atomic_store_explicit(&end->first_ms, read_bytes == 0 ? 0 : 1, memory_order_relaxed);
+	atomic_store_explicit(&end->heard_at_ms, clock_ms(), memory_order_relaxed);
+}
+
 struct tunnel *relay_open(struct relay *relay, struct tunnel *dialed, struct open_request *request,
                           int *error)
 {
@@ -188,31 +197,34 @@ struct tunnel *relay_open(struct relay *relay, struct tunnel *dialed, struct ope
 	for (unsigned side = 0; side < SIDES; side++) {
 		tunnel->given[side] = fds[side];
 		tunnel->first[side] = request->to[side];
-		atomic_store_explicit(&tunnel->ends[side].read_bytes, request->read_bytes[side],
-		                      memory_order_relaxed);
+		begin_reading(&tunnel->ends[side], request->read_bytes[side]);
 	}
-	tunnel->idle_ms = request->idle_ms;
-	tunnel->lifetime_ms = request->lifetime_ms;
+	tunnel->policy = request->policy;
+	if (tunnel->policy != NULL)
+		tunnel->policy->users++;
 	worker_mail(tunnel->worker, tunnel, TASK_OPEN);
 	return tunnel;
 }
 
-void relay_close(struct tunnel *tunnel, enum ended_by by,
-                 enum end_reason reason, uint64_t grace_ms)
+void relay_close(struct tunnel *tunnel, enum ended_by by, enum end_reason reason,
+                 uint64_t timeout_ms, const struct close_words *words)
 {
 	struct worker *worker = tunnel->worker;
+	struct close_words *copy = NULL;
 
+	/* Without memory for what it says the tunnel still ends. */
+	if (words != NULL && words->code != 0)
+		copy = malloc(sizeof *copy);
+	if (copy != NULL)
+		*copy = *words;
 	(void)pthread_mutex_lock(&worker->lock);
 	tunnel->close_by = by;
 	tunnel->close_reason = reason;
-	tunnel->close_grace_ms = grace_ms;
+	tunnel->close_timeout_ms = timeout_ms;
+	free(tunnel->close_words);
+	tunnel->close_words = copy;
 	(void)pthread_mutex_unlock(&worker->lock);
 	worker_mail(worker, tunnel, TASK_CLOSE);
-}
-
-uint64_t tunnel_bytes(const struct tunnel *tunnel, enum side side)
-{
-	return atomic_load_explicit(&tunnel->ends[side].read_bytes, memory_order_relaxed);
 }
 
 uint32_t tunnel_id(const struct tunnel *tunnel)

@@ -22,17 +22,18 @@ enum side { SIDE_CLIENT = 0, SIDE_UPSTREAM = 1, SIDES = 2 };
 /* Who ended a tunnel; the first two are the sides. */
 enum ended_by { BY_CLIENT = 0, BY_UPSTREAM = 1, BY_GATEWAY = 2, BY_ADMIN = 3 };
 
-/* Why. The relay itself finds the first five; the rest are words of the caller's, which it hands back. */
+/* Why. The relay itself finds the first six; the rest are words of the caller's, which it hands back. */
 enum end_reason {
 	REASON_EOF = 0,
 	REASON_RESET = 1,
 	REASON_ERROR = 2,
 	REASON_IDLE = 3,
 	REASON_LIFETIME = 4,
-	REASON_CALLER = 5,
+	REASON_DEAD = 5,
+	REASON_CALLER = 6,
 };
 
-/* For milliseconds: no limit. */
+/* For milliseconds and counts: no limit. */
 #define NO_LIMIT UINT64_MAX
 
 struct relay;
@@ -85,6 +86,9 @@ struct listener *relay_listen(struct relay *relay, const struct listen_request *
 /* Accepts no more and closes the relay's descriptor; whoever was accepted stays. */
 void relay_unlisten(struct relay *relay, struct listener *listener);
 
+/* Changes what holds for those who are accepted from now on. */
+void relay_adjust(struct listener *listener, uint64_t head_ms, uint64_t clients_max);
+
 /* A client whose socket was released does not count among the listener's any more. */
 void relay_leave(struct listener *listener);
 
@@ -126,6 +130,43 @@ void relay_drop(struct tunnel *tunnel);
  */
 int relay_release(struct tunnel *tunnel, enum side side);
 
+/* The most that a Close frame says beside its code (RFC 6455 5.5). */
+#define CLOSE_TEXT_MAX 123
+
+/* What a Close frame says; with the code 0 there is none. */
+struct close_words {
+	uint16_t code;
+	uint8_t length;
+	unsigned char text[CLOSE_TEXT_MAX];
+};
+
+/* What a thread does with a tunnel by itself: one object for many tunnels. */
+struct relay_policy {
+	/* How many tunnels and owners have it; of the relay. */
+	size_t users;
+	uint64_t idle_ms;
+	uint64_t lifetime_ms;
+	/* How long a peer may take to answer a Close frame or a FIN of the relay's. */
+	uint64_t close_timeout_ms;
+	/* It is a WebSocket: its frames are followed, and frames of the relay's put between them. */
+	bool frames;
+	/* Silence of a peer after which it is pinged, and from there the time until it is dead; NO_LIMIT for no pings. */
+	uint64_t ping_ms;
+	uint64_t timeout_ms;
+	/* The upstream is pinged as well. */
+	bool ping_upstream;
+	/* What both peers are told at the limits. */
+	struct close_words idle;
+	struct close_words lifetime;
+	struct close_words dead;
+};
+
+/* A copy with one user, or NULL without memory. */
+struct relay_policy *relay_policy_new(const struct relay_policy *like);
+
+/* One user less; freed with the last one. */
+void relay_policy_drop(struct relay_policy *policy);
+
 struct open_request {
 	/*
 	 * The sockets, non-blocking; -1 for a side that the tunnel has already. The relay duplicates them: the caller
@@ -136,8 +177,8 @@ struct open_request {
 	struct hold *to[SIDES];
 	/* How much of that was read from each side, for its count. */
 	uint64_t read_bytes[SIDES];
-	uint64_t idle_ms;
-	uint64_t lifetime_ms;
+	/* NULL for no limits and no frames. The tunnel becomes one more user of it. */
+	struct relay_policy *policy;
 };
 
 /*
@@ -148,11 +189,45 @@ struct tunnel *relay_open(struct relay *relay, struct tunnel *tunnel, struct ope
                           int *error);
 
 /*
- * Ends a tunnel: what is held for a peer and a FIN go to both, and a reset to who has not answered it after `grace_ms`.
- * A second call changes the time alone. A dial is abandoned; EVENT_ENDED follows there too.
+ * Ends a tunnel. What is held for a peer goes to it, and then, where frames are followed, a Close frame as soon as the
+ * frame that it is getting is over, and its FIN when its own Close frame has come. Where they are not, or without `words`
+ * (NULL, or the code 0), the FIN goes out at once. Who has not answered after `timeout_ms` is reset. A second call changes
+ * the time alone. A dial is abandoned; EVENT_ENDED follows there too.
  */
-void relay_close(struct tunnel *tunnel, enum ended_by by,
-                 enum end_reason reason, uint64_t grace_ms);
+void relay_close(struct tunnel *tunnel, enum ended_by by, enum end_reason reason,
+                 uint64_t timeout_ms, const struct close_words *words);
+
+/* Messages and control frames that came from one side. */
+struct frame_counts {
+	uint64_t text;
+	uint64_t binary;
+	uint32_t ping;
+	uint32_t pong;
+	uint32_t close;
+	uint32_t other;
+	/* They could not be followed any further. */
+	bool is_blind;
+};
+
+/* In place of a time that there is not. */
+#define NEVER_MS UINT64_MAX
+
+/* The numbers of a tunnel at one moment. */
+struct reading {
+	/* What was read from each side so far. */
+	uint64_t read_bytes[SIDES];
+	/* From the open to the first byte of each side; NEVER_MS where none came. */
+	uint64_t first_ms[SIDES];
+	/* Since the last byte of each side, or since the open. */
+	uint64_t silent_ms[SIDES];
+	struct frame_counts counts[SIDES];
+	/* The first Close frame, whoever sent it. The code is 0 when there was none, and 1005 when it had none. */
+	enum ended_by close_by;
+	uint16_t close_code;
+};
+
+/* At any time after the open. */
+void relay_read(const struct tunnel *tunnel, struct reading *reading);
 
 /* Bytes read from a side so far. */
 uint64_t tunnel_bytes(const struct tunnel *tunnel, enum side side);
@@ -206,7 +281,7 @@ struct event {
 	/* EVENT_ENDED */
 	enum ended_by by;
 	enum end_reason reason;
-	uint64_t read_bytes[SIDES];
+	struct reading reading;
 	uint64_t duration_ns;
 	/* EVENT_FAILED, and EVENT_ENDED for REASON_RESET and REASON_ERROR: an errno, or 0. */
 	int error;

@@ -8,10 +8,20 @@
 #include "accept.h"
 #include "hold.h"
 
-/* How long a peer may take to answer the FIN of a tunnel that a limit ends. */
-#define CLOSE_GRACE_MS 2000
 /* A limit is kept to within this part of it, so that tunnels opened together are looked at together. */
 #define LIMIT_GRAINS 64
+
+static const struct relay_policy no_policy = {
+	.idle_ms = NO_LIMIT,
+	.lifetime_ms = NO_LIMIT,
+	.ping_ms = NO_LIMIT,
+	.timeout_ms = NO_LIMIT,
+};
+
+static const struct relay_policy *policy_of(const struct tunnel *tunnel)
+{
+	return tunnel->policy != NULL ? tunnel->policy : &no_policy;
+}
 
 static enum side other(enum side side)
 {
@@ -69,11 +79,25 @@ static uint64_t plus(uint64_t at_ms, uint64_t limit_ms)
 	return due + (grain - due % grain) % grain;
 }
 
+static uint64_t heard_at_ms(const struct tunnel *tunnel, enum side side)
+{
+	return atomic_load_explicit(&tunnel->ends[side].heard_at_ms, memory_order_relaxed);
+}
+
+/* The last byte in either direction. */
+static uint64_t moved_at_ms(const struct tunnel *tunnel)
+{
+	uint64_t up = heard_at_ms(tunnel, SIDE_CLIENT);
+	uint64_t down = heard_at_ms(tunnel, SIDE_UPSTREAM);
+
+	return up > down ? up : down;
+}
+
 /* A lazy timer: moving bytes only note the time, and whether the limit is reached is looked up when the timer expires. */
 static void start_limits(struct worker *worker, struct tunnel *tunnel)
 {
-	uint64_t idle_at = plus(tunnel->moved_at_ms, tunnel->idle_ms);
-	uint64_t over_at = plus(tunnel->born_at_ms, tunnel->lifetime_ms);
+	uint64_t idle_at = plus(moved_at_ms(tunnel), policy_of(tunnel)->idle_ms);
+	uint64_t over_at = plus(tunnel->born_at_ms, policy_of(tunnel)->lifetime_ms);
 
 	wheel_start(&worker->wheel, &tunnel->timer, idle_at < over_at ? idle_at : over_at);
 }
@@ -144,6 +168,22 @@ static ssize_t read_once(struct worker *worker, struct tunnel *tunnel, enum side
 	return -1;
 }
 
+/* Adds what was read to the numbers of the tunnel; nobody else writes them. */
+static void note_bytes(const struct worker *worker, const struct tunnel *tunnel, struct end *from,
+                       size_t length)
+{
+	uint64_t before = atomic_load_explicit(&from->read_bytes, memory_order_relaxed);
+	uint64_t age_ms;
+
+	atomic_store_explicit(&from->read_bytes, before + length, memory_order_relaxed);
+	atomic_store_explicit(&from->heard_at_ms, worker->now_ms, memory_order_relaxed);
+	if (before > 0)
+		return;
+	age_ms = worker->now_ms - tunnel->born_at_ms;
+	atomic_store_explicit(&from->first_ms, age_ms < UINT32_MAX ? (uint32_t)age_ms + 1 : UINT32_MAX,
+	                      memory_order_relaxed);
+}
+
 /* One turn of one direction. Returns false when the tunnel is over. */
 static bool pump(struct worker *worker, struct tunnel *tunnel, enum side side)
 {
@@ -159,11 +199,7 @@ static bool pump(struct worker *worker, struct tunnel *tunnel, enum side side)
 		if (got < 0)
 			return false;
 		if (got > 0) {
-			uint64_t before = atomic_load_explicit(&from->read_bytes, memory_order_relaxed);
-
-			atomic_store_explicit(&from->read_bytes, before + (uint64_t)got,
-			                      memory_order_relaxed);
-			tunnel->moved_at_ms = worker->now_ms;
+			note_bytes(worker, tunnel, from, (size_t)got);
 			sent = send_some(to->fd, worker->buffer, (size_t)got);
 			if (sent < 0) {
 				if (errno != EAGAIN) {
@@ -264,12 +300,12 @@ void tunnel_start(struct worker *worker, struct tunnel *tunnel)
 	tunnel->state = STATE_OPEN;
 	tunnel->born_at_ns = clock_ns();
 	tunnel->born_at_ms = worker->now_ms;
-	tunnel->moved_at_ms = worker->now_ms;
 	for (unsigned side = 0; side < SIDES; side++) {
 		struct end *end = &tunnel->ends[side];
 
 		if (tunnel->given[side] >= 0)
 			end->fd = tunnel->given[side];
+		atomic_store_explicit(&end->heard_at_ms, worker->now_ms, memory_order_relaxed);
 		end->hold = tunnel->first[side];
 		tunnel->first[side] = NULL;
 	}
@@ -288,11 +324,12 @@ void tunnel_start(struct worker *worker, struct tunnel *tunnel)
 }
 
 void tunnel_close(struct worker *worker, struct tunnel *tunnel, enum ended_by by,
-                  enum end_reason reason, uint64_t grace_ms)
+                  enum end_reason reason, uint64_t timeout_ms, const struct close_words *words)
 {
 	uint64_t due_ms;
 
-	if (__builtin_add_overflow(worker->now_ms, grace_ms, &due_ms))
+	(void)words;
+	if (__builtin_add_overflow(worker->now_ms, timeout_ms, &due_ms))
 		due_ms = WHEEL_NEVER;
 	wheel_start(&worker->wheel, &tunnel->timer, due_ms);
 	if (tunnel->state == STATE_CLOSING)
@@ -302,16 +339,24 @@ void tunnel_close(struct worker *worker, struct tunnel *tunnel, enum ended_by by
 	run_closing(worker, tunnel);
 }
 
+static bool is_over(uint64_t since_ms, uint64_t limit_ms, uint64_t now_ms)
+{
+	return limit_ms != NO_LIMIT && now_ms - since_ms >= limit_ms;
+}
+
 void tunnel_expired(struct worker *worker, struct tunnel *tunnel)
 {
+	const struct relay_policy *policy = policy_of(tunnel);
 	uint64_t now_ms = worker->now_ms;
 
 	if (tunnel->state == STATE_CLOSING)
 		finish(worker, tunnel, true);
-	else if (tunnel->lifetime_ms != NO_LIMIT && now_ms - tunnel->born_at_ms >= tunnel->lifetime_ms)
-		tunnel_close(worker, tunnel, BY_GATEWAY, REASON_LIFETIME, CLOSE_GRACE_MS);
-	else if (tunnel->idle_ms != NO_LIMIT && now_ms - tunnel->moved_at_ms >= tunnel->idle_ms)
-		tunnel_close(worker, tunnel, BY_GATEWAY, REASON_IDLE, CLOSE_GRACE_MS);
+	else if (is_over(tunnel->born_at_ms, policy->lifetime_ms, now_ms))
+		tunnel_close(worker, tunnel, BY_GATEWAY, REASON_LIFETIME, policy->close_timeout_ms,
+		             &policy->lifetime);
+	else if (is_over(moved_at_ms(tunnel), policy->idle_ms, now_ms))
+		tunnel_close(worker, tunnel, BY_GATEWAY, REASON_IDLE, policy->close_timeout_ms,
+		             &policy->idle);
 	else
 		start_limits(worker, tunnel);
 }

@@ -7,9 +7,10 @@
 /* TASK_OPEN: the ends, what goes to them first and the limits are in place. */
 void tunnel_start(struct worker *worker, struct tunnel *tunnel);
 
-/* TASK_CLOSE, or a limit. */
+/* TASK_CLOSE, or a limit. `words` are NULL for none. */
 void tunnel_close(struct worker *worker, struct tunnel *tunnel, enum ended_by by,
-                  enum end_reason reason, uint64_t grace_ms);
+                  enum end_reason reason, uint64_t timeout_ms,
+                  const struct close_words *words);
 
 /* An end can be read or written, or both. */
 void tunnel_run(struct worker *worker, struct tunnel *tunnel);

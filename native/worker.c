@@ -17,7 +17,6 @@
 #include "tunnel.h"
 
 #define EVENTS_MAX 256
-#define NS_PER_MS 1000000U
 /* Turns that are given to busy tunnels before the others are looked at again. */
 #define TURNS_MAX 64
 
@@ -27,6 +26,11 @@ uint64_t clock_ns(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000U * NS_PER_MS + (uint64_t)now.tv_nsec;
+}
+
+uint64_t clock_ms(void)
+{
+	return clock_ns() / NS_PER_MS;
 }
 
 /* Addresses are multiples of four, so two bits are free: for the side of a tunnel, and for what is a listener. */
@@ -244,7 +248,7 @@ static void *run(void *argument)
 	for (;;) {
 		int count = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, patience(worker));
 
-		worker->now_ms = clock_ns() / NS_PER_MS;
+		worker->now_ms = clock_ms();
 		for (int index = 0; index < count; index++) {
 			uint64_t what = events[index].data.u64;
 
@@ -292,7 +296,7 @@ int worker_start(struct worker *worker, struct relay *relay, size_t buffer_bytes
 	int error = 0;
 
 	worker->relay = relay;
-	worker->now_ms = clock_ns() / NS_PER_MS;
+	worker->now_ms = clock_ms();
 	worker->resume_at_ms = WHEEL_NEVER;
 	wheel_init(&worker->wheel, worker->now_ms);
 	worker->buffer_bytes = buffer_bytes < READ_BYTES_MAX ? buffer_bytes : READ_BYTES_MAX;

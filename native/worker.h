@@ -8,6 +8,8 @@
 #include "relay.h"
 #include "wheel.h"
 
+#define NS_PER_MS 1000000U
+
 /* The most that is read at once: with less a big message takes several turns, with more the CPU's caches no longer hold it. */
 #define READ_BYTES_MAX ((size_t)256 * 1024)
 
@@ -59,8 +61,12 @@ struct end {
 	bool write_done;
 	/* Bytes on their way to this end. As long as there are any, the other end is not read. */
 	struct hold *hold;
-	/* Bytes read from this end: written by the thread, read by the owner at any time. */
+	/* The rest is written by the thread and read by the owner at any time. Bytes read from this end: */
 	_Atomic uint64_t read_bytes;
+	/* When that was last. */
+	_Atomic uint64_t heard_at_ms;
+	/* From the open to the first of them, plus one; 0 where none came. */
+	_Atomic uint32_t first_ms;
 };
 
 struct tunnel {
@@ -86,8 +92,7 @@ struct tunnel {
 	bool has_reset;
 	uint64_t connect_ms;
 	uint64_t handshake_ms;
-	uint64_t idle_ms;
-	uint64_t lifetime_ms;
+	struct relay_policy *policy;
 	/* Of an accepted client. */
 	struct listener *listener;
 	struct peer_address peer;
@@ -118,10 +123,10 @@ struct tunnel {
 	/* TASK_CLOSE, as last asked for. */
 	enum ended_by asked_by;
 	enum end_reason asked_reason;
-	uint64_t asked_grace_ms;
+	uint64_t asked_timeout_ms;
+	struct close_words *asked_words;
 	uint64_t deadline_ms;
 	uint64_t born_at_ms;
-	uint64_t moved_at_ms;
 
 	/* Under the worker's lock. */
 	unsigned mail;
@@ -130,7 +135,8 @@ struct tunnel {
 	struct tunnel *mail_next;
 	enum ended_by close_by;
 	enum end_reason close_reason;
-	uint64_t close_grace_ms;
+	uint64_t close_timeout_ms;
+	struct close_words *close_words;
 
 	/* Under the relay's lock. */
 	unsigned posted;
@@ -224,10 +230,14 @@ void worker_stop_turns(struct worker *worker, struct tunnel *tunnel);
 /* The sockets are closed: no turn, no timer; `kind` is the tunnel's last event. */
 void worker_forget(struct worker *worker, struct tunnel *tunnel, enum event_kind kind);
 
+/* reading.c: its numbers, at a time that is not before what the thread did last. */
+void tunnel_read(const struct tunnel *tunnel, uint64_t at_ms, struct reading *reading);
+
 /* places.c: closes a socket where there is one, with a reset or in an orderly way. */
 void end_close(struct end *end, bool reset);
 
 uint64_t clock_ns(void);
+uint64_t clock_ms(void);
 
 /* relay.c: hands a chain by `event_next` over to the owner. */
 void relay_post(struct relay *relay, struct tunnel *first);

@@ -63,8 +63,8 @@ static void a_request_becomes_a_tunnel(void)
 	event = await_end(&door.rig);
 	check_end(&event, BY_CLIENT, REASON_EOF);
 	CHECK_EQUAL(event.id, tunnel_id(guest.tunnel));
-	CHECK_EQUAL(event.read_bytes[SIDE_CLIENT], 7 + 5);
-	CHECK_EQUAL(event.read_bytes[SIDE_UPSTREAM], 7 + 7);
+	CHECK_EQUAL(event.reading.read_bytes[SIDE_CLIENT], 7 + 5);
+	CHECK_EQUAL(event.reading.read_bytes[SIDE_UPSTREAM], 7 + 7);
 	(void)close(guest.peer);
 	door_close(&door);
 }
@@ -92,8 +92,8 @@ static void what_was_read_counts(void)
 	send_reset(guest.peer);
 	event = await_end(&door.rig);
 	check_end(&event, BY_CLIENT, REASON_RESET);
-	CHECK_EQUAL(event.read_bytes[SIDE_CLIENT], 18);
-	CHECK_EQUAL(event.read_bytes[SIDE_UPSTREAM], 9);
+	CHECK_EQUAL(event.reading.read_bytes[SIDE_CLIENT], 18);
+	CHECK_EQUAL(event.reading.read_bytes[SIDE_UPSTREAM], 9);
 	expect_reset(endpoint);
 	(void)close(endpoint);
 	door_close(&door);
@@ -276,7 +276,7 @@ static void leave_in_steps(struct guest *guest)
 	send_reset(guest->peer);
 	await_word(&door, EVENT_RESET, guest->tunnel);
 	expect_quiet(&door);
-	relay_close(guest->tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	relay_close(guest->tunnel, BY_GATEWAY, REASON_CALLER, 0, NULL);
 	(void)await_end(&door.rig);
 }
 

@@ -85,7 +85,7 @@ void dismiss(struct door *door, const struct guest *guest)
 {
 	struct event event;
 
-	relay_close(guest->tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	relay_close(guest->tunnel, BY_GATEWAY, REASON_CALLER, 0, NULL);
 	event = await_end(&door->rig);
 	CHECK_EQUAL(event.id, tunnel_id(guest->tunnel));
 	CHECK(event.is_last);

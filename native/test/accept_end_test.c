@@ -155,8 +155,8 @@ static void a_client_on_the_way(void)
 		(void)close(guest.peer);
 		struct event event = await_last(guest.tunnel);
 		check_end(&event, BY_UPSTREAM, REASON_EOF);
-		CHECK_EQUAL(event.read_bytes[SIDE_CLIENT], 5);
-		CHECK_EQUAL(event.read_bytes[SIDE_UPSTREAM], 3);
+		CHECK_EQUAL(event.reading.read_bytes[SIDE_CLIENT], 5);
+		CHECK_EQUAL(event.reading.read_bytes[SIDE_UPSTREAM], 3);
 	}
 	door_close(&door);
 }
@@ -204,7 +204,7 @@ static void a_drop_in_one_go(void)
 		}
 		relay_drop(guest.tunnel);
 		if (count % 2 == 0) {
-			relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
+			relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0, NULL);
 		} else {
 			fd = relay_release(guest.tunnel, SIDE_CLIENT);
 			(void)close(fd);
@@ -262,7 +262,7 @@ static void a_close_and_a_failure(void)
 		(void)dial(&door.rig, &nobody, NO_LIMIT, NO_LIMIT);
 		if (count % 2 == 0)
 			await_input(door.rig.notified_fd);
-		relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
+		relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0, NULL);
 		event = await_event(&door.rig);
 		if (event.kind == EVENT_FAILED) {
 			CHECK(!event.is_last);
@@ -312,10 +312,10 @@ static void a_close_at_any_time(void)
 	guest = door_guest(&door);
 	endpoint = dial_answered(&door, &guest, "101");
 	open_both(&door, &guest, "x");
-	relay_close(guest.tunnel, BY_ADMIN, REASON_CALLER, NO_LIMIT);
+	relay_close(guest.tunnel, BY_ADMIN, REASON_CALLER, NO_LIMIT, NULL);
 	expect(guest.peer, "x");
 	expect_fin(guest.peer);
-	relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0, NULL);
 	struct event event = await_last(guest.tunnel);
 	check_end(&event, BY_ADMIN, REASON_CALLER);
 	(void)close(guest.peer);

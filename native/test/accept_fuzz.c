@@ -26,7 +26,7 @@ static struct visitor visitors[VISITORS + 1];
 
 static void let_go(struct visitor *visitor)
 {
-	relay_close(visitor->tunnel, BY_ADMIN, REASON_CALLER, 0);
+	relay_close(visitor->tunnel, BY_ADMIN, REASON_CALLER, 0, NULL);
 	visitor->phase = PHASE_LET_GO;
 	visitor->is_broken = true;
 }

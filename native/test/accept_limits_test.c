@@ -198,10 +198,11 @@ static void no_descriptors_and_no_listener(void)
 	CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &before), 0);
 	/* It is served on, beyond the time that a pause takes. */
 	int endpoint = dial_answered(&door, &guest, "101");
-	struct open_request request = {.fds = {-1, -1}, .idle_ms = 150, .lifetime_ms = NO_LIMIT};
+	struct open_request request = request_within(150, NO_LIMIT);
 	int error = 0;
 
 	CHECK(relay_open(door.rig.relay, guest.tunnel, &request, &error) == guest.tunnel);
+	relay_policy_drop(request.policy);
 	expect_fin(peer);
 	expect_fin(endpoint);
 	(void)close(peer);

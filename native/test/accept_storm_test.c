@@ -62,7 +62,7 @@ static void append(struct hold **held, struct hold *more)
 
 static void let_go(struct known *known)
 {
-	relay_close(known->tunnel, BY_ADMIN, REASON_CALLER, draw(&seed) % 4);
+	relay_close(known->tunnel, BY_ADMIN, REASON_CALLER, draw(&seed) % 4, NULL);
 	known->stage = STAGE_LET_GO;
 }
 
@@ -104,11 +104,10 @@ static struct hold *behind(const struct hold *from, size_t skipped)
 /* Both sides in place, or the client's descriptor released and given back in one go. */
 static void open_known(struct known *known)
 {
-	struct open_request request = {.fds = {-1, -1}, .idle_ms = NO_LIMIT, .lifetime_ms = NO_LIMIT};
+	struct open_request request =
+		chance(8) ? request_within(NO_LIMIT, draw(&seed) % 32) : plain_request();
 	int error = 0;
 
-	if (chance(8))
-		request.lifetime_ms = draw(&seed) % 32;
 	request.to[SIDE_UPSTREAM] = behind(known->request, CREW_HEAD_BYTES);
 	request.to[SIDE_CLIENT] = behind(known->answer, 1);
 	request.read_bytes[SIDE_CLIENT] = known->request->end - CREW_HEAD_BYTES;
@@ -118,6 +117,7 @@ static void open_known(struct known *known)
 		known->has_left = true;
 	}
 	CHECK(relay_open(door.rig.relay, known->tunnel, &request, &error) == known->tunnel);
+	relay_policy_drop(request.policy);
 	if (request.fds[SIDE_CLIENT] >= 0)
 		(void)close(request.fds[SIDE_CLIENT]);
 	known->stage = STAGE_OPEN;

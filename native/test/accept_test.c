@@ -102,7 +102,7 @@ static void a_fin_with_the_request(void)
 	guest = door_guest(&door);
 	(void)close(guest.peer);
 	await_word(&door, EVENT_FIN, guest.tunnel);
-	relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0, NULL);
 	(void)await_end(&door.rig);
 	door_close(&door);
 }
@@ -200,7 +200,7 @@ static void a_reset_in_the_head(void)
 	send_reset(guest.peer);
 	await_word(&door, EVENT_RESET, guest.tunnel);
 	expect_quiet(&door);
-	relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0, NULL);
 	(void)await_end(&door.rig);
 	door_close(&door);
 }
@@ -219,7 +219,7 @@ static void a_reset_behind_the_bytes(void)
 		tunnel = await_request(&door, REQUEST, false, true);
 		await_word(&door, EVENT_RESET, tunnel);
 		expect_quiet(&door);
-		relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0);
+		relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0, NULL);
 		(void)await_end(&door.rig);
 	}
 	door_close(&door);
@@ -238,7 +238,7 @@ static void a_reset_is_told_once(void)
 	/* The owner may have asked for more before it knew. */
 	relay_hear(guest.tunnel);
 	expect_quiet(&door);
-	relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	relay_close(guest.tunnel, BY_GATEWAY, REASON_CALLER, 0, NULL);
 	(void)await_end(&door.rig);
 	door_close(&door);
 }
@@ -273,7 +273,7 @@ static void more_than_a_buffer(void)
 		if (!fin)
 			relay_hear(tunnel);
 	}
-	relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0, NULL);
 	(void)await_end(&door.rig);
 	(void)close(flow.from);
 	door_close(&door);

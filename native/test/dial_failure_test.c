@@ -99,7 +99,7 @@ static unsigned trickle(bool refresh, unsigned parts_max)
 	}
 	if (event.kind == EVENT_ANSWER) {
 		hold_free(event.bytes);
-		relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0);
+		relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0, NULL);
 		event = await_event(&rig);
 		CHECK_EQUAL(event.kind, EVENT_ENDED);
 	} else {
@@ -133,7 +133,7 @@ static void a_fin_instead_of_an_answer(void)
 		/* It is told as often as it is asked for. */
 		relay_proceed(tunnel, true);
 		await_bytes(&rig, tunnel, NULL);
-		relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0);
+		relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0, NULL);
 		(void)await_end(&rig);
 		expect_fin(endpoint);
 		(void)close(endpoint);

@@ -49,8 +49,8 @@ static void answers(enum transport transport)
 	expect_fin(endpoint);
 	event = await_end(&rig);
 	check_end(&event, BY_UPSTREAM, REASON_EOF);
-	CHECK_EQUAL(event.read_bytes[SIDE_CLIENT], 7 + 5);
-	CHECK_EQUAL(event.read_bytes[SIDE_UPSTREAM], 7 + 7);
+	CHECK_EQUAL(event.reading.read_bytes[SIDE_CLIENT], 7 + 5);
+	CHECK_EQUAL(event.reading.read_bytes[SIDE_UPSTREAM], 7 + 7);
 	(void)close(client[0]);
 	(void)close(endpoint);
 }
@@ -113,7 +113,7 @@ static void a_big_request_arrives_whole(void)
 	}
 	put(flow.to, "thanks");
 	await_bytes(&rig, tunnel, "thanks");
-	relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0, NULL);
 	(void)await_end(&rig);
 	expect_fin(flow.to);
 	(void)close(flow.to);
@@ -125,7 +125,7 @@ static void abandon(struct tunnel *tunnel)
 {
 	struct event event;
 
-	relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0);
+	relay_close(tunnel, BY_GATEWAY, REASON_CALLER, 0, NULL);
 	event = await_event(&rig);
 	/* A part of the answer may have been on its way. */
 	if (event.kind == EVENT_ANSWER) {

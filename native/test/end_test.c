@@ -35,9 +35,9 @@ static void limits_end_a_tunnel_in_order(void)
 	start();
 	for (enum transport transport = 0; transport < TRANSPORTS; transport++) {
 		const struct open_request requests[] = {
-			{.idle_ms = 30, .lifetime_ms = NO_LIMIT},
-			{.idle_ms = NO_LIMIT, .lifetime_ms = 30},
-			{.idle_ms = 0, .lifetime_ms = HOUR_MS},
+			request_within(30, NO_LIMIT),
+			request_within(NO_LIMIT, 30),
+			request_within(0, HOUR_MS),
 		};
 		const enum end_reason reasons[] = {REASON_IDLE, REASON_LIFETIME, REASON_IDLE};
 		const uint64_t limits_ms[] = {30, 30, 0};
@@ -60,7 +60,7 @@ static void limits_end_a_tunnel_in_order(void)
 /* Who goes on moving bytes lives until its time is over, and not just until its idle limit. */
 static void bytes_put_the_idle_limit_off(void)
 {
-	struct open_request request = {.idle_ms = 1000, .lifetime_ms = 1300};
+	struct open_request request = request_within(1000, 1300);
 	struct joint joint;
 	struct event event;
 	char byte;
@@ -78,7 +78,7 @@ static void bytes_put_the_idle_limit_off(void)
 
 static void a_limit_resets_who_does_not_answer(void)
 {
-	struct open_request request = {.idle_ms = 1, .lifetime_ms = NO_LIMIT};
+	struct open_request request = request_within(1, NO_LIMIT);
 	struct joint joint;
 	struct event event;
 
@@ -98,7 +98,7 @@ static void a_close_waits_for_both_answers(uint64_t grace_ms)
 	struct joint joint = join(&rig, TCP);
 	struct event event;
 
-	relay_close(joint.tunnel, BY_ADMIN, REASON_DRAIN, grace_ms);
+	relay_close(joint.tunnel, BY_ADMIN, REASON_DRAIN, grace_ms, NULL);
 	expect_fins(&joint);
 	/* What still comes goes nowhere, and does no harm. */
 	put(joint.peers[SIDE_CLIENT], "too late");
@@ -107,7 +107,7 @@ static void a_close_waits_for_both_answers(uint64_t grace_ms)
 	send_fin(joint.peers[SIDE_UPSTREAM]);
 	event = await_end(&rig);
 	check_end(&event, BY_ADMIN, REASON_DRAIN);
-	CHECK_EQUAL(event.read_bytes[SIDE_UPSTREAM], 0);
+	CHECK_EQUAL(event.reading.read_bytes[SIDE_UPSTREAM], 0);
 	close_peers(&joint);
 }
 
@@ -126,9 +126,9 @@ static void a_second_close_changes_the_time_alone(void)
 
 	start();
 	joint = join(&rig, TCP);
-	relay_close(joint.tunnel, BY_ADMIN, REASON_DRAIN, HOUR_MS);
+	relay_close(joint.tunnel, BY_ADMIN, REASON_DRAIN, HOUR_MS, NULL);
 	expect_fins(&joint);
-	relay_close(joint.tunnel, BY_GATEWAY, REASON_RELOAD, 0);
+	relay_close(joint.tunnel, BY_GATEWAY, REASON_RELOAD, 0, NULL);
 	event = await_end(&rig);
 	check_end(&event, BY_ADMIN, REASON_DRAIN);
 	expect_cut(joint.peers[SIDE_CLIENT]);
@@ -150,7 +150,7 @@ static void a_close_comes_after_what_is_held(void)
 	flow.to = joint.peers[SIDE_UPSTREAM];
 	flow_until_stalled(&flow);
 	read_bytes = tunnel_bytes(joint.tunnel, SIDE_CLIENT);
-	relay_close(joint.tunnel, BY_ADMIN, REASON_DRAIN, HOUR_MS);
+	relay_close(joint.tunnel, BY_ADMIN, REASON_DRAIN, HOUR_MS, NULL);
 	expect_fin(joint.peers[SIDE_CLIENT]);
 	/* The source is told at once; the reader gets its bytes and then the FIN. */
 	flow.total = read_bytes;
@@ -162,7 +162,7 @@ static void a_close_comes_after_what_is_held(void)
 	close_peers(&joint);
 	event = await_end(&rig);
 	check_end(&event, BY_ADMIN, REASON_DRAIN);
-	CHECK_EQUAL(event.read_bytes[SIDE_CLIENT], read_bytes);
+	CHECK_EQUAL(event.reading.read_bytes[SIDE_CLIENT], read_bytes);
 	rig_stop(&rig);
 }
 
@@ -175,7 +175,7 @@ static void a_close_after_a_fin_is_the_reason(void)
 	joint = join(&rig, TCP);
 	send_fin(joint.peers[SIDE_CLIENT]);
 	expect_fin(joint.peers[SIDE_UPSTREAM]);
-	relay_close(joint.tunnel, BY_ADMIN, REASON_DRAIN, HOUR_MS);
+	relay_close(joint.tunnel, BY_ADMIN, REASON_DRAIN, HOUR_MS, NULL);
 	expect_fin(joint.peers[SIDE_CLIENT]);
 	close_peers(&joint);
 	event = await_end(&rig);
@@ -245,7 +245,7 @@ static void a_relay_takes_its_tunnels_with_it(void)
 	flow.to = joints[0].peers[SIDE_UPSTREAM];
 	flow_until_stalled(&flow);
 	/* One that is closing, and one whose end nobody has taken. */
-	relay_close(joints[1].tunnel, BY_ADMIN, REASON_DRAIN, HOUR_MS);
+	relay_close(joints[1].tunnel, BY_ADMIN, REASON_DRAIN, HOUR_MS, NULL);
 	expect_fins(&joints[1]);
 	close_peers(&joints[2]);
 	rig_stop(&rig);

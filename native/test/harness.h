@@ -74,10 +74,17 @@ struct joint {
 	int peers[SIDES];
 };
 
-/* An open request without limits and first bytes. */
+/* An open request without sockets, limits and first bytes. */
 struct open_request plain_request(void);
 
-/* Opens a tunnel between two new peers; the request's sockets are filled in. */
+/* A policy without limits, pings and frames. */
+struct relay_policy plain_policy(void);
+
+/* Open requests with a policy of their own: who opens with one drops it afterwards. */
+struct open_request request_with(const struct relay_policy *policy);
+struct open_request request_within(uint64_t idle_ms, uint64_t lifetime_ms);
+
+/* Opens a tunnel between two new peers; the request's sockets are filled in, and its policy is dropped. */
 struct joint join_with(struct rig *rig, enum transport client, enum transport upstream,
                        struct open_request request);
 struct joint join(struct rig *rig, enum transport transport);

@@ -81,7 +81,36 @@ void connect_pair(enum transport transport, int fds[2])
 
 struct open_request plain_request(void)
 {
-	return (struct open_request){.idle_ms = NO_LIMIT, .lifetime_ms = NO_LIMIT};
+	return (struct open_request){.fds = {-1, -1}};
+}
+
+struct relay_policy plain_policy(void)
+{
+	return (struct relay_policy){
+		.idle_ms = NO_LIMIT,
+		.lifetime_ms = NO_LIMIT,
+		.close_timeout_ms = 2000,
+		.ping_ms = NO_LIMIT,
+		.timeout_ms = NO_LIMIT,
+	};
+}
+
+struct open_request request_with(const struct relay_policy *policy)
+{
+	struct open_request request = plain_request();
+
+	request.policy = relay_policy_new(policy);
+	CHECK(request.policy != NULL);
+	return request;
+}
+
+struct open_request request_within(uint64_t idle_ms, uint64_t lifetime_ms)
+{
+	struct relay_policy policy = plain_policy();
+
+	policy.idle_ms = idle_ms;
+	policy.lifetime_ms = lifetime_ms;
+	return request_with(&policy);
 }
 
 struct joint join_with(struct rig *rig, enum transport client, enum transport upstream,
@@ -101,6 +130,7 @@ struct joint join_with(struct rig *rig, enum transport client, enum transport up
 	joint.tunnel = relay_open(rig->relay, NULL, &request, &error);
 	CHECK_EQUAL(error, 0);
 	CHECK(joint.tunnel != NULL);
+	relay_policy_drop(request.policy);
 	for (unsigned side = 0; side < SIDES; side++)
 		(void)close(request.fds[side]);
 	return joint;

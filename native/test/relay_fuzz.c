@@ -77,7 +77,7 @@ static void close_slot(struct slot *slot, uint64_t grace_ms)
 		return;
 	slot->is_broken = true;
 	slot->is_closed = true;
-	relay_close(slot->tunnel, BY_ADMIN, REASON_CALLER, grace_ms);
+	relay_close(slot->tunnel, BY_ADMIN, REASON_CALLER, grace_ms, NULL);
 }
 
 static void dial_slot(struct slot *slot, uint8_t argument)
@@ -137,7 +137,7 @@ static void on_ended(struct slot *slot, const struct event *event)
 
 	if (slot->phase == PHASE_OPEN) {
 		for (unsigned side = 0; side < SIDES; side++)
-			CHECK(event->read_bytes[side] <= slot->written[side]);
+			CHECK(event->reading.read_bytes[side] <= slot->written[side]);
 	}
 	if (is_whole) {
 		CHECK(slot->phase == PHASE_OPEN);
@@ -148,7 +148,7 @@ static void on_ended(struct slot *slot, const struct event *event)
 		while (is_whole && slot_read(slot, (enum side)side, BYTES_MAX))
 			continue;
 		if (is_whole)
-			CHECK_EQUAL(event->read_bytes[side], slot->written[side]);
+			CHECK_EQUAL(event->reading.read_bytes[side], slot->written[side]);
 	}
 	slot_leave(slot, SIDE_CLIENT);
 	slot_leave(slot, SIDE_UPSTREAM);

@@ -32,8 +32,8 @@ static void carry(enum transport client, enum transport upstream)
 	close_peers(&joint);
 	event = await_end(&rig);
 	CHECK_EQUAL(event.id, tunnel_id(joint.tunnel));
-	CHECK_EQUAL(event.read_bytes[SIDE_CLIENT], 15);
-	CHECK_EQUAL(event.read_bytes[SIDE_UPSTREAM], 4);
+	CHECK_EQUAL(event.reading.read_bytes[SIDE_CLIENT], 15);
+	CHECK_EQUAL(event.reading.read_bytes[SIDE_UPSTREAM], 4);
 	CHECK(event.duration_ns > 0);
 }
 
@@ -75,8 +75,8 @@ static void first_bytes_go_first(void)
 	expect(joint.peers[SIDE_UPSTREAM], "early, client");
 	close_peers(&joint);
 	event = await_end(&rig);
-	CHECK_EQUAL(event.read_bytes[SIDE_CLIENT], 7 + 6);
-	CHECK_EQUAL(event.read_bytes[SIDE_UPSTREAM], 3 + 8);
+	CHECK_EQUAL(event.reading.read_bytes[SIDE_CLIENT], 7 + 6);
+	CHECK_EQUAL(event.reading.read_bytes[SIDE_UPSTREAM], 3 + 8);
 	rig_stop(&rig);
 }
 
@@ -95,7 +95,7 @@ static void half_close(enum transport transport, enum side first)
 	flow_all(&flow, 1, 1);
 	event = await_end(&rig);
 	check_end(&event, (enum ended_by)first, REASON_EOF);
-	CHECK_EQUAL(event.read_bytes[last], MANY);
+	CHECK_EQUAL(event.reading.read_bytes[last], MANY);
 	close_peers(&joint);
 }
 
@@ -140,7 +140,7 @@ static void stall(enum transport transport, enum side source)
 	send_fin(joint.peers[sink]);
 	event = await_end(&rig);
 	check_end(&event, (enum ended_by)source, REASON_EOF);
-	CHECK_EQUAL(event.read_bytes[source], MANY);
+	CHECK_EQUAL(event.reading.read_bytes[source], MANY);
 	close_peers(&joint);
 }
 
@@ -172,8 +172,8 @@ static void move_both_ways(enum transport transport, unsigned tunnels)
 		struct event event = await_end(&rig);
 
 		CHECK_EQUAL(event.reason, REASON_EOF);
-		CHECK_EQUAL(event.read_bytes[SIDE_CLIENT], MANY);
-		CHECK_EQUAL(event.read_bytes[SIDE_UPSTREAM], MANY);
+		CHECK_EQUAL(event.reading.read_bytes[SIDE_CLIENT], MANY);
+		CHECK_EQUAL(event.reading.read_bytes[SIDE_UPSTREAM], MANY);
 		close_peers(&joints[index]);
 	}
 }

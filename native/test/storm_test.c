@@ -74,7 +74,7 @@ static int hire_peer(struct storm *storm, uint64_t writes, uint64_t reads)
 
 static void begin_open(struct storm *storm)
 {
-	struct open_request request = {.idle_ms = any_limit(storm), .lifetime_ms = any_limit(storm)};
+	struct open_request request = request_within(any_limit(storm), any_limit(storm));
 	uint64_t up = draw(&storm->seed);
 	uint64_t down = draw(&storm->seed);
 	int error = 0;
@@ -82,6 +82,7 @@ static void begin_open(struct storm *storm)
 	request.fds[SIDE_CLIENT] = hire_peer(storm, up, down);
 	request.fds[SIDE_UPSTREAM] = hire_peer(storm, down, up);
 	(void)know(storm, relay_open(storm->rig.relay, NULL, &request, &error));
+	relay_policy_drop(request.policy);
 	(void)close(request.fds[SIDE_CLIENT]);
 	(void)close(request.fds[SIDE_UPSTREAM]);
 }
@@ -130,7 +131,7 @@ static void append(struct known *known, struct hold *more)
 
 static void open_dialed(struct storm *storm, struct known *known)
 {
-	struct open_request request = {.idle_ms = any_limit(storm), .lifetime_ms = any_limit(storm)};
+	struct open_request request = request_within(any_limit(storm), any_limit(storm));
 	int error = 0;
 
 	request.fds[SIDE_CLIENT] = known->client;
@@ -143,6 +144,7 @@ static void open_dialed(struct storm *storm, struct known *known)
 	request.to[SIDE_CLIENT] = known->answer;
 	known->answer = NULL;
 	CHECK(relay_open(storm->rig.relay, known->tunnel, &request, &error) == known->tunnel);
+	relay_policy_drop(request.policy);
 	known->is_dial = false;
 	forget_dial(known);
 }
@@ -160,7 +162,7 @@ static void on_bytes(struct storm *storm, struct known *known, const struct even
 		known->is_let_go = true;
 		break;
 	case 1:
-		relay_close(known->tunnel, BY_ADMIN, REASON_CALLER, 0);
+		relay_close(known->tunnel, BY_ADMIN, REASON_CALLER, 0, NULL);
 		known->is_let_go = true;
 		break;
 	case 2:
@@ -193,7 +195,7 @@ static void take_events(struct storm *storm)
 		/* A close that came too late for a tunnel must not be one of the next that has its number. */
 		CHECK(known->is_let_go || event.reason != REASON_CALLER);
 		for (unsigned side = 0; side < SIDES && !known->is_dial; side++)
-			CHECK(event.read_bytes[side] >= known->seen[side]);
+			CHECK(event.reading.read_bytes[side] >= known->seen[side]);
 		forget_dial(known);
 		known->tunnel = NULL;
 		storm->alive--;
@@ -221,7 +223,7 @@ static void touch(struct storm *storm)
 	if (known->is_dial && known->is_let_go)
 		return;
 	known->is_let_go = true;
-	relay_close(known->tunnel, BY_ADMIN, REASON_CALLER, grace_ms);
+	relay_close(known->tunnel, BY_ADMIN, REASON_CALLER, grace_ms, NULL);
 }
 
 static bool is_crowded(struct storm *storm)

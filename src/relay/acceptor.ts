@@ -42,7 +42,12 @@ export interface HeldConnection {
   side(rest: string, ended: boolean): Side
 }
 
+/** What can be changed while clients are accepted. */
+export type AcceptLimits = Pick<AcceptOptions, 'headTimeoutMs' | 'connectionsMax'>
+
 export interface Accepting {
+  /** For clients that come from now on; those who are there stay, and count. */
+  adjust(limits: AcceptLimits): void
   /** Accepts no more. */
   stop(): void
 }

@@ -8,9 +8,17 @@ export interface RelayHandle {
 }
 
 /** Who accepts. */
-interface ListenerHandle {
+export interface ListenerHandle {
   readonly __listener: never
 }
+
+/** What threads do with tunnels by themselves. It holds memory until it is collected. */
+export interface PolicyHandle {
+  readonly __policy: never
+}
+
+/** How many numbers a tunnel's reading has: see `native-reading.ts`. */
+export const READING_NUMBERS = 22
 
 export const EVENT_REQUEST = 0
 export const EVENT_LATE = 1
@@ -42,8 +50,6 @@ export type RelayEvent =
       by: number,
       reason: number,
       errno: number,
-      bytesUp: number,
-      bytesDown: number,
       durationMs: number,
     ]
 
@@ -52,8 +58,16 @@ export type RelayEvent =
  * client). What can fail for want of memory or descriptors returns a negated errno in place of a number.
  */
 export interface Binding {
-  /** Starts the threads; `bufferBytes` is what may be held for a peer that stalls, each way. */
-  start(threads: number, bufferBytes: number, onEvent: (...event: RelayEvent) => void): RelayHandle
+  /**
+   * Starts the threads; `bufferBytes` is what may be held for a peer that stalls, each way. `reading` (of
+   * `READING_NUMBERS`) is filled by `read`, and before each 'ended' is told.
+   */
+  start(
+    threads: number,
+    bufferBytes: number,
+    onEvent: (...event: RelayEvent) => void,
+    reading: Float64Array,
+  ): RelayHandle
   /** Ends the threads; what is open is reset, without an event. */
   stop(relay: RelayHandle): void
   /** Accepts from a listening socket, which is duplicated; `tag` comes with each client's first event. */
@@ -65,6 +79,8 @@ export interface Binding {
     clientsMax: number,
   ): ListenerHandle | number
   unlisten(relay: RelayHandle, listener: ListenerHandle): void
+  /** For clients that are accepted from now on. */
+  adjust(relay: RelayHandle, listener: ListenerHandle, headMs: number, clientsMax: number): void
   /** A released client counts no more. */
   leave(relay: RelayHandle, listener: ListenerHandle): void
   /** After 'request': waits for more of the head. */
@@ -86,6 +102,16 @@ export interface Binding {
   /** Gives the descriptor of one side away. */
   release(relay: RelayHandle, id: number, side: typeof CLIENT | typeof UPSTREAM): number
   /**
+   * `numbers`: idle, lifetime and close timeout in ms; 1 where frames are followed; ping and its timeout in ms; 1 where
+   * the upstream is pinged; the codes of the Close frames for idle, lifetime and dead, whose texts follow.
+   */
+  policy(
+    numbers: readonly number[],
+    idleText: string,
+    lifetimeText: string,
+    deadText: string,
+  ): PolicyHandle
+  /**
    * Opens the tunnel `id`, or a new one (-1), of the sides that are there and of descriptors (-1 for none), which are
    * duplicated: the caller closes its own. The texts (latin1) go first; `bytesDown` of `toClient` count as read.
    */
@@ -97,11 +123,20 @@ export interface Binding {
     toClient: string,
     toUpstream: string,
     bytesDown: number,
-    idleMs: number,
-    lifetimeMs: number,
+    policy: PolicyHandle,
   ): number
-  /** Ends a tunnel, or abandons a client or a dial. */
-  close(relay: RelayHandle, id: number, by: number, reason: number, graceMs: number): void
+  /** Ends a tunnel, or abandons a client or a dial. With the code 0 no Close frame is sent. */
+  close(
+    relay: RelayHandle,
+    id: number,
+    by: number,
+    reason: number,
+    timeoutMs: number,
+    code: number,
+    text: string,
+  ): void
+  /** Fills the array of readings with a tunnel's. */
+  read(relay: RelayHandle, id: number): void
   /** Bytes read so far. */
   bytes(relay: RelayHandle, id: number, side: typeof CLIENT | typeof UPSTREAM): number
 }

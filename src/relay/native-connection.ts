@@ -69,7 +69,7 @@ export class NativeConnection implements HeldConnection, Entry {
     this.#isOver = true
     this.listener = undefined
     this.#dialListener = undefined
-    this.#relay.binding.close(this.#relay.handle, this.id, 2, 0, 0)
+    this.#relay.binding.close(this.#relay.handle, this.id, 2, 0, 0, 0, '')
   }
 
   toSocket(): Socket {

@@ -2,19 +2,20 @@
 
 import { getSystemErrorName } from 'node:util'
 import { CLIENT, EVENT_ENDED, UPSTREAM, type RelayEvent } from './binding.ts'
+import { ENDED_BY, readingOf } from './native-reading.ts'
 import type { Entry, NativeRelay } from './native.ts'
-import type { Ending, Tunnel, TunnelListener } from './relay.ts'
+import type { Ending, Tunnel, TunnelListener, TunnelStart } from './relay.ts'
 import type { EndedBy, EndReason, TunnelEnd, TunnelReading } from './tunnel-end.ts'
-import type { OwnReason } from './tunnel-policy.ts'
+import type { CloseFrame, OwnReason } from './tunnel-policy.ts'
 
-/** In the order of `enum ended_by` and `enum end_reason` (native/relay.h); the reasons behind `lifetime` are words of ours. */
-const ENDED_BY: readonly EndedBy[] = ['client', 'upstream', 'gateway', 'admin']
+/** In the order of `enum end_reason` (native/relay.h); the reasons behind `dead` are words of ours. */
 const END_REASONS: readonly EndReason[] = [
   'eof',
   'reset',
   'error',
   'idle',
   'lifetime',
+  'dead',
   'drain',
   'expired',
   'reload',
@@ -22,9 +23,12 @@ const END_REASONS: readonly EndReason[] = [
   'rebalance',
 ]
 
+const NO_FRAME: CloseFrame = { code: 0, text: '' }
+
 export class NativeTunnel implements Tunnel, Entry {
   readonly #relay: NativeRelay
   readonly #id: number
+  readonly #hasFrames: boolean
   readonly #leave: (() => void) | undefined
   readonly #listener: TunnelListener
   #end: TunnelEnd | undefined
@@ -33,11 +37,12 @@ export class NativeTunnel implements Tunnel, Entry {
   constructor(
     relay: NativeRelay,
     id: number,
-    listener: TunnelListener,
+    { listener, policy }: TunnelStart,
     leave: (() => void) | undefined,
   ) {
     this.#relay = relay
     this.#id = id
+    this.#hasFrames = policy.frames
     this.#leave = leave
     this.#listener = listener
   }
@@ -51,37 +56,27 @@ export class NativeTunnel implements Tunnel, Entry {
   }
 
   read(): TunnelReading {
-    const { bytesUp, bytesDown } = this
-    return {
-      bytesUp,
-      bytesDown,
-      firstUpMs: undefined,
-      firstDownMs: undefined,
-      silentUpMs: 0,
-      silentDownMs: 0,
-      webSocket: undefined,
-    }
+    if (this.#end !== undefined) return this.#end
+    const { binding, handle, reading } = this.#relay
+    binding.read(handle, this.#id)
+    return readingOf(reading, this.#hasFrames)
   }
 
-  close(by: 'gateway' | 'admin', reason: OwnReason, { timeoutMs }: Ending): void {
+  close(by: 'gateway' | 'admin', reason: OwnReason, { frame, timeoutMs }: Ending): void {
     if (this.#end !== undefined) return
     const { binding, handle } = this.#relay
-    binding.close(handle, this.#id, ENDED_BY.indexOf(by), END_REASONS.indexOf(reason), timeoutMs)
+    const [byNumber, reasonNumber] = [ENDED_BY.indexOf(by), END_REASONS.indexOf(reason)]
+    const { code, text } = frame ?? NO_FRAME
+    binding.close(handle, this.#id, byNumber, reasonNumber, timeoutMs, code, text)
   }
 
   onEvent(event: RelayEvent): void {
     if (event[0] !== EVENT_ENDED) return
-    const [, , by, reason, errno, bytesUp, bytesDown, durationMs] = event
+    const [, , by, reason, errno, durationMs] = event
     this.#end = {
       by: ENDED_BY[by] as EndedBy,
       reason: END_REASONS[reason] as EndReason,
-      bytesUp,
-      bytesDown,
-      firstUpMs: undefined,
-      firstDownMs: undefined,
-      silentUpMs: 0,
-      silentDownMs: 0,
-      webSocket: undefined,
+      ...readingOf(this.#relay.reading, this.#hasFrames),
       durationMs,
       ...(errno === 0 ? {} : { cause: getSystemErrorName(-errno) }),
     }

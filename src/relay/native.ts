@@ -8,17 +8,19 @@ import { getSystemErrorName } from 'node:util'
 import type {
   Accepting,
   Acceptor,
+  AcceptLimits,
   AcceptOptions,
   HeldConnection,
   HeldListener,
 } from './acceptor.ts'
-import { EVENT_ENDED, EVENT_REQUEST } from './binding.ts'
-import type { Binding, RelayEvent, RelayHandle } from './binding.ts'
+import { EVENT_ENDED, EVENT_REQUEST, READING_NUMBERS } from './binding.ts'
+import type { Binding, PolicyHandle, RelayEvent, RelayHandle } from './binding.ts'
 import { descriptorOf, unreadText, withUnread } from './descriptor.ts'
 import type { Dialed, Dialer, DialListener, DialRequest } from './dialer.ts'
 import { lendPlace, NativeConnection, NativeSide } from './native-connection.ts'
 import { NativeTunnel } from './native-tunnel.ts'
 import type { Relay, Side, Tunnel, TunnelStart } from './relay.ts'
+import type { TunnelPolicy } from './tunnel-policy.ts'
 
 export interface NativeOptions {
   readonly threads: number
@@ -36,7 +38,7 @@ export interface Entry {
 interface Door {
   readonly onClient: (connection: HeldConnection) => HeldListener
   readonly highWaterMark: number
-  /** A client whose socket became node's counts no more; undefined where nobody counts. */
+  /** A client whose socket became node's counts no more. Undefined until it accepts. */
   leave: (() => void) | undefined
 }
 
@@ -44,6 +46,9 @@ interface Door {
 export class NativeRelay implements Dialer, Acceptor {
   readonly binding: Binding
   readonly handle: RelayHandle
+  /** The numbers of the tunnel that was read or has ended last. */
+  readonly reading = new Float64Array(READING_NUMBERS)
+  readonly #policies = new WeakMap<TunnelPolicy, PolicyHandle>()
   readonly #entries: (Entry | undefined)[] = []
   readonly #doors: Door[] = []
   readonly #bufferBytes: number
@@ -54,7 +59,7 @@ export class NativeRelay implements Dialer, Acceptor {
     this.binding = binding
     this.#bufferBytes = bufferBytes
     this.#portable = portable
-    this.handle = binding.start(threads, bufferBytes, this.#onEvent)
+    this.handle = binding.start(threads, bufferBytes, this.#onEvent, this.reading)
   }
 
   /** Ends the threads. No tunnel may be open. */
@@ -79,12 +84,14 @@ export class NativeRelay implements Dialer, Acceptor {
       const code = getSystemErrorName(listener)
       throw Object.assign(new Error(`${code}: cannot accept clients`), { code, syscall: 'listen' })
     }
-    if (connectionsMax !== Infinity) {
-      door.leave = () => {
-        if (!this.#isStopped) binding.leave(handle, listener)
-      }
+    door.leave = () => {
+      if (!this.#isStopped) binding.leave(handle, listener)
     }
     return {
+      adjust: (limits: AcceptLimits) => {
+        if (this.#isStopped) return
+        binding.adjust(handle, listener, limits.headTimeoutMs, limits.connectionsMax)
+      },
       stop: () => {
         if (!this.#isStopped) binding.unlisten(handle, listener)
       },
@@ -121,17 +128,35 @@ export class NativeRelay implements Dialer, Acceptor {
       start.head + down,
       up,
       down.length,
-      start.policy.idleMs,
-      start.policy.lifetimeMs,
+      this.#policyOf(start.policy),
     )
     // Without a descriptor or memory for it: the sockets are there already.
     if (id < 0) return this.#portable(withUnread(client, up), withUnread(upstream, down), start)
     const leave = clientFd < 0 ? undefined : (lendPlace(client.socket) ?? client.lend?.())
-    const tunnel = new NativeTunnel(this, id, start.listener, leave)
+    const tunnel = new NativeTunnel(this, id, start, leave)
     this.#entries[id] = tunnel
     if (clientFd >= 0) client.socket.destroy()
     if (upstreamFd >= 0) upstream.socket.destroy()
     return tunnel
+  }
+
+  #policyOf(policy: TunnelPolicy): PolicyHandle {
+    const known = this.#policies.get(policy)
+    if (known !== undefined) return known
+    const { idleMs, lifetimeMs, closeTimeoutMs, frames, keepalive, closeFrames } = policy
+    const { idle, lifetime, dead } = closeFrames
+    const handle = this.binding.policy(
+      [
+        ...[idleMs, lifetimeMs, closeTimeoutMs, Number(frames)],
+        ...[keepalive?.pingMs ?? Infinity, keepalive?.timeoutMs ?? Infinity],
+        ...[Number(keepalive?.upstream ?? false), idle.code, lifetime.code, dead.code],
+      ],
+      idle.text,
+      lifetime.text,
+      dead.text,
+    )
+    this.#policies.set(policy, handle)
+    return handle
   }
 
   readonly #onEvent = (...event: RelayEvent): void => {

@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import {
   loadBinding,
+  READING_NUMBERS,
   type Binding,
+  type PolicyHandle,
   type RelayEvent,
   type RelayHandle,
 } from '../../src/relay/binding.ts'
@@ -14,6 +16,11 @@ import { withNative } from '../support/test-relay.ts'
 import { binding } from './started-native.ts'
 
 const NONE = (): void => {}
+const reading = new Float64Array(READING_NUMBERS)
+
+function newPolicy(): PolicyHandle {
+  return binding().policy([1, 1, 1, 0, 1, 1, 0, 1001, 1001, 1001], '', '', '')
+}
 
 describe('loadBinding', () => {
   it('says that an addon is not built', () => {
@@ -33,31 +40,35 @@ describe('the native functions', withNative, () => {
   it('refuse to start without threads, bytes or a function', () => {
     const native = binding()
     for (const args of [
-      [0, 65_536, NONE],
-      [1, 0, NONE],
-      [1, 65_536, 'a text'],
+      [0, 65_536, NONE, reading],
+      [1, 0, NONE, reading],
+      [1, 65_536, 'a text', reading],
+      [1, 65_536, NONE],
+      [1, 65_536, NONE, new Float64Array(READING_NUMBERS - 1)],
+      [1, 65_536, NONE, new Float32Array(READING_NUMBERS)],
       [],
     ] as unknown as Parameters<Binding['start']>[]) {
       assert.throws(() => native.start(...args), {
         name: 'TypeError',
-        message: 'expected threads, bytes, and a function',
+        message: 'expected threads, bytes, a function, and an array for readings',
       })
     }
   })
 
   it('refuse what is no relay', () => {
     const native = binding()
+    const policy = newPolicy()
     for (const handle of [undefined, null, {}, 1] as unknown as RelayHandle[]) {
       const problem = { name: 'TypeError', message: 'the first argument is not a relay' }
       assert.throws(() => native.stop(handle), problem)
-      assert.throws(() => native.close(handle, 0, 0, 0, 0), problem)
-      assert.throws(() => native.open(handle, -1, 0, 0, '', '', 0, 1, 1), problem)
+      assert.throws(() => native.close(handle, 0, 0, 0, 0, 0, ''), problem)
+      assert.throws(() => native.open(handle, -1, 0, 0, '', '', 0, policy), problem)
     }
   })
 
   it('refuse a relay that is stopped', () => {
     const native = binding()
-    const relay = native.start(1, 65_536, NONE)
+    const relay = native.start(1, 65_536, NONE, reading)
     native.stop(relay)
     const problem = { message: 'the relay is stopped' }
     assert.throws(() => native.dial(relay, -1, '127.0.0.1', 1, 'x', 1, 1), problem)
@@ -66,21 +77,42 @@ describe('the native functions', withNative, () => {
 
   it('refuse numbers that name no tunnel', () => {
     const native = binding()
-    const relay = native.start(1, 65_536, NONE)
+    const relay = native.start(1, 65_536, NONE, reading)
+    const policy = newPolicy()
     const problem = { name: 'RangeError', message: 'no such tunnel' }
     for (const id of [-1, 0, 63, 64, 2 ** 31 - 1]) {
-      assert.throws(() => native.close(relay, id, 0, 0, 0), problem)
+      assert.throws(() => native.close(relay, id, 0, 0, 0, 0, ''), problem)
       assert.throws(() => native.bytes(relay, id, 0), problem)
+      assert.throws(() => native.read(relay, id), problem)
       assert.throws(() => native.proceed(relay, id, true), problem)
       assert.throws(() => native.release(relay, id, 1), problem)
-      if (id >= 0) assert.throws(() => native.open(relay, id, 0, 0, '', '', 0, 1, 1), problem)
+      if (id >= 0) assert.throws(() => native.open(relay, id, 0, 0, '', '', 0, policy), problem)
+    }
+    native.stop(relay)
+  })
+
+  it('refuse what is no policy', () => {
+    const native = binding()
+    const relay = native.start(1, 65_536, NONE, reading)
+    for (const policy of [undefined, null, {}, 1] as unknown as PolicyHandle[]) {
+      assert.throws(() => native.open(relay, -1, 0, 0, '', '', 0, policy), {
+        name: 'TypeError',
+        message: 'the last argument is not a policy',
+      })
+    }
+    for (const numbers of [[], [1, 2, 3], ['1']] as unknown as number[][]) {
+      assert.throws(() => native.policy(numbers, '', '', ''), {
+        name: 'TypeError',
+        message: 'expected the numbers of a policy',
+      })
     }
     native.stop(relay)
   })
 
   it('answer what can be no address with EINVAL, and no descriptor with EBADF', () => {
     const native = binding()
-    const relay = native.start(1, 65_536, NONE)
+    const relay = native.start(1, 65_536, NONE, reading)
+    const policy = newPolicy()
     const EINVAL = -constants.errno.EINVAL
     for (const host of ['', 'localhost', '127.0.0.1.', '1.2.3', '[::1]', 'x'.repeat(200)]) {
       assert.equal(native.dial(relay, -1, host, 80, 'x', 1, 1), EINVAL, host)
@@ -88,7 +120,7 @@ describe('the native functions', withNative, () => {
     assert.equal(native.dial(relay, -1, `/tmp/${'x'.repeat(200)}`, -1, 'x', 1, 1), EINVAL)
     assert.equal(native.dial(relay, -1, '127.0.0.1', 80, '', 1, 1), EINVAL)
     assert.equal(
-      native.open(relay, -1, 1_000_000, 1_000_000, 'a', 'b', 0, 1, 1),
+      native.open(relay, -1, 1_000_000, 1_000_000, 'a', 'b', 0, policy),
       -constants.errno.EBADF,
     )
     native.stop(relay)
@@ -97,7 +129,7 @@ describe('the native functions', withNative, () => {
   it('reset what is open when the relay is stopped, and tell nobody', async () => {
     const native = binding()
     const told: RelayEvent[] = []
-    const relay = native.start(2, 65_536, (...event) => told.push(event))
+    const relay = native.start(2, 65_536, (...event) => told.push(event), reading)
     const server = net.createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
     const accepted = once(server, 'connection') as Promise<[net.Socket]>
