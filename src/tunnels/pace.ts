@@ -3,7 +3,7 @@
  * serves them all:
  *
  *   credit   grows with time; each tunnel told to end costs 1
- *   rate     what is left by the time that is left, but never more than all by the whole time
+ *   rate     what is left by the time that is left, within the limit
  *
  * Time in which the process stood still is lost, and tunnels that end by themselves only slow it down: nothing is made up
  * for in a burst.
@@ -24,6 +24,7 @@ export interface PaceProgress {
 export interface PaceOptions<T> {
   /** Milliseconds from the first to the last; 0 for all at once. */
   readonly overMs: number
+  /** Makes `isEnding` true. */
   readonly end: (tunnel: T) => void
   /** Called at the start and every five seconds from then on; never when there is nothing to end. */
   readonly onProgress?: (progress: PaceProgress) => void
@@ -129,11 +130,11 @@ class Pace<T extends Paced> {
     if (left > 0) this.#options.onProgress?.({ left, of: this.#of })
   }
 
-  /** Tunnels a millisecond. */
+  /** Tunnels a millisecond, from this time on. */
   #rate(nowMs: number): number {
     const { overMs } = this.#options
     const leftMs = this.#startMs + overMs - nowMs
-    const rateMax = this.#of / overMs
+    const rateMax = this.#limit() / 1000
     // What is earned already is as good as gone. The last one goes an interval before the end, as the first went at once.
     const left = this.#left.length + 1 - this.#credit
     return leftMs > 0 ? Math.min(rateMax, left / leftMs) : rateMax
@@ -145,11 +146,11 @@ class Pace<T extends Paced> {
       return
     }
     const lostMs = Math.max(0, nowMs - this.#nextStepMs - LATE_MAX_MS)
-    const ms = nowMs - this.#countedToMs - lostMs
+    const earned = (nowMs - this.#countedToMs - lostMs) * this.#rate(this.#countedToMs)
     this.#countedToMs = nowMs
     // What the limit has held back does not pile up.
     const creditMax = 1 + (this.#of / this.#options.overMs) * LATE_MAX_MS
-    this.#credit = Math.min(creditMax, this.#credit + ms * this.#rate(nowMs))
+    this.#credit = Math.min(creditMax, this.#credit + earned)
   }
 
   #spend(nowMs: number): void {
@@ -169,14 +170,15 @@ class Pace<T extends Paced> {
 
   /** How many may end now for the second behind us to keep to the limit. */
   #allowance(nowMs: number): number {
-    const { overMs } = this.#options
-    if (overMs === 0) return Infinity
-    let count = 0
     while (this.#recent[0] !== undefined && this.#recent[0].atMs <= nowMs - 1000) {
       this.#recent.shift()
     }
-    for (const recent of this.#recent) count += recent.count
-    return Math.ceil((this.#of / overMs) * 1000) + 1 - count
+    return this.#recent.reduce((left, { count }) => left - count, this.#limit())
+  }
+
+  /** In a second. */
+  #limit(): number {
+    return Math.ceil((this.#of / this.#options.overMs) * 1000) + 1
   }
 
   #draw(): T {
