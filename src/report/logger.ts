@@ -21,6 +21,8 @@ type Write = (fields: object, message: string) => void
 
 /** What the parts of the gateway see of it: each line is named fields and a fixed message. */
 export interface Logger {
+  /** Lines below it are not written; see `LogConfig`. */
+  level: string
   readonly trace: Write
   readonly debug: Write
   readonly info: Write

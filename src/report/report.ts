@@ -265,16 +265,16 @@ export class Report {
     this.#log.info({ reason, upstream, endpoint, left, of }, 'closing tunnels')
   }
 
+  /** Clients whose tunnels are closed for another endpoint come back to the one that they had. */
+  rebalanceStuck(upstream: string): void {
+    this.#log.warn({ upstream }, 'rebalancing brings nothing')
+  }
+
   /** The config was read again and is in use: `changes` says in how many places it differs, `closed` how many tunnels end by it. */
   reloaded(reload: ReloadReport & { readonly changes: number; readonly closed: number }): void {
     const { file, cause, changes, closed } = reload
     this.#metrics.configReloaded('ok')
     this.#log.info({ file, cause, changes, closed }, 'config reloaded')
-  }
-
-  /** It was read again and says the same. */
-  reloadUnchanged({ file, cause }: ReloadReport): void {
-    this.reloaded({ file, cause, changes: 0, closed: 0 })
   }
 
   /** It cannot be used; `problems` says why, a line for each. */

@@ -11,11 +11,13 @@ import { fileURLToPath } from 'node:url'
 import { createLogger } from '../../src/report/logger.ts'
 import { createMetrics } from '../../src/report/metrics.ts'
 import { Report } from '../../src/report/report.ts'
+import { loadText } from '../config/load-text.ts'
 import { freePort } from '../support/free-port.ts'
-import { startTestGateway, type LogLine, type TestGateway } from '../support/gateway.ts'
+import { LOOPBACK, startTestGateway, type LogLine, type TestGateway } from '../support/gateway.ts'
 import { logFields, logMessages } from '../support/log-words.ts'
 import { handshake, rawClient, SWITCHING } from '../support/raw-client.ts'
 import { scriptedUpstream } from '../support/scripted-upstream.ts'
+import { withTestRelay } from '../support/test-relay.ts'
 
 const COMMON = ['level', 'time', 'msg']
 
@@ -61,6 +63,10 @@ async function ask(gateway: TestGateway, request: string): Promise<number> {
 const get = (path: string, lines: readonly string[] = []): string =>
   [`GET ${path} HTTP/1.1`, 'Host: a', ...lines, '\r\n'].join('\r\n')
 
+function listenersAt(...addresses: readonly string[]): string {
+  return `listeners: [${addresses.map((address) => `{ address: "${address}" }`).join(', ')}]\n`
+}
+
 /** A gateway's life in which every message is logged, each with every field that it can have. */
 async function everyLine(): Promise<readonly LogLine[]> {
   const folder = await mkdtemp(join(tmpdir(), 'upgate-log-'))
@@ -78,8 +84,10 @@ async function everyLine(): Promise<readonly LogLine[]> {
     else connection.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
   })
   const comingPort = await freePort()
-  await using gateway = await startTestGateway(`
+  const extra = `unix:${join(folder, 'extra')}`
+  const yaml = `
 shutdown: { drain: 0s }
+defaults: { close: { timeout: 100ms } }
 auth:
   robots: { type: apiKey, keys: "${keys}" }
   people: { type: jwt, jwks: "http://127.0.0.1:${provider.port}/" }
@@ -87,7 +95,8 @@ routes:
   - { match: { path: /people }, auth: [people], upstream: "${upstream.url}" }
   - { match: { path: /coming }, upstream: "http://127.0.0.1:${comingPort}" }
   - { name: robots, auth: [robots], upstream: "${upstream.url}" }
-`)
+`
+  await using gateway = await startTestGateway(yaml + listenersAt('127.0.0.1:0', extra))
   const key = ['X-Api-Key: secret']
   {
     await using client = await rawClient(gateway.port)
@@ -109,6 +118,7 @@ routes:
     await gateway.log('endpoint up')
   }
   await everyFileLine(gateway, keys)
+  await everyReloadLine(gateway, yaml, provider.port)
   // {"alg":"RS256","kid":"a"}.{}.x: enough for the keys to be fetched.
   const token = ['Authorization: Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ.e30.eA']
   assert.equal(await ask(gateway, get('/people', token)), 502)
@@ -126,7 +136,21 @@ routes:
   return gateway.logs
 }
 
-/** What operators, reloads and authorization servers make of it: told to the report, as the parts of a gateway tell it. */
+/** One that removes a listener, and one whose address is taken. */
+async function everyReloadLine(
+  gateway: TestGateway,
+  yaml: string,
+  takenPort: number,
+): Promise<void> {
+  const fewer = loadText(withTestRelay(yaml, LOOPBACK))
+  assert.equal((await gateway.gateway.reload(fewer, { cause: 'signal' })).ok, true)
+  await gateway.log('listening no more')
+  const listeners = listenersAt('127.0.0.1:0', `127.0.0.1:${takenPort}`)
+  const taken = loadText(withTestRelay(yaml + listeners, LOOPBACK))
+  assert.equal((await gateway.gateway.reload(taken, { cause: 'signal' })).ok, false)
+}
+
+/** What operators and auth servers make of it: told to the report, as the parts of a gateway tell it. */
 function toldLines(): readonly LogLine[] {
   const lines: string[] = []
   const report = new Report(
@@ -153,9 +177,7 @@ function toldLines(): readonly LogLine[] {
     clientIp: '203.0.113.7',
     tunnels: 1,
   })
-  const reload = { file: '/etc/upgate/upgate.yaml', cause: 'signal' } as const
-  report.reloaded({ ...reload, changes: 1, closed: 1 })
-  report.reloadFailed({ ...reload, problems: 'routes: is missing' })
+  report.rebalanceStuck(upstream)
   report.keysNeedRestart(['relay'])
   report.recheckFailed({ route: 'chat', check: 'portal', tunnelId: '1', cause: 'ECONNREFUSED' })
   return lines.map((line) => JSON.parse(line) as LogLine)

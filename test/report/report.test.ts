@@ -412,7 +412,7 @@ describe('Report', () => {
     const { report, lines, text } = setUp()
     const file = '/etc/upgate/upgate.yaml'
     report.reloaded({ file, cause: 'signal', changes: 3, closed: 17 })
-    report.reloadUnchanged({ file, cause: 'file' })
+    report.reloaded({ file, cause: 'file', changes: 0, closed: 0 })
     assert.match(await text(), /^upgate_config_last_reload_successful 1$/m)
     report.reloadFailed({ file, cause: 'api', problems: `${file}:3:1: routes: is missing` })
     assert.deepEqual(lines(), [
@@ -434,6 +434,14 @@ describe('Report', () => {
     ]) {
       assert.ok(metrics.includes(`${line}\n`), line)
     }
+  })
+
+  it('warns when clients that are closed for another endpoint come back to theirs', () => {
+    const { report, lines } = setUp()
+    report.rebalanceStuck('chat-pool')
+    assert.deepEqual(lines(), [
+      { level: 'warn', upstream: 'chat-pool', msg: 'rebalancing brings nothing' },
+    ])
   })
 
   it('warns of keys that a reload cannot change', () => {

@@ -22,6 +22,12 @@ export const logMessages: readonly LogMessage[] = [
     fields: ['url'],
   },
   {
+    message: 'listening no more',
+    level: 'info',
+    when: 'A reload has removed a listener: it accepts nobody, and its tunnels go on.',
+    fields: ['url'],
+  },
+  {
     message: 'admin listening',
     level: 'info',
     when: 'The admin address is bound.',
@@ -74,6 +80,12 @@ export const logMessages: readonly LogMessage[] = [
     level: 'info',
     when: 'It gets tunnels again.',
     fields: ['upstream', 'endpoint'],
+  },
+  {
+    message: 'rebalancing brings nothing',
+    level: 'warn',
+    when: 'Clients whose tunnels were closed for another endpoint come back to the one that they had.',
+    fields: ['upstream'],
   },
   {
     message: 'admin action',
