@@ -13,11 +13,6 @@ export interface Standpoint {
   readonly origin: string | undefined
 }
 
-/** `holds` when `grantsUnder` has an answer. */
-export function standsUnder(policy: Policy, standpoint: Standpoint): 'holds' | 'ended' {
-  return grantsUnder(policy, standpoint) === undefined ? 'ended' : 'holds'
-}
-
 /**
  * The grants that a tunnel has under `policy`: one of each group, the same array where nothing changes. Undefined when the
  * policy would not let it in by what it has shown: its address or origin is not allowed, or a group has no check that

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { compilePolicy, type Policy } from '../../src/auth/authorize.ts'
 import type { Grant } from '../../src/auth/grant.ts'
 import { anonymous, type Check } from '../../src/auth/identity.ts'
-import { grantsUnder, standsUnder } from '../../src/auth/standing.ts'
+import { grantsUnder } from '../../src/auth/standing.ts'
 import type { RouteConfig } from '../../src/config/config.ts'
 import { fakeCheck } from './fake-check.ts'
 import { routeConfig } from './route-config.ts'
@@ -58,30 +58,25 @@ describe('grantsUnder', () => {
     assert.equal(grants?.length, 1)
     assert.equal(grants[0], renewed)
   })
-})
 
-describe('standsUnder', () => {
   const cases: readonly (readonly [
     name: string,
     route: Partial<RouteConfig>,
     origin: string | undefined,
-    standing: 'holds' | 'ended',
+    isIn: boolean,
   ])[] = [
-    ['an address that is allowed', { allow: ['192.0.2.0/24'] }, undefined, 'holds'],
-    ['an address that is not allowed any more', { allow: ['192.0.3.0/24'] }, undefined, 'ended'],
-    ['an origin that is allowed', { origins: ['https://a.test'] }, 'https://A.test:443', 'holds'],
-    ['an origin that is not', { origins: ['https://a.test'] }, 'https://b.test', 'ended'],
-    ['no origin where one is asked for', { origins: ['https://a.test'] }, undefined, 'ended'],
-    ['an origin where none is asked for', {}, 'https://b.test', 'holds'],
+    ['an address that is allowed', { allow: ['192.0.2.0/24'] }, undefined, true],
+    ['an address that is not allowed any more', { allow: ['192.0.3.0/24'] }, undefined, false],
+    ['an origin that is allowed', { origins: ['https://a.test'] }, 'https://A.test:443', true],
+    ['an origin that is not', { origins: ['https://a.test'] }, 'https://b.test', false],
+    ['no origin where one is asked for', { origins: ['https://a.test'] }, undefined, false],
+    ['an origin where none is asked for', {}, 'https://b.test', true],
   ]
-  for (const [name, route, origin, standing] of cases) {
-    it(`says of ${name}: ${standing}`, () => {
+  for (const [name, route, origin, isIn] of cases) {
+    it(`${isIn ? 'knows' : 'does not know'} a tunnel of ${name}`, () => {
       const under = policy([[people]], route)
-      assert.equal(standsUnder(under, standpoint([byPeople], origin)), standing)
+      const grants = grantsUnder(under, standpoint([byPeople], origin))
+      assert.deepEqual(grants, isIn ? [byPeople] : undefined)
     })
   }
-
-  it('says of a tunnel without the credentials of a group: ended', () => {
-    assert.equal(standsUnder(policy([[staff]]), standpoint([byPeople])), 'ended')
-  })
 })

@@ -429,6 +429,53 @@ describe("the recipe 'forward-auth'", () => {
   })
 })
 
+describe("the recipe 'sessions'", () => {
+  it('closes each tunnel when what let it in ends, and tells the page', async () => {
+    const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true })
+    const keys = { keys: [{ ...(await exportJWK(publicKey)), alg: 'RS256' }] }
+    let loggedIn = true
+    await using provider = await httpServer((_, response) => response.end(JSON.stringify(keys)))
+    await using portal = await httpServer((_, response) =>
+      response.writeHead(loggedIn ? 200 : 401).end(),
+    )
+    await using files = new AsyncDisposableStack()
+    const folder = await mkdtemp(join(tmpdir(), 'upgate-recipe-sessions-'))
+    files.defer(() => rm(folder, { recursive: true }))
+    const users = join(folder, 'users.htpasswd')
+    // Of `password`.
+    await writeFile(users, 'ann:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n')
+    await using upstream = await headKeeper()
+    await using gateway = await recipeGateway('sessions', [
+      ['https://idp.example.com/.well-known/jwks.json', provider.url],
+      ['./users.htpasswd', users],
+      ['http://auth:4181', portal.url],
+      ['recheck: 1m', 'recheck: 1s'],
+      ['http://localhost:3000', upstream.url],
+      ['http://localhost:3000', upstream.url],
+      ['http://localhost:3000', upstream.url],
+    ])
+    const session = await new SignJWT({})
+      .setProtectedHeader({ alg: 'RS256' })
+      .setExpirationTime('2s')
+      .sign(privateKey)
+    const url = `ws://127.0.0.1:${gateway.port}`
+    const basic = Buffer.from('ann:password').toString('base64')
+    const open = (path: string, headers: Record<string, string>) =>
+      wsClient(url + path, [], { headers })
+    await using chat = await open('/chat', { Cookie: `session=${session}` })
+    await using admin = await open('/admin', { Authorization: `Basic ${basic}` })
+    await using desk = await open('/', {})
+    for (const client of [chat, admin, desk]) await echoes(client, 'hello')
+    await writeFile(users, '')
+    loggedIn = false
+    const codes = [chat, admin, desk].map(async (client) => (await client.closed()).code)
+    assert.deepEqual(await Promise.all(codes), [4401, 1008, 1008])
+    for (const route of ['route-1', 'route-2', 'route-3']) {
+      await gateway.log('tunnel close', { route, by: 'gateway', reason: 'expired' })
+    }
+  })
+})
+
 describe("the recipe 'tls'", () => {
   it('serves wss to clients that trust its issuer, and tells the upstream so', async () => {
     const ca = readFileSync(join(fixtures, 'tls/ca.pem'))
