@@ -122,7 +122,7 @@ function compile({ compiler, flags }: Variant, args: readonly string[]): Promise
 /** The core and what the tests share. An archive, so that a program may have its own version of a part. */
 async function buildShared(variant: Variant): Promise<string | undefined> {
   const startMs = performance.now()
-  const isShared = /(?<!_test|_fuzz|fuzz_main)\.c$/
+  const isShared = /(?<!_test|_fuzz|_program|fuzz_main)\.c$/
   const core = cSources(coreFolder).filter((path) => !nameOf(path).startsWith('addon'))
   const sources = [...core, ...cSources(testFolder).filter((path) => isShared.test(path))]
   const folder = join(session.folder, variant.name)

@@ -147,9 +147,16 @@ export class NativeRelay implements Dialer, Acceptor {
     const { idle, lifetime, dead } = closeFrames
     const handle = this.binding.policy(
       [
-        ...[idleMs, lifetimeMs, closeTimeoutMs, Number(frames)],
-        ...[keepalive?.pingMs ?? Infinity, keepalive?.timeoutMs ?? Infinity],
-        ...[Number(keepalive?.upstream ?? false), idle.code, lifetime.code, dead.code],
+        idleMs,
+        lifetimeMs,
+        closeTimeoutMs,
+        Number(frames),
+        keepalive?.pingMs ?? Infinity,
+        keepalive?.timeoutMs ?? Infinity,
+        Number(keepalive?.upstream ?? false),
+        idle.code,
+        lifetime.code,
+        dead.code,
       ],
       idle.text,
       lifetime.text,
