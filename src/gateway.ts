@@ -1,28 +1,39 @@
-/** Starts and stops everything, in order, and wires the parts together once. */
+/** Starts, reloads and stops everything, in order, and wires the parts together. */
 
-import { startAdmin, type Admin } from './admin/server.ts'
+import { randomUUID } from 'node:crypto'
+import type { AdminParts } from './admin/server.ts'
 import { startEcho, type Echo } from './builtin/echo.ts'
 import type { Address, Config } from './config/config.ts'
+import { diffConfigs, diffLines } from './config/diff.ts'
+import { maskConfig } from './config/mask.ts'
 import { decide, type Decision } from './decide.ts'
 import type { Refusal } from './errors.ts'
 import { serializeHead } from './handshake/answer.ts'
+import type { Client } from './handshake/client.ts'
 import { refusalAnswer } from './handshake/refuse.ts'
 import { Forwarder } from './http/forward.ts'
-import { startListener, type Listener, type ListenHandlers } from './listen/listener.ts'
+import type { Listener, ListenHandlers } from './listen/listener.ts'
+import { Listeners } from './listen/listeners.ts'
 import { servePlain, serveRefused } from './plain.ts'
-import { buildPlane, type Plane } from './plane.ts'
-import type { Client } from './handshake/client.ts'
+import { buildPlane, type Plane, type PlaneOptions } from './plane.ts'
 import type { Dialer } from './relay/dialer.ts'
 import { startEngine, type Engine } from './relay/engine.ts'
 import type { Relay } from './relay/relay.ts'
+import { AdminDoor, type AdminChange } from './reload/admin-door.ts'
+import { filesOf } from './reload/config-files.ts'
+import { FileWatch } from './reload/file-watch.ts'
+import { problemsOf } from './reload/problems.ts'
+import { reloadFailed, Reloads, type ReloadOptions, type ReloadResult } from './reload/reloads.ts'
 import { createLogger, type Logger } from './report/logger.ts'
 import { createMetrics, type Metrics } from './report/metrics.ts'
-import { Report } from './report/report.ts'
+import { Report, type ReloadCause } from './report/report.ts'
 import { version as gatewayVersion } from './report/version.ts'
-import { randomUUID } from 'node:crypto'
 import { drain } from './tunnels/drain.ts'
 import { Expiry } from './tunnels/expiry.ts'
+import { Rebalancer } from './tunnels/rebalance.ts'
+import { Reconciler, survey } from './tunnels/reconcile.ts'
 import { Registry } from './tunnels/registry.ts'
+import type { RunningTunnel } from './tunnels/tunnel.ts'
 import { serveUpgrade, takeClient, type Exchanges } from './upgrade.ts'
 
 export interface Gateway {
@@ -31,8 +42,15 @@ export interface Gateway {
   readonly adminAddress: Address | undefined
   readonly openTunnels: number
   /**
-   * Not ready and not accepting from now on; requests in progress finish, tunnels are closed evenly over
-   * `shutdown.drain`, or what is left of them at its end. Fulfilled when nothing is left.
+   * Takes another config into use: all of it, or, where something of it cannot be had, nothing. Never rejects. One reload
+   * runs after the other.
+   */
+  reload(next: Config, options: ReloadOptions): Promise<ReloadResult>
+  /** The same with what `load` reads then. Several that wait become one. */
+  reloadFile(cause: ReloadCause, options?: { readonly dryRun?: boolean }): Promise<ReloadResult>
+  /**
+   * Not ready and not accepting from now on; requests in progress finish, tunnels get `shutdown.drain` to end by
+   * themselves, the rest is closed. Fulfilled when nothing is left.
    */
   stop(): Promise<void>
   /** Stops at once: what is open is cut. */
@@ -42,6 +60,8 @@ export interface Gateway {
 export interface GatewayOptions {
   /** Where log lines go in place of stdout. */
   readonly logDestination?: NodeJS.WritableStream
+  /** Reads the config again; throws when it is wrong. Without it no reload can be asked for but with a config. */
+  readonly load?: () => Config
 }
 
 /** Rejects when an address cannot be bound or a file cannot be read; nothing stays open then. */
@@ -56,26 +76,37 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   return gateway
 }
 
+/** Tunnels without a place in a new config are closed over this time, or over `shutdown.drain` where that is shorter. */
+const RELOAD_CLOSE_MS = 10_000
+
 class RunningGateway implements Gateway, Exchanges {
   readonly registry = new Registry()
-  readonly expiry = new Expiry()
   readonly forwarder = new Forwarder()
+  readonly expiry: Expiry
   readonly report: Report
-  readonly #config: Config
+  readonly #load: (() => Config) | undefined
   readonly #log: Logger
   readonly #metrics: Metrics
   readonly #engine: Engine
-  readonly #listeners: Listener[] = []
+  readonly #listeners: Listeners<Decision>
+  readonly #admin: AdminDoor
+  readonly #rebalancer: Rebalancer
+  readonly #reconciler = new Reconciler()
+  readonly #reloads = new Reloads()
+  readonly #planeOptions: PlaneOptions
   /** Handshakes in progress; drain waits for them like for plain requests. */
   readonly #handshakes = new Map<Promise<void>, Client>()
+  /** What is in force. */
+  #config: Config
   #plane: Plane | undefined
-  #admin: Admin | undefined
   #echo: Echo | undefined
+  #watch: FileWatch | undefined
   #draining = false
   #destroyed: Promise<void> | undefined
 
-  constructor(config: Config, { logDestination }: GatewayOptions) {
+  constructor(config: Config, { logDestination, load }: GatewayOptions) {
     this.#config = config
+    this.#load = load
     this.#engine = startEngine(config.relay)
     this.#log = createLogger(config.log, logDestination)
     this.#metrics = createMetrics({
@@ -84,15 +115,32 @@ class RunningGateway implements Gateway, Exchanges {
       openTunnels: () => this.registry,
       endpoints: () => this.#plane?.endpoints() ?? [],
     })
-    this.report = new Report(this.#log, this.#metrics)
+    const report = new Report(this.#log, this.#metrics)
+    this.report = report
+    this.expiry = new Expiry({
+      onRecheckFailed: ({ route, id: tunnelId }, { check }, cause) =>
+        report.recheckFailed({ route, check, tunnelId, cause }),
+    })
+    this.#rebalancer = new Rebalancer(this.registry, {
+      onStuck: (upstream) => report.rebalanceStuck(upstream),
+    })
+    this.#planeOptions = {
+      log: this.#log,
+      builtinAddress: () => (this.#echo as Echo).address,
+      onEndpointChange: (...change) => report.endpointChanged(...change),
+    }
+    const { acceptor } = this.#engine
+    const listenOptions = { highWaterMark: config.relay.bufferBytes, acceptor }
+    this.#listeners = new Listeners(listenOptions, this.#handlers())
+    this.#admin = new AdminDoor(this.#adminParts())
   }
 
   get addresses(): readonly Address[] {
-    return this.#listeners.map((listener) => listener.address)
+    return this.#listeners.current.map((listener) => listener.address)
   }
 
   get adminAddress(): Address | undefined {
-    return this.#admin?.address
+    return this.#admin.address
   }
 
   get relay(): Relay {
@@ -117,58 +165,185 @@ class RunningGateway implements Gateway, Exchanges {
 
   async start(): Promise<void> {
     const config = this.#config
-    if (usesEcho(config)) this.#echo = await startEcho()
-    const plane = await buildPlane(config, {
-      log: this.#log,
-      builtinAddress: () => (this.#echo as Echo).address,
-      onEndpointChange: (upstream, endpoint, up) =>
-        this.report.endpointChanged(upstream, endpoint, up),
-    })
+    await this.#startEcho(config)
+    const plane = await buildPlane(config, this.#planeOptions)
     this.#plane = plane
-    const { acceptor } = this.#engine
-    const options = { highWaterMark: config.relay.bufferBytes, acceptor }
-    for (const listener of config.listeners) {
-      const handlers = this.#handlers(plane)
-      this.#listeners.push(await startListener(listener, options, handlers))
-    }
-    if (config.admin !== undefined) this.#admin = await this.#startAdmin(config.admin)
-    this.#tellStart()
-  }
-
-  /** Where to look, in the order in which an operator does. */
-  #tellStart(): void {
-    this.#config.listeners.forEach(({ tls }, index) => {
-      const { address } = this.#listeners[index] as Listener
-      this.#log.info({ url: urlOf(address, tls === undefined ? 'http' : 'https') }, 'listening')
-    })
-    const { adminAddress } = this
-    if (adminAddress !== undefined) {
-      this.#log.info(
-        {
-          url:
-            adminAddress.kind === 'unix'
-              ? urlOf(adminAddress, 'http')
-              : `${urlOf(adminAddress, 'http')}metrics`,
-        },
-        'admin listening',
-      )
-    }
+    this.#rebalancer.reconfigure(config.upstreams, plane.pools)
+    const listeners = await this.#listeners.prepare(config.listeners)
+    listeners.apply()
+    const admin = await this.#admin.prepare(config.admin)
+    admin.apply()
+    this.#tellListening(listeners.added, admin.added)
     const { version } = process
     const { name: relay, why } = this.#engine
     this.#log.info({ version: gatewayVersion, node: version, relay, why }, 'ready')
+    this.#followFiles()
   }
 
-  #startAdmin(config: NonNullable<Config['admin']>): Promise<Admin> {
-    return startAdmin(config, {
-      metrics: () => this.#metrics.text(),
-      contentType: this.#metrics.contentType,
-      isReady: () => !this.#draining,
-    })
+  reload(next: Config, options: ReloadOptions): Promise<ReloadResult> {
+    return this.#reloads.run(() => this.#tryReload(() => next, options))
   }
 
-  #handlers(plane: Plane): ListenHandlers<Decision> {
+  reloadFile(cause: ReloadCause, { dryRun = false } = {}): Promise<ReloadResult> {
+    const load = (): Config => {
+      if (this.#load === undefined) throw new Error('nobody has said how the config is read')
+      return this.#load()
+    }
+    return this.#reloads.runShared(dryRun, () => this.#tryReload(load, { cause, dryRun }))
+  }
+
+  /** Never rejects: what is wrong is told to the log, the metrics and the caller. */
+  async #tryReload(
+    load: () => Config,
+    { cause, dryRun = false }: ReloadOptions,
+  ): Promise<ReloadResult> {
+    const { file } = this.#config
+    let next: Config | undefined
+    try {
+      next = load()
+      const result = await this.#reload(next, dryRun)
+      const { changes, closing: closed, needsRestart } = result
+      if (!dryRun) {
+        this.report.reloaded({ file, cause, changes: changes.length, closed })
+        if (needsRestart.length > 0) this.report.keysNeedRestart(needsRestart)
+      }
+      return result
+    } catch (error) {
+      const problems = problemsOf(error, next)
+      if (!dryRun) this.report.reloadFailed({ file, cause, problems: problems.join('\n') })
+      return reloadFailed(dryRun, problems)
+    }
+  }
+
+  /** Rejects when something of it cannot be had; everything is as before then. */
+  async #reload(next: Config, dryRun: boolean): Promise<ReloadResult> {
+    this.#refuseWhenDraining()
+    const before = this.#plane as Plane
+    const diff = diffConfigs(this.#config, next)
+    const config = inForce(this.#config, next)
+    await this.#startEcho(config)
+    const plane = await buildPlane(config, this.#planeOptions, before)
+    try {
+      const { newCertificates, tunnels } = dryRun
+        ? {
+            ...this.#listeners.check(config.listeners),
+            tunnels: survey(this.registry, plane),
+          }
+        : await this.#takeIntoUse(config, plane)
+      const certificates = newCertificates.map(({ address }) => urlOf(address, 'https'))
+      return {
+        ok: true,
+        dryRun,
+        changes: [
+          ...diffLines(diff),
+          ...certificates.map((url) => `another certificate at ${url}`),
+        ],
+        needsRestart: diff.needsRestart,
+        problems: [],
+        closing: [...tunnels.closing.values()].reduce((sum, count) => sum + count, 0),
+        closingByRoute: Object.fromEntries(tunnels.closing),
+        kept: tunnels.kept,
+      }
+    } finally {
+      if (this.#plane !== plane) plane.close(before)
+    }
+  }
+
+  /** What can fail comes first, and takes nothing away. */
+  async #takeIntoUse(config: Config, plane: Plane) {
+    const listeners = await this.#listeners.prepare(config.listeners)
+    let admin: AdminChange | undefined
+    try {
+      admin = await this.#admin.prepare(config.admin)
+      this.#refuseWhenDraining()
+    } catch (error) {
+      listeners.cancel()
+      admin?.cancel()
+      throw error
+    }
+    // From here on nothing fails, and no request comes in between.
+    plane.replace(this.#plane as Plane)
+    this.#plane = plane
+    this.#config = config
+    listeners.apply()
+    admin.apply()
+    this.#log.level = config.log.level
+    this.#metrics.reconfigure(config.routes)
+    this.forwarder.follow([...plane.endpoints()].map(({ endpoint }) => endpoint))
+    this.#rebalancer.reconfigure(config.upstreams, plane.pools)
+    const overMs = Math.min(RELOAD_CLOSE_MS, config.shutdown.drainMs)
+    const tunnels = this.#reconciler.reconcile(this.registry, plane, overMs)
+    this.#tellListening(listeners.added, admin.added)
+    for (const {
+      address,
+      config: { tls },
+    } of listeners.removed) {
+      this.#log.info({ url: urlOf(address, schemeOf(tls)) }, 'listening no more')
+    }
+    this.#followFiles()
+    return { newCertificates: listeners.newCertificates, tunnels }
+  }
+
+  #refuseWhenDraining(): void {
+    if (this.#draining) throw new Error('the gateway is shutting down')
+  }
+
+  /** A request that began before a reload may become a tunnel after it. */
+  opened(tunnel: RunningTunnel): void {
+    const plane = this.#plane as Plane
+    if (plane.partsNamed(tunnel.route) !== tunnel.parts) this.#reconciler.settle(tunnel, plane)
+  }
+
+  async stop(): Promise<void> {
+    const { drainMs, spread } = this.#config.shutdown
+    this.#draining = true
+    this.#log.info({ tunnels: this.registry.size, drainMs }, 'draining')
+    this.#quiet()
+    const settled = Promise.all([this.#listeners.stopAccepting(), this.#handshakesDone()])
+    const onProgress = (progress: { left: number; of: number }): void =>
+      this.report.drainProgress({ reason: 'drain', ...progress })
+    await drain(this.registry, { drainMs, spread, settled, onProgress })
+    await this.destroy()
+  }
+
+  async #handshakesDone(): Promise<void> {
+    while (this.#handshakes.size > 0) await Promise.all(this.#handshakes.keys())
+  }
+
+  destroy(): Promise<void> {
+    this.#destroyed ??= this.#destroy()
+    return this.#destroyed
+  }
+
+  async #destroy(): Promise<void> {
+    this.#draining = true
+    this.#quiet()
+    await this.#reloads.idle()
+    this.#listeners.destroy()
+    for (const client of this.#handshakes.values()) client.destroy()
+    await this.#handshakesDone()
+    for (const tunnel of this.registry) tunnel.cut('gateway', 'drain')
+    await this.registry.empty()
+    this.expiry.close()
+    this.forwarder.close()
+    this.#plane?.close()
+    await this.#admin.close()
+    await this.#echo?.close()
+    this.#engine.stop()
+    await this.#log.flush()
+  }
+
+  /** Nothing but the end of the gateway ends tunnels from now on. */
+  #quiet(): void {
+    this.#watch?.close()
+    this.#watch = undefined
+    this.#reconciler.stop()
+    this.#rebalancer.close()
+  }
+
+  #handlers(): ListenHandlers<Decision> {
     return {
-      decide: (head, connection) => decide(plane, head, connection),
+      decide: (head, connection) => decide(this.#plane as Plane, head, connection),
       upgrade: (decision, arrival) => {
         if (!decision.upgrades) throw new Error('the listener upgrades what was not to be upgraded')
         const client = takeClient(decision, arrival)
@@ -192,46 +367,59 @@ class RunningGateway implements Gateway, Exchanges {
     return Buffer.isBuffer(answer.body) ? head + answer.body.toString('latin1') : head
   }
 
-  async stop(): Promise<void> {
-    const { drainMs, spread } = this.#config.shutdown
-    this.#draining = true
-    this.#log.info({ tunnels: this.registry.size, drainMs }, 'draining')
-    const settled = Promise.all([
-      ...this.#listeners.map((listener) => listener.stopAccepting()),
-      this.#handshakesDone(),
-    ])
-    await drain(this.registry, {
-      drainMs,
-      spread,
-      settled,
-      onProgress: (progress) => this.#log.info({ reason: 'drain', ...progress }, 'closing tunnels'),
-    })
-    await this.destroy()
+  #adminParts(): AdminParts {
+    return {
+      metrics: () => this.#metrics.text(),
+      contentType: this.#metrics.contentType,
+      isReady: () => !this.#draining,
+      api: {
+        tunnels: this.registry,
+        config: () => this.#config,
+        describeConfig: () => maskConfig(this.#config),
+        pools: () => (this.#plane as Plane).pools,
+        reload: (options) => this.reloadFile('api', options),
+        rebalancer: this.#rebalancer,
+        report: this.report,
+      },
+    }
   }
 
-  async #handshakesDone(): Promise<void> {
-    while (this.#handshakes.size > 0) await Promise.all(this.#handshakes.keys())
+  async #startEcho(config: Config): Promise<void> {
+    if (usesEcho(config)) this.#echo ??= await startEcho()
   }
 
-  destroy(): Promise<void> {
-    this.#destroyed ??= this.#destroy()
-    return this.#destroyed
+  #followFiles(): void {
+    if (!this.#config.reload.watch || this.#load === undefined) {
+      this.#watch?.close()
+      this.#watch = undefined
+      return
+    }
+    this.#watch ??= new FileWatch({ onChange: () => void this.reloadFile('file') })
+    this.#watch.follow(filesOf(this.#config))
   }
 
-  async #destroy(): Promise<void> {
-    this.#draining = true
-    for (const listener of this.#listeners) listener.destroy()
-    for (const client of this.#handshakes.values()) client.destroy()
-    await this.#handshakesDone()
-    for (const tunnel of this.registry) tunnel.cut('gateway', 'drain')
-    await this.registry.empty()
-    this.forwarder.close()
-    this.#plane?.close()
-    await this.#admin?.close()
-    await this.#echo?.close()
-    this.#engine.stop()
-    await this.#log.flush()
+  /** Where to look, in the order in which an operator does. */
+  #tellListening(listeners: readonly Listener[], admin: Address | undefined): void {
+    for (const { address, config } of listeners) {
+      this.#log.info({ url: urlOf(address, schemeOf(config.tls)) }, 'listening')
+    }
+    if (admin === undefined) return
+    const url = urlOf(admin, schemeOf(this.#config.admin?.tls))
+    this.#log.info({ url: admin.kind === 'unix' ? url : `${url}metrics` }, 'admin listening')
   }
+}
+
+/** What a reload cannot change stays as it is; see `needsRestart`. */
+function inForce(running: Config, next: Config): Config {
+  return {
+    ...next,
+    relay: { ...running.relay, frames: next.relay.frames },
+    log: { ...running.log, level: next.log.level },
+  }
+}
+
+function schemeOf(tls: object | undefined): 'http' | 'https' {
+  return tls === undefined ? 'http' : 'https'
 }
 
 /** An URL that can be opened on this machine: the wildcard addresses are no place to go to. */

@@ -6,11 +6,10 @@ import { authFileProblems, summary } from './cli/check.ts'
 import { chooseConfigFile, noConfigFile } from './cli/config-file.ts'
 import { keepHeapSmall } from './cli/heap-keeper.ts'
 import { help } from './cli/help.ts'
-import { run } from './cli/run.ts'
+import { run, type Served } from './cli/run.ts'
 import type { Config } from './config/config.ts'
 import { jsonSchema } from './config/json-schema.ts'
 import { loadConfig } from './config/load.ts'
-import type { Gateway } from './gateway.ts'
 import { ConfigError } from './config/problem.ts'
 import { version } from './report/version.ts'
 
@@ -46,18 +45,24 @@ async function check(given: string | undefined): Promise<void> {
 }
 
 async function serve(given: string | undefined): Promise<void> {
+  // From the first moment on it must not end the process.
+  let reload: (() => void) | undefined
+  process.on('SIGHUP', () => reload?.())
   const loaded = load(given)
   if (loaded === undefined) return
   // Only here, so that the other commands need not load the whole gateway.
   const { startGateway } = await import('./gateway.ts')
-  const start = async (config: Config): Promise<Gateway> => {
-    const gateway = await startGateway(config)
+  const start = async (config: Config): Promise<Served> => {
+    const gateway = await startGateway(config, { load: () => read(loaded.file) })
     keepHeapSmall(() => gateway.openTunnels)
-    return gateway
+    return { reload: () => void gateway.reloadFile('signal'), stop: () => gateway.stop() }
   }
   await run(loaded.config, start, {
     onSignal: (handle) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, handle)
+    },
+    onReload: (handle) => {
+      reload = handle
     },
     tell,
     exit: (code) => process.exit(code),
@@ -69,14 +74,19 @@ function load(given: string | undefined): { file: string; config: Config } | und
   const file = chooseConfigFile(given, process.env)
   if (file === undefined) return giveUp(`upgate: ${noConfigFile}`)
   try {
-    const config = loadConfig(file, process.env)
-    for (const warning of config.warnings) process.stderr.write(`warning: ${warning}\n`)
-    return { file, config }
+    return { file, config: read(file) }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     const count = error.problems.length
     return giveUp(count === 1 ? error.message : `${error.message}\n${count} problems in ${file}`)
   }
+}
+
+/** Throws a `ConfigError` when something is wrong with it. */
+function read(file: string): Config {
+  const config = loadConfig(file, process.env)
+  for (const warning of config.warnings) process.stderr.write(`warning: ${warning}\n`)
+  return config
 }
 
 function giveUp(message: string): undefined {

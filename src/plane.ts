@@ -5,8 +5,7 @@
 
 import { Admission } from './admit/admission.ts'
 import { compilePolicy, type Policy } from './auth/authorize.ts'
-import { createChecks } from './auth/checks.ts'
-import type { Check } from './auth/identity.ts'
+import { createChecks, type Checks } from './auth/checks.ts'
 import type { Endpoint } from './balance/endpoint.ts'
 import { Pool } from './balance/pool.ts'
 import type { Address, Config, RouteConfig } from './config/config.ts'
@@ -26,30 +25,42 @@ export interface RouteParts {
   readonly bytesPolicy: TunnelPolicy
 }
 
+interface PlaneParts {
+  readonly checks: Checks
+  readonly pools: ReadonlyMap<string, Pool>
+  /** By the name of their route. */
+  readonly admissions: ReadonlyMap<string, Admission>
+}
+
 export class Plane {
   readonly trusted: AddressSet
   readonly table: RouteTable
   readonly pools: ReadonlyMap<string, Pool>
-  readonly #checks: ReadonlyMap<string, Check>
-  readonly #routes: ReadonlyMap<RouteConfig, RouteParts>
+  readonly checks: Checks
+  /** Also of routes that are gone, as long as tunnels of theirs are open: a route that comes back counts them. */
+  readonly admissions: ReadonlyMap<string, Admission>
+  readonly #routes: ReadonlyMap<string, RouteParts>
 
-  constructor(
-    config: Config,
-    checks: ReadonlyMap<string, Check>,
-    pools: ReadonlyMap<string, Pool>,
-  ) {
+  constructor(config: Config, parts: PlaneParts) {
     this.trusted = addressSet(config.trustedProxies)
     this.table = compileRoutes(config.routes)
-    this.pools = pools
-    this.#checks = checks
-    this.#routes = new Map(config.routes.map((route) => [route, routeParts(route, checks, pools, config.relay.frames)]))
+    this.pools = parts.pools
+    this.checks = parts.checks
+    this.admissions = parts.admissions
+    this.#routes = new Map(
+      config.routes.map((route) => [route.name, routeParts(route, parts, config.relay.frames)]),
+    )
   }
 
   /** The parts of a route that `table` matched. */
   partsOf(route: Route): RouteParts {
-    const parts = this.#routes.get(route.config)
+    const parts = this.#routes.get(route.config.name)
     if (parts === undefined) throw new Error(`route ${route.config.name} is not of this plane`)
     return parts
+  }
+
+  partsNamed(route: string): RouteParts | undefined {
+    return this.#routes.get(route)
   }
 
   *endpoints(): Iterable<{ readonly upstream: string; readonly endpoint: Endpoint }> {
@@ -58,9 +69,18 @@ export class Plane {
     }
   }
 
-  /** Ends file watches and connections to auth servers. */
-  close(): void {
-    for (const check of this.#checks.values()) check.close()
+  /**
+   * Takes the place of `previous`: its limits hold from now on, and what only `previous` needs is closed. Requests that have
+   * begun under it may end there: a check that is closed still answers.
+   */
+  replace(previous: Plane): void {
+    for (const { admission, config } of this.#routes.values()) admission.reconfigure(config.limits)
+    previous.checks.retire(this.checks)
+  }
+
+  /** Ends file watches and connections to auth servers, save those that `other` has too. */
+  close(other?: Plane): void {
+    this.checks.retire(other?.checks)
   }
 }
 
@@ -70,24 +90,47 @@ export interface PlaneOptions {
   readonly onEndpointChange: (upstream: string, endpoint: Endpoint, up: boolean) => void
 }
 
-/** Rejects when a file that a check needs cannot be read. */
-export async function buildPlane(config: Config, options: PlaneOptions): Promise<Plane> {
-  const checks = await createChecks(config.auth, options.log)
-  const pools = new Map<string, Pool>()
-  for (const upstream of config.upstreams.values()) {
-    const pool = new Pool(upstream, {
-      builtinAddress: options.builtinAddress,
-      onChange: (endpoint, up) => options.onEndpointChange(upstream.name, endpoint, up),
-    })
-    pools.set(upstream.name, pool)
+/**
+ * Rejects when a file that a check or an upstream needs cannot be read. What `previous` has counted goes on in the new one:
+ * the tunnels of routes and endpoints, and how endpoints do. Until `replace` nothing changes for `previous`.
+ */
+export async function buildPlane(
+  config: Config,
+  options: PlaneOptions,
+  previous?: Plane,
+): Promise<Plane> {
+  const checks = await createChecks(config.auth, options.log, previous?.checks)
+  try {
+    const pools = new Map<string, Pool>()
+    for (const upstream of config.upstreams.values()) {
+      const poolOptions = {
+        builtinAddress: options.builtinAddress,
+        onChange: (endpoint: Endpoint, up: boolean) =>
+          options.onEndpointChange(upstream.name, endpoint, up),
+      }
+      const pool = new Pool(upstream, poolOptions, previous?.pools.get(upstream.name))
+      pools.set(upstream.name, pool)
+    }
+    return new Plane(config, { checks, pools, admissions: admissionsFor(config, previous) })
+  } catch (error) {
+    checks.retire(previous?.checks)
+    throw error
   }
-  return new Plane(config, checks, pools)
+}
+
+function admissionsFor({ routes }: Config, previous?: Plane): ReadonlyMap<string, Admission> {
+  const known = [...(previous?.admissions ?? [])]
+  const admissions = new Map(known.filter(([, { tunnels }]) => tunnels > 0))
+  for (const route of routes) {
+    const admission = previous?.admissions.get(route.name) ?? new Admission(route)
+    admissions.set(route.name, admission)
+  }
+  return admissions
 }
 
 function routeParts(
   config: RouteConfig,
-  checks: ReadonlyMap<string, Check>,
-  pools: ReadonlyMap<string, Pool>,
+  { checks, pools, admissions }: PlaneParts,
   followsFrames: boolean,
 ): RouteParts {
   const pool = pools.get(config.upstream)
@@ -96,7 +139,7 @@ function routeParts(
   return {
     config,
     policy: compilePolicy(config, checks),
-    admission: new Admission(config),
+    admission: admissions.get(config.name) as Admission,
     pool,
     bytesPolicy,
     webSocketPolicy: Object.freeze({ ...bytesPolicy, frames: followsFrames }),

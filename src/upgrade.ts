@@ -44,6 +44,8 @@ export interface Exchanges extends TunnelParts {
   readonly bufferBytes: number
   /** True from the first signal on: no new tunnel begins. */
   readonly draining: boolean
+  /** It is in the registry, under the parts that its request was decided with. */
+  opened(tunnel: RunningTunnel): void
 }
 
 /** One upgrade on its way; the later fields are filled as it gets on. */
@@ -224,6 +226,7 @@ function openTunnel(exchanges: Exchanges, upgrade: Upgrade, granted: Granted): v
     grants: identity?.grants ?? [],
     origin: fieldValue(decision.facts.fields, 'origin'),
   })
+  exchanges.opened(running)
 }
 
 /** An answer other than 101 is the upstream's to give: it goes to the client whole. */

@@ -21,6 +21,7 @@ Example
   Clients connect to port 8080. Operators find /healthz, /readyz and /metrics at 127.0.0.1:9090.
 
 Signals
+  SIGHUP            read the config again; a wrong one changes nothing
   SIGTERM, SIGINT   take no new requests, let tunnels end (shutdown.drain), then exit with 0
   the second one    exit at once
 

@@ -1,4 +1,4 @@
-/** The life of the process around a gateway: start, serve, drain at the first signal, leave at the second. */
+/** The life of the process around a gateway: start, serve, reload at SIGHUP, drain at the first other signal, leave at the second. */
 
 import { constants } from 'node:os'
 
@@ -10,12 +10,16 @@ export type Signal = 'SIGTERM' | 'SIGINT'
 /** What the process offers. */
 export interface Host {
   onSignal(handle: (signal: Signal) => void): void
+  /** SIGHUP, which must not end the process. */
+  onReload(handle: () => void): void
   /** One message for the operator. */
   tell(message: string): void
   exit(code: number): void
 }
 
-export interface Stoppable {
+export interface Served {
+  /** Reads the config again. Never rejects: what comes of it is told elsewhere. */
+  reload(): void
   /** Drains; resolves when nothing is left. */
   stop(): Promise<void>
 }
@@ -23,10 +27,13 @@ export interface Stoppable {
 /** Resolves when the gateway serves, or when starting has failed and the process was told to exit. */
 export async function run(
   config: Config,
-  start: (config: Config) => Promise<Stoppable>,
+  start: (config: Config) => Promise<Served>,
   host: Host,
 ): Promise<void> {
   let stopping = false
+  let serving: Served | undefined
+  // Until the gateway is there it has nothing to reload: the config has just been read.
+  host.onReload(() => serving?.reload())
   const started = start(config)
   const stop = async (): Promise<void> => {
     try {
@@ -45,7 +52,7 @@ export async function run(
     void stop()
   })
   try {
-    await started
+    serving = await started
   } catch (error) {
     if (stopping) return
     host.tell(describeStartFailure(error, config))

@@ -91,6 +91,23 @@ export class Forwarder {
     }
   }
 
+  /**
+   * The endpoints of a new config. Connections to places that are among them are used further; to others the idle ones are
+   * closed now, and each other one when its exchange is over.
+   */
+  follow(endpoints: Iterable<Endpoint>): void {
+    const agents = new Map([...this.#agents].map(([endpoint, agent]) => [placeOf(endpoint), agent]))
+    this.#agents.clear()
+    for (const endpoint of endpoints) {
+      const place = placeOf(endpoint)
+      const agent = agents.get(place)
+      if (agent === undefined) continue
+      agents.delete(place)
+      this.#agents.set(endpoint, agent)
+    }
+    for (const agent of agents.values()) agent.close()
+  }
+
   /** Closes idle connections now, and each other one when its exchange is over. */
   close(): void {
     for (const agent of this.#agents.values()) agent.close()
@@ -100,7 +117,7 @@ export class Forwarder {
   #agentOf(endpoint: Endpoint): EndpointAgent {
     const known = this.#agents.get(endpoint)
     if (known !== undefined) return known
-    // After a change of the configuration the old endpoints are not asked for again.
+    // Requests that began under an older config may have asked for its endpoints again.
     for (const [other, { isUnused }] of this.#agents) if (isUnused) this.#agents.delete(other)
     const agent = new EndpointAgent(endpoint, { keepAlive: true })
     this.#agents.set(endpoint, agent)
@@ -121,6 +138,11 @@ export class Forwarder {
     }
     return attempt.ended
   }
+}
+
+/** The same for endpoints between which a connection makes no difference. */
+function placeOf({ address, tls }: Endpoint): string {
+  return JSON.stringify([address, tls])
 }
 
 /** RFC 9112 6.3: the end of another body cannot be known. Node's parser refuses it too, but after it has handed out the request. */

@@ -18,6 +18,11 @@ export interface TlsFrontOptions {
   readonly onFailed: (error: NodeJS.ErrnoException, socket: tls.TLSSocket) => void
 }
 
+/** Throws when one of the files cannot be read or holds nothing of use. */
+export function checkTls({ cert, key }: TlsFiles): void {
+  void tls.createSecureContext({ cert: readFileSync(cert), key: readFileSync(key) })
+}
+
 export class TlsFront {
   readonly #server: tls.Server
   readonly #cert: Buffer

@@ -19,6 +19,8 @@ export interface TunnelParts {
 export interface Expiry {
   watch(tunnel: RunningTunnel): void
   unwatch(tunnel: RunningTunnel): void
+  /** Puts other grants in place of those that it has. */
+  regrant(tunnel: RunningTunnel, grants: readonly Grant[]): void
 }
 
 /** Places that are taken for a tunnel: among its route's, and at its endpoint. */
@@ -98,6 +100,14 @@ export class RunningTunnel implements TunnelListener, Holdings {
     const { registry, expiry } = this.#owner
     registry.add(this)
     if (this.grants.length > 0) expiry.watch(this)
+  }
+
+  /** A new config has these parts in place of those that it was opened under. */
+  adopt(parts: RouteParts, endpoint: Endpoint, grants: readonly Grant[]): void {
+    this.parts = parts
+    this.policy = this.policy.frames ? parts.webSocketPolicy : parts.bytesPolicy
+    this.endpoint = endpoint
+    this.#owner.expiry.regrant(this, grants)
   }
 
   /** Ends it, with the Close frame that its route has for this reason unless another one is given. Once: what comes later is not heard. */

@@ -34,6 +34,12 @@ export const logMessages: readonly LogMessage[] = [
     fields: ['url'],
   },
   {
+    message: 'listening no more',
+    level: 'info',
+    when: 'A reload has removed a listener. What is in progress on its connections goes on.',
+    fields: ['url'],
+  },
+  {
     message: 'ready',
     level: 'info',
     when: 'The start is over.',

@@ -1,0 +1,71 @@
+/** Reloads one after the other: whoever asks while one runs waits for its end, and those that wait for the same become one. */
+
+import type { ReloadCause } from '../report/report.ts'
+
+export interface ReloadOptions {
+  /** For the log. */
+  readonly cause: ReloadCause
+  /** Only says what would change. */
+  readonly dryRun?: boolean
+}
+
+export interface ReloadResult {
+  /** False where the config is not taken: everything is as before. */
+  readonly ok: boolean
+  readonly dryRun: boolean
+  /** What has changed, or would: a line each. */
+  readonly changes: readonly string[]
+  /** Keys whose change takes effect at the next start. */
+  readonly needsRestart: readonly string[]
+  /** Why it is not taken: a line each. */
+  readonly problems: readonly string[]
+  /** Tunnels that the new config has no place for, and that are closed therefore. */
+  readonly closing: number
+  /** The same by the name of their route. */
+  readonly closingByRoute: Readonly<Record<string, number>>
+  /** Tunnels that it has no place for, and that their route keeps. */
+  readonly kept: number
+}
+
+export function reloadFailed(dryRun: boolean, problems: readonly string[]): ReloadResult {
+  const nothing = { changes: [], needsRestart: [], closing: 0, closingByRoute: {}, kept: 0 }
+  return { ok: false, dryRun, problems, ...nothing }
+}
+
+type Run = () => Promise<ReloadResult>
+
+export class Reloads {
+  #last: Promise<unknown> = Promise.resolve()
+  /** Not begun yet: what it will read is newer than any of those who ask for it. */
+  #nextReal: Promise<ReloadResult> | undefined
+  #nextDry: Promise<ReloadResult> | undefined
+
+  /** `run` must not reject. */
+  run(run: Run): Promise<ReloadResult> {
+    const result = this.#last.then(run)
+    this.#last = result
+    return result
+  }
+
+  /** A run that waits already serves this one as well. */
+  runShared(dryRun: boolean, run: Run): Promise<ReloadResult> {
+    return dryRun
+      ? (this.#nextDry ??= this.run(() => {
+          this.#nextDry = undefined
+          return run()
+        }))
+      : (this.#nextReal ??= this.run(() => {
+          this.#nextReal = undefined
+          return run()
+        }))
+  }
+
+  /** Fulfilled when none is under way. */
+  async idle(): Promise<void> {
+    let last: unknown
+    while (last !== this.#last) {
+      last = this.#last
+      await last
+    }
+  }
+}
