@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
+import { named } from './schemas.ts'
 import type { RouteConfig } from '../config/config.ts'
 import { flag } from '../config/scalars.ts'
 import { ok, operation } from './operation.ts'
@@ -11,42 +12,59 @@ import { problem } from './problem.ts'
 const number = z.int().min(0)
 const limit = z.int().min(1).nullable().describe('null for no limit.')
 
-export const routeSchema = z.strictObject({
-  name: z.string(),
-  upstream: z.string(),
-  upgrade: z.union([z.literal('any'), z.array(z.string())]).describe('The tokens it allows.'),
-  http: z.boolean().describe('Plain requests are forwarded too.'),
-  tunnels: number.describe('Open ones.'),
-  limits: z.strictObject({
-    tunnels: limit,
-    tunnelsPerClient: limit,
-    handshakesPerSecond: limit,
-    requestsPerSecond: limit,
+export const routeSchema = named(
+  'Route',
+  z.strictObject({
+    name: z.string(),
+    upstream: z.string(),
+    upgrade: z.union([z.literal('any'), z.array(z.string())]).describe('The tokens it allows.'),
+    http: z.boolean().describe('Plain requests are forwarded too.'),
+    tunnels: number.describe('Open ones.'),
+    limits: z.strictObject({
+      tunnels: limit,
+      tunnelsPerClient: limit,
+      handshakesPerSecond: limit,
+      requestsPerSecond: limit,
+    }),
   }),
-})
+)
 
-export const routeListSchema = z.strictObject({
-  routes: z.array(routeSchema).describe('In the order of the config: the first that matches wins.'),
-})
+export const routeListSchema = named(
+  'RouteList',
+  z.strictObject({
+    routes: z
+      .array(routeSchema)
+      .describe('In the order of the config: the first that matches wins.'),
+  }),
+)
 
-export const configSchema = z.strictObject({
-  file: z.string().describe('Its absolute path.'),
-  config: z.record(z.string(), z.unknown()).describe('As the gateway uses it, secrets masked.'),
-})
+export const configSchema = named(
+  'Config',
+  z.strictObject({
+    file: z.string().describe('Its absolute path.'),
+    config: z.record(z.string(), z.unknown()).describe('As the gateway uses it, secrets masked.'),
+  }),
+)
 
-export const reloadSchema = z.strictObject({
-  ok: z.boolean(),
-  dryRun: z.boolean(),
-  file: z.string().describe('Its absolute path.'),
-  sha256: z
-    .string()
-    .nullable()
-    .describe('Of the bytes of that file; null where it cannot be read.'),
-  changes: z.array(z.string()).describe('What differs from the config before: a line each.'),
-  closing: number.describe(
-    'Tunnels that the file has no place for, and that are closed therefore.',
-  ),
-})
+export const reloadSchema = named(
+  'Reload',
+  z.strictObject({
+    ok: z.boolean(),
+    dryRun: z.boolean(),
+    file: z.string().describe('Its absolute path.'),
+    sha256: z
+      .string()
+      .nullable()
+      .describe('Of the bytes of that file; null where it cannot be read.'),
+    changes: z.array(z.string()).describe('What differs from the config before: a line each.'),
+    needsRestart: z.array(z.string()).describe('Keys whose change takes effect at the next start.'),
+    closing: number.describe(
+      'Tunnels that the file has no place for, and that are closed therefore.',
+    ),
+    closingByRoute: z.record(z.string(), number).describe('The same by their routes.'),
+    kept: number.describe('Tunnels that it has no place for, and that their route keeps.'),
+  }),
+)
 
 export type RouteJson = z.infer<typeof routeSchema>
 export type RouteList = z.infer<typeof routeListSchema>
@@ -100,15 +118,20 @@ export const reloads = ['/api/reload', '/reload'].map((path, index) =>
       const { file } = parts.config()
       const sha256 = await hashOf(file)
       if (!dryRun) parts.report.adminAction({ action: 'reload', by, tunnels: 0 })
-      const { ok: isTaken, changes, problems, closing } = await parts.reload({ dryRun })
-      if (!isTaken) return problem(422, refusal(file, dryRun, problems), { problems })
+      const result = await parts.reload({ dryRun })
+      const { problems } = result
+      if (!result.ok) return problem(422, refusal(file, dryRun, problems), { problems })
+      const { changes, needsRestart, closing, closingByRoute, kept } = result
       const answer: ReloadAnswer = {
         ok: true,
         dryRun,
         file,
         sha256,
         changes: [...changes],
+        needsRestart: [...needsRestart],
         closing,
+        closingByRoute,
+        kept,
       }
       return ok(answer)
     },

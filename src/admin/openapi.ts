@@ -5,22 +5,23 @@ import { version } from '../report/version.ts'
 import type { Operation } from './operation.ts'
 import type { Shape } from './parameters.ts'
 import { problemSchema } from './problem.ts'
+import { namedSchemas } from './schemas.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** What every call may be refused with, whatever it does. */
-const REFUSALS: Readonly<Record<number, string>> = {
-  400: 'A parameter is unknown or wrong.',
-  401: 'The token is missing or wrong.',
-  403: 'Another machine, and no token is configured; or a page of another origin.',
-  421: 'Host is none of the names of this address.',
-  500: 'The gateway is at fault.',
+/** Why a call may be refused, whatever it does: the name in the document, and what it means. */
+const REFUSALS: Readonly<Record<number, readonly [name: string, description: string]>> = {
+  400: ['Wrong', 'A parameter is unknown or wrong.'],
+  401: ['NoToken', 'The token is missing or wrong.'],
+  403: ['NotAllowed', 'Another machine, and no token is configured; or a page of another origin.'],
+  421: ['WrongHost', 'Host is none of the names of this address.'],
+  500: ['Fault', 'The gateway is at fault.'],
 }
 
-/** Of calls that take a body. */
-const BODY_REFUSALS: Readonly<Record<number, string>> = {
-  413: 'The body is longer than 16 KiB.',
-  415: 'The body is not application/json.',
+/** Likewise, of calls that take a body. */
+const BODY_REFUSALS: typeof REFUSALS = {
+  413: ['BodyTooLong', 'The body is longer than 16 KiB.'],
+  415: ['BodyNotJson', 'The body is not application/json.'],
 }
 
 /** Throws when two operations have the same place or id. */
@@ -51,7 +52,13 @@ export function openApi(operations: readonly Operation[]): Json {
       securitySchemes: {
         token: { type: 'http', scheme: 'bearer', description: 'admin.token of the config.' },
       },
-      schemas: { Problem: schemaJson(problemSchema, 'output') },
+      responses: Object.fromEntries(
+        Object.values({ ...REFUSALS, ...BODY_REFUSALS }).map(([name, text]) => [
+          name,
+          problemJson(text),
+        ]),
+      ) as Json,
+      schemas: namedJson(),
     },
   }
 }
@@ -60,7 +67,7 @@ function operationJson(operation: Operation): Json {
   const { id, summary, path, named, query, options, answers, problems } = operation
   const hasBody = Object.keys(options).length > 0
   const name = /\{(\w+)\}/.exec(path)?.[1]
-  const refusals = { ...REFUSALS, ...(hasBody ? BODY_REFUSALS : {}), ...problems }
+  const refusals = { ...REFUSALS, ...(hasBody ? BODY_REFUSALS : {}) }
   return {
     operationId: id,
     summary,
@@ -73,12 +80,13 @@ function operationJson(operation: Operation): Json {
     responses: Object.fromEntries([
       ...Object.entries(answers).map(([status, { description, schema }]) => [
         status,
-        { description, content: { 'application/json': { schema: schemaJson(schema, 'output') } } },
+        { description, content: { 'application/json': { schema: answerJson(schema) } } },
       ]),
-      ...Object.entries(refusals).map(([status, description]) => [
+      ...Object.entries(refusals).map(([status, [refusal]]) => [
         status,
-        problemJson(description),
+        { $ref: `#/components/responses/${refusal}` },
       ]),
+      ...Object.entries(problems).map(([status, text]) => [status, problemJson(text)]),
     ]) as Json,
   }
 }
@@ -112,8 +120,29 @@ function bodyJson(options: Shape): Json {
 }
 
 function problemJson(description: string): Json {
-  const schema = { $ref: '#/components/schemas/Problem' }
+  const schema = answerJson(problemSchema)
   return { description, content: { 'application/problem+json': { schema } } }
+}
+
+/** By its name, where it has one. */
+function answerJson(schema: z.ZodType): Json {
+  const id = namedSchemas.get(schema)?.id
+  return id === undefined ? schemaJson(schema, 'output') : { $ref: placeOf(id) }
+}
+
+function placeOf(id: string): string {
+  return `#/components/schemas/${id}`
+}
+
+function namedJson(): Json {
+  const { schemas } = z.toJSONSchema(namedSchemas, {
+    uri: placeOf,
+    io: 'output',
+    target: 'draft-2020-12',
+  })
+  return Object.fromEntries(
+    Object.entries(schemas).map(([id, { $schema: _schema, $id: _id, ...json }]) => [id, json]),
+  ) as Json
 }
 
 function schemaJson(schema: z.ZodType, io: 'input' | 'output'): Json {

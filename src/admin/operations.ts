@@ -1,6 +1,7 @@
 /** Every call of the API. */
 
 import { z } from 'zod'
+import { named } from './schemas.ts'
 import { listRoutes, readConfig, reloads } from './gateway-operations.ts'
 import { ok, operation, type Operation } from './operation.ts'
 import { openApi } from './openapi.ts'
@@ -14,9 +15,12 @@ import {
   stopRebalance,
 } from './upstream-operations.ts'
 
-export const indexSchema = z.strictObject({
-  calls: z.array(z.strictObject({ method: z.string(), path: z.string(), summary: z.string() })),
-})
+export const indexSchema = named(
+  'Index',
+  z.strictObject({
+    calls: z.array(z.strictObject({ method: z.string(), path: z.string(), summary: z.string() })),
+  }),
+)
 
 const index = operation({
   id: 'index',

@@ -2,6 +2,7 @@
 
 import type { Pool } from '../balance/pool.ts'
 import type { Config } from '../config/config.ts'
+import type { ReloadResult } from '../reload/reloads.ts'
 import type { Report } from '../report/report.ts'
 import type { Rebalancer } from '../tunnels/rebalance.ts'
 import type { Registry } from '../tunnels/registry.ts'
@@ -15,19 +16,7 @@ export interface ApiParts {
   /** Of the config in force, by the names of their upstreams. */
   pools(): ReadonlyMap<string, Pool>
   /** Reads the config file again and takes it into use; a dry run only says what would change. */
-  reload(options: { readonly dryRun: boolean }): Promise<Reloaded>
+  reload(options: { readonly dryRun: boolean }): Promise<ReloadResult>
   readonly rebalancer: Pick<Rebalancer, 'start' | 'get' | 'stop'>
   readonly report: Pick<Report, 'adminAction' | 'endpointDrained'>
-}
-
-/** What a reload, or a dry run of one, has come to. */
-export interface Reloaded {
-  /** False where the file is not taken: everything is as before. */
-  readonly ok: boolean
-  /** What has changed, or would: a line each. */
-  readonly changes: readonly string[]
-  /** Why it is not taken: a line each. */
-  readonly problems: readonly string[]
-  /** Tunnels that the new config has no place for, and that are closed therefore. */
-  readonly closing: number
 }

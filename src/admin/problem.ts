@@ -2,17 +2,21 @@
 
 import { STATUS_CODES } from 'node:http'
 import { z } from 'zod'
+import { named } from './schemas.ts'
 
-export const problemSchema = z.strictObject({
-  type: z.literal('about:blank'),
-  title: z.string().describe("The status in HTTP's words."),
-  status: z.int().min(400).max(599),
-  detail: z.string().describe('What is wrong, and what would be right.'),
-  problems: z
-    .array(z.string())
-    .optional()
-    .describe('Where several things are wrong: all of them, one by one.'),
-})
+export const problemSchema = named(
+  'Problem',
+  z.strictObject({
+    type: z.literal('about:blank'),
+    title: z.string().describe("The status in HTTP's words."),
+    status: z.int().min(400).max(599),
+    detail: z.string().describe('What is wrong, and what would be right.'),
+    problems: z
+      .array(z.string())
+      .optional()
+      .describe('Where several things are wrong: all of them, one by one.'),
+  }),
+)
 
 export type ProblemBody = z.infer<typeof problemSchema>
 

@@ -1,6 +1,7 @@
 /** A tunnel as the API shows it. What is here goes to operators: no query string, no header, no token is among it. */
 
 import { z } from 'zod'
+import { named } from './schemas.ts'
 import type { FrameCounts, TunnelReading } from '../relay/tunnel-end.ts'
 import type { RunningTunnel } from '../tunnels/tunnel.ts'
 import type { Rate, Rates } from './rates.ts'
@@ -8,58 +9,66 @@ import type { Rate, Rates } from './rates.ts'
 const count = z.int().min(0)
 const perSecond = z.number()
 
-export const frameCountsSchema = z.strictObject({
-  text: count,
-  binary: count,
-  ping: count,
-  pong: count,
-  close: count,
-  other: count.describe('Frames of opcodes that RFC 6455 keeps for later.'),
-  blind: z.boolean().describe('The peer broke the protocol: its frames are not followed any more.'),
-})
+export const frameCountsSchema = named(
+  'FrameCounts',
+  z.strictObject({
+    text: count,
+    binary: count,
+    ping: count,
+    pong: count,
+    close: count,
+    other: count.describe('Frames of opcodes that RFC 6455 keeps for later.'),
+    blind: z
+      .boolean()
+      .describe('The peer broke the protocol: its frames are not followed any more.'),
+  }),
+)
 
-export const tunnelSchema = z.strictObject({
-  id: z.string().describe('tunnelId in the log.'),
-  requestId: z.string().describe('X-Request-Id of the request that opened it.'),
-  route: z.string(),
-  upstream: z.string(),
-  endpoint: z.string().describe('Its URL in the config.'),
-  endpointId: z.string(),
-  client: z.string().describe('Its address; empty for one on a unix socket.'),
-  user: z.string().nullable().describe('Who passed the checks; null where none was asked for.'),
-  method: z.string(),
-  host: z.string(),
-  path: z.string().describe('Without the query.'),
-  protocol: z.string().describe('The token of the upgrade.'),
-  openedAt: z.iso.datetime(),
-  ageSeconds: z.number().min(0),
-  idleSeconds: z.number().min(0).describe('Since the last byte, either way.'),
-  bytesUp: count.describe('From the client to the upstream.'),
-  bytesDown: count.describe('From the upstream to the client.'),
-  messages: z
-    .strictObject({ up: frameCountsSchema, down: frameCountsSchema })
-    .nullable()
-    .describe('Whole messages and control frames; null where frames are not followed.'),
-  closeCode: z
-    .strictObject({ by: z.enum(['client', 'upstream', 'gateway', 'admin']), code: count })
-    .nullable()
-    .describe('Of the first Close frame that was seen.'),
-  rates: z
-    .strictObject({
-      seconds: z.number().describe('The time they were measured over.'),
-      bytesUp: perSecond,
-      bytesDown: perSecond,
-      messagesUp: perSecond.nullable(),
-      messagesDown: perSecond.nullable(),
-    })
-    .describe(
-      'A second, since the last look of anybody that is at least a second ago; at the first look the mean over its life.',
-    ),
-  firstByteMs: z
-    .strictObject({ up: z.number().min(0).nullable(), down: z.number().min(0).nullable() })
-    .describe('From the 101 to the first byte each way.'),
-  ending: z.boolean().describe('It was told to end, and its peers have not all closed yet.'),
-})
+export const tunnelSchema = named(
+  'Tunnel',
+  z.strictObject({
+    id: z.string().describe('tunnelId in the log.'),
+    requestId: z.string().describe('X-Request-Id of the request that opened it.'),
+    route: z.string(),
+    upstream: z.string(),
+    endpoint: z.string().describe('Its URL in the config.'),
+    endpointId: z.string(),
+    client: z.string().describe('Its address; empty for one on a unix socket.'),
+    user: z.string().nullable().describe('Who passed the checks; null where none was asked for.'),
+    method: z.string(),
+    host: z.string(),
+    path: z.string().describe('Without the query.'),
+    protocol: z.string().describe('The token of the upgrade.'),
+    openedAt: z.iso.datetime(),
+    ageSeconds: z.number().min(0),
+    idleSeconds: z.number().min(0).describe('Since the last byte, either way.'),
+    bytesUp: count.describe('From the client to the upstream.'),
+    bytesDown: count.describe('From the upstream to the client.'),
+    messages: z
+      .strictObject({ up: frameCountsSchema, down: frameCountsSchema })
+      .nullable()
+      .describe('Whole messages and control frames; null where frames are not followed.'),
+    closeCode: z
+      .strictObject({ by: z.enum(['client', 'upstream', 'gateway', 'admin']), code: count })
+      .nullable()
+      .describe('Of the first Close frame that was seen.'),
+    rates: z
+      .strictObject({
+        seconds: z.number().describe('The time they were measured over.'),
+        bytesUp: perSecond,
+        bytesDown: perSecond,
+        messagesUp: perSecond.nullable(),
+        messagesDown: perSecond.nullable(),
+      })
+      .describe(
+        'A second, since the last look of anybody that is at least a second ago; at the first look the mean over its life.',
+      ),
+    firstByteMs: z
+      .strictObject({ up: z.number().min(0).nullable(), down: z.number().min(0).nullable() })
+      .describe('From the 101 to the first byte each way.'),
+    ending: z.boolean().describe('It was told to end, and its peers have not all closed yet.'),
+  }),
+)
 
 export type TunnelJson = z.infer<typeof tunnelSchema>
 

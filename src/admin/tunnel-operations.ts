@@ -1,6 +1,7 @@
 /** Calls that look at tunnels and close them. */
 
 import { z } from 'zod'
+import { named } from './schemas.ts'
 import { closeCode, closeTextBytesMax } from '../config/close-schema.ts'
 import { count, duration, fail, flag } from '../config/scalars.ts'
 import type { AdminReport } from '../report/report.ts'
@@ -17,21 +18,27 @@ const LIMIT_DEFAULT = 100
 /** Far above what a process can hold open. */
 const OFFSET_MAX = 100_000_000
 
-export const tunnelListSchema = z.strictObject({
-  tunnels: z.array(tunnelSchema),
-  total: z.int().min(0).describe('How many the filter means, on this page or not.'),
-  open: z.int().min(0).describe('How many are open in all.'),
-  offset: z.int().min(0),
-  limit: z.int().min(1),
-  next: z.int().nullable().describe('The offset of the next page; null on the last one.'),
-})
+export const tunnelListSchema = named(
+  'TunnelList',
+  z.strictObject({
+    tunnels: z.array(tunnelSchema),
+    total: z.int().min(0).describe('How many the filter means, on this page or not.'),
+    open: z.int().min(0).describe('How many are open in all.'),
+    offset: z.int().min(0),
+    limit: z.int().min(1),
+    next: z.int().nullable().describe('The offset of the next page; null on the last one.'),
+  }),
+)
 
-export const closingSchema = z.strictObject({
-  matched: z.int().min(0).describe('How many tunnels were meant.'),
-  closing: z.int().min(0).describe('Of these, the ones that are closed by this call.'),
-  alreadyEnding: z.int().min(0).describe('Those that were ending before.'),
-  overSeconds: z.number().min(0),
-})
+export const closingSchema = named(
+  'Closing',
+  z.strictObject({
+    matched: z.int().min(0).describe('How many tunnels were meant.'),
+    closing: z.int().min(0).describe('Of these, the ones that are closed by this call.'),
+    alreadyEnding: z.int().min(0).describe('Those that were ending before.'),
+    overSeconds: z.number().min(0),
+  }),
+)
 
 export type TunnelList = z.infer<typeof tunnelListSchema>
 export type ClosingAnswer = z.infer<typeof closingSchema>

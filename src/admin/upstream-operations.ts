@@ -1,6 +1,7 @@
 /** Calls about upstreams: their endpoints, emptying one of them, and evening tunnels out among them. */
 
 import { z } from 'zod'
+import { named } from './schemas.ts'
 import type { Endpoint } from '../balance/endpoint.ts'
 import type { Pool } from '../balance/pool.ts'
 import { count, duration, flag, percentage } from '../config/scalars.ts'
@@ -12,42 +13,57 @@ import { problem, type Answer } from './problem.ts'
 
 const number = z.int().min(0)
 
-export const endpointSchema = z.strictObject({
-  id: z.string(),
-  url: z.string().describe('As in the config.'),
-  up: z.boolean().describe('False while it is set aside since it failed.'),
-  draining: z.boolean().describe('It gets no new tunnels, as an operator wants it.'),
-  closing: z.boolean().describe('Its open tunnels are being closed.'),
-  weight: z.number(),
-  tunnels: number.describe('Open ones.'),
-  inUse: number.describe('Tunnels, handshakes and plain requests in progress.'),
-})
+export const endpointSchema = named(
+  'Endpoint',
+  z.strictObject({
+    id: z.string(),
+    url: z.string().describe('As in the config.'),
+    up: z.boolean().describe('False while it is set aside since it failed.'),
+    draining: z.boolean().describe('It gets no new tunnels, as an operator wants it.'),
+    closing: z.boolean().describe('Its open tunnels are being closed.'),
+    weight: z.number(),
+    tunnels: number.describe('Open ones.'),
+    inUse: number.describe('Tunnels, handshakes and plain requests in progress.'),
+  }),
+)
 
-export const rebalanceSchema = z.strictObject({
-  upstream: z.string(),
-  state: z.enum(['running', 'done', 'stopped']),
-  rate: z.number().describe('Tunnels closed a second at most.'),
-  spread: z.number().describe('How far above its share an endpoint may be: 0.1 for 10%.'),
-  startedAt: z.iso.datetime(),
-  closed: number.describe('Tunnels closed so far.'),
-})
+export const rebalanceSchema = named(
+  'Rebalance',
+  z.strictObject({
+    upstream: z.string(),
+    state: z.enum(['running', 'done', 'stopped']),
+    rate: z.number().describe('Tunnels closed a second at most.'),
+    spread: z.number().describe('How far above its share an endpoint may be: 0.1 for 10%.'),
+    startedAt: z.iso.datetime(),
+    closed: number.describe('Tunnels closed so far.'),
+  }),
+)
 
-export const upstreamSchema = z.strictObject({
-  name: z.string(),
-  balance: z.enum(['least-tunnels', 'round-robin', 'random-two', 'hash']),
-  tunnels: number.describe('Open ones, at all of its endpoints.'),
-  endpoints: z.array(endpointSchema),
-  rebalance: rebalanceSchema.nullable().describe('The job that runs, or the last one.'),
-})
+export const upstreamSchema = named(
+  'Upstream',
+  z.strictObject({
+    name: z.string(),
+    balance: z.enum(['least-tunnels', 'round-robin', 'random-two', 'hash']),
+    tunnels: number.describe('Open ones, at all of its endpoints.'),
+    endpoints: z.array(endpointSchema),
+    rebalance: rebalanceSchema.nullable().describe('The job that runs, or the last one.'),
+  }),
+)
 
-export const upstreamListSchema = z.strictObject({ upstreams: z.array(upstreamSchema) })
+export const upstreamListSchema = named(
+  'UpstreamList',
+  z.strictObject({ upstreams: z.array(upstreamSchema) }),
+)
 
-export const drainSchema = z.strictObject({
-  upstream: z.string(),
-  endpoint: endpointSchema,
-  closing: number.describe('How many tunnels are closed by this call.'),
-  overSeconds: z.number().min(0),
-})
+export const drainSchema = named(
+  'Drain',
+  z.strictObject({
+    upstream: z.string(),
+    endpoint: endpointSchema,
+    closing: number.describe('How many tunnels are closed by this call.'),
+    overSeconds: z.number().min(0),
+  }),
+)
 
 export type EndpointJson = z.infer<typeof endpointSchema>
 export type UpstreamJson = z.infer<typeof upstreamSchema>
