@@ -101,7 +101,11 @@ const jwt = section({
   ),
   userClaim: key(text('the name of a claim'), 'sub', 'The claim that becomes X-Auth-User.'),
   realm: key(realm(), 'upgate', 'Named in the WWW-Authenticate field.'),
-  closeOnExpiry: key(flag(), true, "Closes tunnels at their token's exp."),
+  closeOnExpiry: key(
+    flag(),
+    true,
+    'Closes tunnels when their token ends: clockTolerance after its exp.',
+  ),
 })
 
 const forward = section({

@@ -155,7 +155,7 @@ export interface JwtAuthConfig {
   /** The claim that becomes X-Auth-User. */
   readonly userClaim: string
   readonly realm: string
-  /** Tunnels end at the token's `exp`. */
+  /** Tunnels end with the token, `clockToleranceMs` after its `exp`. */
   readonly closeOnExpiry: boolean
 }
 

@@ -81,11 +81,11 @@ function picture(place: Place, line: string): string {
   return `  ${gutter}${shown}\n  ${' '.repeat(gutter.length - 2)}| ${indent}^`
 }
 
-/** Covers the values of `secret` and `token`, and the credentials in an URL; the length stays, so that columns stay right. */
+/** Covers the values of `secret`, `token` and fields with credentials, and the credentials in an URL; the length stays, so that columns stay right. */
 function withoutSecrets(line: string): string {
   return line
     .replace(
-      /(\b(?:secret|token)["']?\s*:\s*)(\S.*)$/,
+      /(\b(?:(?:secret|token)["']?\s*:\s*|(?:authorization|cookie|x-api-key)["']?\s*:\s+))(\S.*)$/i,
       (_, key: string, value: string) => key + '*'.repeat(value.length),
     )
     .replace(/(:\/\/)([^/\s"']+)@/g, (_, slashes: string, credentials: string) => {

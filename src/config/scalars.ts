@@ -79,6 +79,15 @@ export function duration(allowed: { off?: boolean; zero?: boolean; minSeconds?: 
     .meta({ title: 'duration' })
 }
 
+/** The shortest text of a duration; `off` for `Infinity`. */
+export function formatDuration(durationMs: number): string {
+  if (durationMs === Infinity) return 'off'
+  if (durationMs === 0) return '0s'
+  const units = Object.entries(millisecondsPer).toReversed()
+  const [unit, unitMs] = units.find(([, each]) => durationMs % each === 0) ?? ['ms', 1]
+  return `${durationMs / unitMs}${unit}`
+}
+
 /** A size to bytes: `64KiB`, `1MiB`, or a plain number of bytes. */
 export function size(minBytes: number, maxBytes: number) {
   const range = `from ${formatSize(minBytes)} to ${formatSize(maxBytes)}`
@@ -93,8 +102,11 @@ export function size(minBytes: number, maxBytes: number) {
   return z.union([bytes, written], { error: message }).meta({ title: 'size' })
 }
 
-function formatSize(bytes: number): string {
-  return bytes >= bytesPer.MiB ? `${bytes / bytesPer.MiB}MiB` : `${bytes / bytesPer.KiB}KiB`
+/** The shortest text of a size. */
+export function formatSize(bytes: number): string {
+  const units = Object.entries(bytesPer).toReversed()
+  const [unit, unitBytes] = units.find(([, each]) => bytes % each === 0) ?? ['', 1]
+  return `${bytes / unitBytes}${unit}`
 }
 
 /** A whole number. Digits in quotes are accepted too, since a value from the environment is text. */

@@ -40,6 +40,11 @@ describe('formatProblem', () => {
     assert.match(show('{ "secret": hunter2 }', 3), /\| \{ "secret": \*{9}\n/)
     assert.match(show('url: http://joe:hunter2@a', 3), /\| url: http:\/\/\*{11}@a\n/)
   })
+  it('covers fields with credentials, and not what is only named like them', () => {
+    assert.match(show('set: { Authorization: Basic hunter2 }', 3), /\{ Authorization: \*{15}\n/)
+    assert.match(show('set: { "x-api-key": hunter2 }', 3), /\{ "x-api-key": \*{9}\n/)
+    assert.match(show('from: [cookie:session]', 3), /\| from: \[cookie:session\]\n/)
+  })
   it('covers the token of the admin server', () => {
     assert.match(show('admin: { token: hunter2 }', 3), /\| admin: \{ token: \*{9}\n/)
   })

@@ -7,6 +7,8 @@ import {
   count,
   duration,
   flag,
+  formatDuration,
+  formatSize,
   limit,
   name,
   oneOrMore,
@@ -132,6 +134,25 @@ describe('scalars', () => {
   for (const wrong of ['', '-a', 'a b', 'a:b', 'a/b', 'ä', 'a'.repeat(65)]) {
     it(`takes ${JSON.stringify(wrong).slice(0, 20)} for no name`, () => {
       assert.match(String(read(name(), wrong)), /^expected a name of letters/)
+    })
+  }
+
+  const durations = ['off', '0s', '1ms', '1500ms', '90s', '10m', '36h', '24d']
+  for (const written of durations) {
+    it(`writes the duration ${written} as it is read`, () => {
+      const ms = duration({ off: true, zero: true }).parse(written)
+      assert.equal(formatDuration(ms), written)
+    })
+  }
+
+  it('writes durations in the greatest unit that they are a multiple of', () => {
+    assert.equal(formatDuration(60_000), '1m')
+    assert.equal(formatDuration(86_400_000), '1d')
+  })
+
+  for (const written of ['5000', '4KiB', '1500KiB', '16MiB', '2GiB']) {
+    it(`writes the size ${written} as it is read`, () => {
+      assert.equal(formatSize(size(1024, 1024 ** 4).parse(written)), written)
     })
   }
 

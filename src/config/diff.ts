@@ -1,0 +1,257 @@
+/** What a reload would change, as data and in words, with the keys of the file. Secrets are told to differ, and not shown. */
+
+import type { Config, EndpointConfig, ListenerConfig, UpstreamConfig } from './config.ts'
+import { formatAddress } from './network.ts'
+import { formatPath } from './problem.ts'
+import type { Path } from './problem.ts'
+import { sameConfig } from './same.ts'
+import { isMap, show, UNSET, written } from './written.ts'
+import type { Written } from './written.ts'
+
+/** `key` is as in the file, below its part, e.g. `timeouts.idle`; the values are as written there, e.g. `10m`. */
+export interface KeyChange {
+  readonly key: string
+  readonly from: string
+  readonly to: string
+}
+
+export interface ChangedPart {
+  readonly name: string
+  readonly keys: readonly KeyChange[]
+}
+
+/** By their names, those of `added` and `changed` in the order of the new file. */
+export interface PartsDiff<Changed = ChangedPart> {
+  readonly added: readonly string[]
+  readonly removed: readonly string[]
+  readonly changed: readonly Changed[]
+}
+
+/** Places count from 1. */
+export interface MovedRoute {
+  readonly name: string
+  readonly from: number
+  readonly to: number
+}
+
+export interface RoutesDiff extends PartsDiff {
+  /** As few as explain the new order; the others keep theirs among each other. */
+  readonly moved: readonly MovedRoute[]
+}
+
+export interface ChangedUpstream extends ChangedPart {
+  /** By their URLs. */
+  readonly endpoints: PartsDiff
+}
+
+export interface ConfigDiff {
+  readonly routes: RoutesDiff
+  readonly upstreams: PartsDiff<ChangedUpstream>
+  readonly auth: PartsDiff
+  /** By their addresses. */
+  readonly listeners: PartsDiff
+  /** Of all that has no name: `admin`, `log`, `trustedProxies`, `shutdown`, `reload`, `relay`. */
+  readonly settings: readonly KeyChange[]
+  /** Keys among `settings` that a reload cannot change. */
+  readonly needsRestart: readonly string[]
+}
+
+/** They are given to what lives as long as the process: the relay and its threads, the stream of the log. */
+const restartKeys: ReadonlySet<string> = new Set([
+  'relay.engine',
+  'relay.threads',
+  'relay.bufferBytes',
+  'log.format',
+])
+
+const namedParts: ReadonlySet<string> = new Set(['listeners', 'upstreams', 'auth', 'routes'])
+
+export function diffConfigs(running: Config, next: Config): ConfigDiff {
+  const settings = keyChanges([], written('', settingsOf(running)), written('', settingsOf(next)))
+  const routes = diffNamed('routes', named(running.routes), named(next.routes))
+  const moved = movedRoutes(
+    running.routes.map(({ name }) => name),
+    next.routes.map(({ name }) => name),
+  )
+  return {
+    routes: { ...routes, moved },
+    upstreams: diffParts(running.upstreams, next.upstreams, changedUpstream),
+    auth: diffNamed('auth', running.auth, next.auth),
+    listeners: diffNamed('listeners', byAddress(running.listeners), byAddress(next.listeners)),
+    settings,
+    needsRestart: settings.map(({ key }) => key).filter((key) => restartKeys.has(key)),
+  }
+}
+
+/** Whether the two configurations say the same. */
+export function isEmptyDiff({ routes, upstreams, auth, listeners, settings }: ConfigDiff): boolean {
+  const parts = [routes, upstreams, auth, listeners]
+  const changes = parts.flatMap(({ added, removed, changed }) => [added, removed, changed])
+  return [...changes, routes.moved, settings].every((each) => each.length === 0)
+}
+
+/** One line for each change, such as `route chat: timeouts.idle: 10m -> 1h`. */
+export function diffLines({
+  routes,
+  upstreams,
+  auth,
+  listeners,
+  settings,
+  needsRestart,
+}: ConfigDiff): string[] {
+  return [
+    ...partLines('listener', listeners),
+    ...partLines('upstream', upstreams, ({ name, endpoints }) =>
+      partLines(`upstream ${name}: endpoint`, endpoints),
+    ),
+    ...partLines('auth', auth),
+    ...partLines('route', routes),
+    ...routes.moved.map(({ name, from, to }) => `route ${name}: moved from place ${from} to ${to}`),
+    ...settings.map(
+      (change) => keyLine(change) + (needsRestart.includes(change.key) ? ' (needs a restart)' : ''),
+    ),
+  ]
+}
+
+function partLines<Changed extends ChangedPart>(
+  what: string,
+  { added, removed, changed }: PartsDiff<Changed>,
+  more: (part: Changed) => string[] = () => [],
+): string[] {
+  return [
+    ...removed.map((name) => `${what} ${name}: removed`),
+    ...added.map((name) => `${what} ${name}: added`),
+    ...changed.flatMap((part) => [
+      ...part.keys.map((change) => `${what} ${part.name}: ${keyLine(change)}`),
+      ...more(part),
+    ]),
+  ]
+}
+
+function keyLine({ key, from, to }: KeyChange): string {
+  return `${key}: ${from} -> ${to}`
+}
+
+function settingsOf(config: Config): Readonly<Record<string, unknown>> {
+  // Neither the place of the file nor what was warned of is a setting.
+  const { file: _file, warnings: _warnings, ...rest } = config
+  return Object.fromEntries(Object.entries(rest).filter(([key]) => !namedParts.has(key)))
+}
+
+function named<Part extends { readonly name: string }>(
+  parts: readonly Part[],
+): ReadonlyMap<string, Part> {
+  return new Map(parts.map((part) => [part.name, part]))
+}
+
+/** With port 0 one address may be there several times; then they count as second, third and so on. */
+function byAddress(listeners: readonly ListenerConfig[]): ReadonlyMap<string, ListenerConfig> {
+  const found = new Map<string, ListenerConfig>()
+  for (const listener of listeners) {
+    const address = formatAddress(listener.address)
+    let name = address
+    for (let count = 2; found.has(name); count++) name = `${address} (${count})`
+    found.set(name, listener)
+  }
+  return found
+}
+
+/** `change` gets the old and the new part of a name where they differ. */
+function diffParts<Part, Changed>(
+  running: ReadonlyMap<string, Part>,
+  next: ReadonlyMap<string, Part>,
+  change: (name: string, from: Part, to: Part) => Changed,
+): PartsDiff<Changed> {
+  return {
+    added: [...next.keys()].filter((name) => !running.has(name)),
+    removed: [...running.keys()].filter((name) => !next.has(name)),
+    changed: [...next].flatMap(([name, to]) => {
+      const from = running.get(name)
+      return from === undefined || sameConfig(from, to) ? [] : [change(name, from, to)]
+    }),
+  }
+}
+
+/** `key` is the one that the parts stand under. */
+function diffNamed<Part>(
+  key: string,
+  running: ReadonlyMap<string, Part>,
+  next: ReadonlyMap<string, Part>,
+): PartsDiff {
+  return diffParts(running, next, (name, from, to) => ({
+    name,
+    keys: keyChanges([], written(key, from), written(key, to)),
+  }))
+}
+
+function changedUpstream(name: string, from: UpstreamConfig, to: UpstreamConfig): ChangedUpstream {
+  const { endpoints: fromEndpoints, ...fromRest } = from
+  const { endpoints: toEndpoints, ...toRest } = to
+  const keys = keyChanges([], written('', fromRest), written('', toRest))
+  const fromUrls = byUrl(fromEndpoints)
+  const toUrls = byUrl(toEndpoints)
+  return {
+    name,
+    keys: [...keys, ...orderChange([...fromUrls.keys()], [...toUrls.keys()])],
+    endpoints: diffNamed('endpoints', fromUrls, toUrls),
+  }
+}
+
+function byUrl(endpoints: readonly EndpointConfig[]): ReadonlyMap<string, EndpointConfig> {
+  return new Map(endpoints.map((endpoint) => [endpoint.url, endpoint]))
+}
+
+/** For endpoints that stay, but in another order. */
+function orderChange(from: readonly string[], to: readonly string[]): KeyChange[] {
+  const staying = from.filter((url) => to.includes(url))
+  if (
+    sameConfig(
+      staying,
+      to.filter((url) => from.includes(url)),
+    )
+  )
+    return []
+  return [{ key: 'endpoints', from: show(from), to: show(to) }]
+}
+
+function keyChanges(path: Path, from: Written, to: Written): KeyChange[] {
+  if (sameConfig(from, to)) return []
+  if (!isMap(from) || !isMap(to)) {
+    return [{ key: formatPath(path), from: show(from), to: show(to) }]
+  }
+  const keys = new Set([...Object.keys(from), ...Object.keys(to)])
+  return [...keys].flatMap((key) =>
+    keyChanges([...path, key], valueOf(from, key), valueOf(to, key)),
+  )
+}
+
+/** A name such as `__proto__` is a key like any other. */
+function valueOf(map: Readonly<Record<string, Written>>, key: string): Written {
+  return Object.hasOwn(map, key) ? (map[key] ?? UNSET) : UNSET
+}
+
+/** The routes besides a longest run of those that keep their order. */
+function movedRoutes(running: readonly string[], next: readonly string[]): MovedRoute[] {
+  const placeOf = new Map(running.map((name, index) => [name, index]))
+  const staying = next.flatMap((name, to) => {
+    const from = placeOf.get(name)
+    return from === undefined ? [] : [{ name, from: from + 1, to: to + 1 }]
+  })
+  const kept = new Set(longestRise(staying.map(({ from }) => from)))
+  return staying.filter((_, index) => !kept.has(index))
+}
+
+/** The indexes of a longest rising subsequence. */
+function longestRise(values: readonly number[]): number[] {
+  // For each length the index of the least value that such a subsequence can end with, and for each index its predecessor.
+  const ends: number[] = []
+  const before: (number | undefined)[] = []
+  for (const [index, value] of values.entries()) {
+    const length = ends.findLastIndex((end) => (values[end] ?? 0) < value) + 1
+    before.push(ends[length - 1])
+    ends[length] = index
+  }
+  const rise: number[] = []
+  for (let index = ends.at(-1); index !== undefined; index = before[index]) rise.push(index)
+  return rise
+}
