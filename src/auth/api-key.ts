@@ -6,7 +6,7 @@ import { Refusal } from '../errors.ts'
 import type { RequestFacts } from '../request/facts.ts'
 import { fieldValues } from '../request/headers.ts'
 import { apiKeyChallenge } from './challenge.ts'
-import { EntryGrant, renewEntry, type EntryGiver } from './entry-grant.ts'
+import { EntryGrant, ownLine, renewEntry, type Entry, type EntryGiver } from './entry-grant.ts'
 import type { Grant } from './grant.ts'
 import { anonymous, isUserName, type AuthLog, type Check, type Identity } from './identity.ts'
 import { watchFile, type WatchedFile } from './watched-file.ts'
@@ -16,9 +16,8 @@ export interface ApiKeyOptions {
   readonly intervalMs?: number
 }
 
-interface StoredKey {
+interface StoredKey extends Entry {
   readonly digest: Buffer
-  readonly user: string
 }
 
 const KEY_CHARS_MAX = 1024
@@ -66,15 +65,13 @@ class ApiKeyCheck implements Check, EntryGiver {
     const digest = createHash('sha256').update(key, 'latin1').digest()
     // How long the look-up takes depends on the digest of a guess, and nobody can steer that towards a stored digest byte
     // by byte. The comparison of what was found is in constant time all the same.
-    const hex = digest.toString('hex')
-    const stored = this.#keys.value.get(hex)
+    const stored = this.#keys.value.get(digest.toString('hex'))
     if (stored === undefined || !timingSafeEqual(stored.digest, digest)) return this.#wrong
-    const { user } = stored
-    return { ...anonymous, user, grants: [new EntryGrant(this, user, hex)] }
+    return { ...anonymous, user: stored.user, grants: [new EntryGrant(this, stored)] }
   }
 
-  has(user: string, hex: string): boolean {
-    return this.#keys.value.get(hex)?.user === user
+  has({ user, hash }: Entry): boolean {
+    return this.#keys.value.get(hash)?.user === user
   }
 
   renew(grant: Grant): Grant | undefined {
@@ -96,15 +93,16 @@ function parseKeys(text: string): ReadonlyMap<string, StoredKey> {
     .replace(/^\uFEFF/, '')
     .split('\n')
     .entries()) {
-    const entry = line.trim()
+    const entry = ownLine(line.trim())
     if (entry === '' || entry.startsWith('#')) continue
     const wrong = (what: string) => new Error(`line ${index + 1}: ${what}`)
     const [, name = '', hex = ''] = /^([^:]*):([0-9A-Fa-f]{64})$/.exec(entry) ?? []
     if (!isUserName(name)) {
       throw wrong('expected name:sha256hex, the digest made by: printf %s KEY | sha256sum')
     }
-    if (keys.has(hex.toLowerCase())) throw wrong(`${name} has the key of another line`)
-    keys.set(hex.toLowerCase(), { digest: Buffer.from(hex, 'hex'), user: name })
+    const hash = hex.toLowerCase()
+    if (keys.has(hash)) throw wrong(`${name} has the key of another line`)
+    keys.set(hash, { user: name, hash, digest: Buffer.from(hex, 'hex') })
   }
   return keys
 }

@@ -11,7 +11,7 @@ import type { RequestFacts } from '../request/facts.ts'
 import { fieldValues } from '../request/headers.ts'
 import { BcryptQueue, type Verify } from './bcrypt-queue.ts'
 import { basicChallenge } from './challenge.ts'
-import { EntryGrant, renewEntry, type EntryGiver } from './entry-grant.ts'
+import { EntryGrant, renewEntry, type Entry, type EntryGiver } from './entry-grant.ts'
 import type { Grant } from './grant.ts'
 import { parseHtpasswd, type Password, type Users } from './htpasswd.ts'
 import { anonymous, type AuthLog, type Check, type Identity } from './identity.ts'
@@ -94,21 +94,21 @@ class BasicCheck implements Check, EntryGiver {
     const { passwords, dummy } = this.#users.value
     const stored = passwords.get(user) ?? dummy
     const digest = this.#digest(user, password, stored)
-    if (this.#remembered.has(digest)) return this.#identityOf(user, stored)
+    if (this.#remembered.has(digest)) return identityOf(this, stored)
     // A {SHA} user among bcrypt users must not stand out by a quick answer.
     const isRight = stored.scheme === 'sha' && fitsSha(password, stored)
     const hash = stored.scheme === 'bcrypt' ? stored.hash : dummy.hash
-    if (dummy.scheme === 'sha') return isRight ? this.#identityOf(user, stored) : this.#wrong
+    if (dummy.scheme === 'sha') return isRight ? identityOf(this, stored) : this.#wrong
     const verified = this.#queue.verify(digest, password, hash)
     if (verified === undefined) return this.#busy
     return verified.then((fits) => {
       if (!fits && !isRight) return this.#wrong
       this.#remembered.set(digest, true)
-      return this.#identityOf(user, stored)
+      return identityOf(this, stored)
     })
   }
 
-  has(user: string, hash: string): boolean {
+  has({ user, hash }: Entry): boolean {
     return this.#users.value.passwords.get(user)?.hash === hash
   }
 
@@ -120,16 +120,17 @@ class BasicCheck implements Check, EntryGiver {
     this.#users.close()
   }
 
-  #identityOf(user: string, stored: Password): Identity {
-    return { ...anonymous, user, grants: [new EntryGrant(this, user, stored.hash)] }
-  }
-
   /** The stored hash is part of it: after a change of the file the old password is not remembered. */
   #digest(user: string, password: string, stored: Password): string {
     return createHmac('sha256', this.#digestKey)
       .update(`${user}\0${password}\0${stored.hash}`)
       .digest('base64')
   }
+}
+
+/** The name as the file has it: as a piece of what the client sent it would keep the password in memory. */
+function identityOf(giver: EntryGiver, stored: Password): Identity {
+  return { ...anonymous, user: stored.user, grants: [new EntryGrant(giver, stored)] }
 }
 
 function isBasic(value: string): boolean {

@@ -1,7 +1,7 @@
 /** Builds the checks of a configuration: reads their files and prepares their connections. */
 
-import { isDeepStrictEqual } from 'node:util'
 import type { AuthConfig } from '../config/config.ts'
+import { sameConfig } from '../config/same.ts'
 import { createApiKeyCheck } from './api-key.ts'
 import { createBasicCheck } from './basic.ts'
 import { messageOf } from './error-message.ts'
@@ -52,7 +52,7 @@ class BuiltChecks extends Map<string, Check> implements Checks {
 
   builtFrom(config: AuthConfig): Check | undefined {
     const own = this.#configs.get(config.name)
-    return isDeepStrictEqual(own, config) ? this.get(config.name) : undefined
+    return own !== undefined && sameConfig(own, config) ? this.get(config.name) : undefined
   }
 
   retire(next?: ReadonlyMap<string, Check>): void {

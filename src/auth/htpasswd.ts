@@ -1,9 +1,10 @@
 /** Reads htpasswd files: bcrypt and {SHA} lines. Anything weaker or unknown is an error that says what to do. */
 
 import { genSaltSync, parseOptions } from '@node-rs/bcrypt'
+import { ownLine, type Entry } from './entry-grant.ts'
 import { isUserName } from './identity.ts'
 
-export interface Password {
+export interface Password extends Entry {
   readonly scheme: 'bcrypt' | 'sha'
   /** bcrypt: the whole hash, as `$2b$10$...`. sha: the digest in base64. */
   readonly hash: string
@@ -32,7 +33,7 @@ export function parseHtpasswd(text: string): Users {
     .replace(/^\uFEFF/, '')
     .split('\n')
     .entries()) {
-    const entry = line.trimEnd()
+    const entry = ownLine(line.trimEnd())
     if (entry === '' || entry.startsWith('#')) continue
     const wrong = (what: string) => new Error(`line ${index + 1}: ${what}`)
     const [user = '', hash] = entry.split(':')
@@ -40,7 +41,7 @@ export function parseHtpasswd(text: string): Users {
     if (!isUserName(user))
       throw wrong('the user name is empty, too long, or has blanks at its ends')
     if (passwords.has(user)) throw wrong(`${user} has a line already`)
-    const password = parseHash(hash)
+    const password = parseHash(user, hash)
     if (typeof password === 'string') throw wrong(password)
     passwords.set(user, password)
     if (password.scheme === 'bcrypt') costMax = Math.max(costMax, Number(password.hash.slice(4, 6)))
@@ -49,9 +50,9 @@ export function parseHtpasswd(text: string): Users {
 }
 
 /** The password, or what is wrong with it. */
-function parseHash(text: string): Password | string {
+function parseHash(user: string, text: string): Password | string {
   const sha = SHA.exec(text)?.[1]
-  if (sha !== undefined) return { scheme: 'sha', hash: sha }
+  if (sha !== undefined) return { user, scheme: 'sha', hash: sha }
   const cost = BCRYPT.exec(text)?.[1]
   if (cost === undefined) {
     return `${describeScheme(text)}; expected bcrypt ($2y$..., made by htpasswd -B) or {SHA}`
@@ -64,7 +65,7 @@ function parseHash(text: string): Password | string {
   } catch {
     return 'the bcrypt hash is damaged: no password would fit it'
   }
-  return { scheme: 'bcrypt', hash: text }
+  return { user, scheme: 'bcrypt', hash: text }
 }
 
 function describeScheme(text: string): string {
@@ -78,6 +79,6 @@ function describeScheme(text: string): string {
 
 /** A real salt and a digest of the right form, so that the whole work is done before the answer is no. */
 function dummyPassword(cost: number): Password {
-  if (cost === 0) return { scheme: 'sha', hash: '' }
-  return { scheme: 'bcrypt', hash: `${genSaltSync({ cost })}${'e'.repeat(30)}.` }
+  if (cost === 0) return { user: '', scheme: 'sha', hash: '' }
+  return { user: '', scheme: 'bcrypt', hash: `${genSaltSync({ cost })}${'e'.repeat(30)}.` }
 }

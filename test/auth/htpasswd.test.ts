@@ -15,10 +15,10 @@ describe('parseHtpasswd', () => {
     assert.deepEqual(
       [...passwords],
       [
-        ['ann', { scheme: 'bcrypt', hash: cheap }],
-        ['bob', { scheme: 'bcrypt', hash: dear }],
-        ['cid', { scheme: 'sha', hash: sha.slice(5) }],
-        ['Jörg', { scheme: 'sha', hash: sha.slice(5) }],
+        ['ann', { user: 'ann', scheme: 'bcrypt', hash: cheap }],
+        ['bob', { user: 'bob', scheme: 'bcrypt', hash: dear }],
+        ['cid', { user: 'cid', scheme: 'sha', hash: sha.slice(5) }],
+        ['Jörg', { user: 'Jörg', scheme: 'sha', hash: sha.slice(5) }],
       ],
     )
   })
@@ -75,6 +75,6 @@ describe('parseHtpasswd', () => {
   })
 
   it('makes a dummy that fits nothing for a file without bcrypt', () => {
-    assert.deepEqual(parseHtpasswd(`cid:${sha}`).dummy, { scheme: 'sha', hash: '' })
+    assert.deepEqual(parseHtpasswd(`cid:${sha}`).dummy, { user: '', scheme: 'sha', hash: '' })
   })
 })
