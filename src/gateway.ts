@@ -1,6 +1,7 @@
 /** Starts, reloads and stops everything, in order, and wires the parts together. */
 
 import { randomUUID } from 'node:crypto'
+import { Closings } from './admin/closings.ts'
 import type { AdminParts } from './admin/server.ts'
 import { startEcho, type Echo } from './builtin/echo.ts'
 import type { Address, Config } from './config/config.ts'
@@ -92,6 +93,7 @@ class RunningGateway implements Gateway, Exchanges {
   readonly #admin: AdminDoor
   readonly #rebalancer: Rebalancer
   readonly #reconciler = new Reconciler()
+  readonly #closings = new Closings()
   readonly #reloads = new Reloads()
   readonly #planeOptions: PlaneOptions
   /** Handshakes in progress; drain waits for them like for plain requests. */
@@ -339,6 +341,7 @@ class RunningGateway implements Gateway, Exchanges {
     this.#watch = undefined
     this.#reconciler.stop()
     this.#rebalancer.close()
+    this.#closings.close()
   }
 
   #handlers(): ListenHandlers<Decision> {
@@ -379,6 +382,7 @@ class RunningGateway implements Gateway, Exchanges {
         pools: () => (this.#plane as Plane).pools,
         reload: (options) => this.reloadFile('api', options),
         rebalancer: this.#rebalancer,
+        closings: this.#closings,
         report: this.report,
       },
     }

@@ -2,7 +2,6 @@
 
 import type { IncomingMessage } from 'node:http'
 import { readBody } from './body.ts'
-import { Drains } from './drains.ts'
 import type { Guard } from './guard.ts'
 import type { Desk, Operation } from './operation.ts'
 import { operations } from './operations.ts'
@@ -18,7 +17,7 @@ export class Api {
   readonly #desk: Desk
 
   constructor(parts: ApiParts) {
-    this.#desk = { parts, rates: new Rates(), drains: new Drains() }
+    this.#desk = { parts, rates: new Rates() }
   }
 
   /** Whether a path belongs to the API. */

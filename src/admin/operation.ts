@@ -1,7 +1,6 @@
 /** What a call of the API is: where it is, what it takes, what it answers. The router and the OpenAPI document are made of these. */
 
 import type { z } from 'zod'
-import type { Drains } from './drains.ts'
 import type { Shape, Values } from './parameters.ts'
 import type { ApiParts } from './parts.ts'
 import type { Answer } from './problem.ts'
@@ -13,7 +12,6 @@ export type Method = 'GET' | 'POST' | 'DELETE'
 export interface Desk {
   readonly parts: ApiParts
   readonly rates: Rates
-  readonly drains: Drains
 }
 
 export interface Call<Query extends Shape, Options extends Shape> {

@@ -6,6 +6,7 @@ import type { ReloadResult } from '../reload/reloads.ts'
 import type { Report } from '../report/report.ts'
 import type { Rebalancer } from '../tunnels/rebalance.ts'
 import type { Registry } from '../tunnels/registry.ts'
+import type { Closings } from './closings.ts'
 
 export interface ApiParts {
   readonly tunnels: Registry
@@ -18,5 +19,6 @@ export interface ApiParts {
   /** Reads the config file again and takes it into use; a dry run only says what would change. */
   reload(options: { readonly dryRun: boolean }): Promise<ReloadResult>
   readonly rebalancer: Pick<Rebalancer, 'start' | 'get' | 'stop'>
+  readonly closings: Closings
   readonly report: Pick<Report, 'adminAction' | 'endpointDrained'>
 }

@@ -5,7 +5,6 @@ import { named } from './schemas.ts'
 import { closeCode, closeTextBytesMax } from '../config/close-schema.ts'
 import { count, duration, fail, flag } from '../config/scalars.ts'
 import type { AdminReport } from '../report/report.ts'
-import { pace } from '../tunnels/pace.ts'
 import type { RunningTunnel } from '../tunnels/tunnel.ts'
 import { accepted, ok, operation, type Call, type Desk } from './operation.ts'
 import type { Shape, Values } from './parameters.ts'
@@ -182,7 +181,7 @@ function close({ parts }: Desk, meant: readonly RunningTunnel[], call: ClosingCa
   const closing = meant.filter(({ isEnding }) => !isEnding)
   const { over: overMs } = options
   parts.report.adminAction({ ...about, action: 'close', by, tunnels: closing.length })
-  void pace(closing, { overMs, end: (tunnel) => kill(tunnel, options) })
+  parts.closings.start(closing, overMs, (tunnel) => kill(tunnel, options))
   const answer: ClosingAnswer = {
     matched: meant.length,
     closing: closing.length,

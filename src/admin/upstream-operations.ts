@@ -114,7 +114,7 @@ export const drainEndpoint = operation({
     const { pool, endpoint } = place
     const { report, tunnels } = desk.parts
     if (pool.drain(id)) report.endpointDrained(pool.name, endpoint, true)
-    const closing = close ? desk.drains.start(tunnels, pool.name, endpoint, overMs) : 0
+    const closing = close ? desk.parts.closings.drain(tunnels, pool.name, endpoint, overMs) : 0
     const { url } = endpoint
     report.adminAction({
       action: 'drain',
@@ -142,7 +142,7 @@ export const enableEndpoint = operation({
     if (place === undefined) return problem(404, noSuchEndpoint)
     const { pool, endpoint } = place
     const { report } = desk.parts
-    desk.drains.stop(id)
+    desk.parts.closings.stopDrain(id)
     if (pool.enable(id)) report.endpointDrained(pool.name, endpoint, false)
     const { url } = endpoint
     report.adminAction({ action: 'enable', by, upstream: pool.name, endpoint: url, tunnels: 0 })
@@ -281,9 +281,9 @@ function upstreamJson(desk: Desk, pool: Pool, counts: ReadonlyMap<string, number
   }
 }
 
-function endpointJson({ drains }: Desk, endpoint: Endpoint, tunnels: number): EndpointJson {
+function endpointJson({ parts }: Desk, endpoint: Endpoint, tunnels: number): EndpointJson {
   const { id, url, up, draining, weight, inUse } = endpoint
-  return { id, url, up, draining, closing: drains.isClosing(id), weight, tunnels, inUse }
+  return { id, url, up, draining, closing: parts.closings.isDraining(id), weight, tunnels, inUse }
 }
 
 /** By the ids of their endpoints. */

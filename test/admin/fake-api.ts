@@ -3,6 +3,7 @@
 import http from 'node:http'
 import { once } from 'node:events'
 import { json } from 'node:stream/consumers'
+import { Closings } from '../../src/admin/closings.ts'
 import type { ApiParts } from '../../src/admin/parts.ts'
 import { startAdmin, type Admin } from '../../src/admin/server.ts'
 import { Pool } from '../../src/balance/pool.ts'
@@ -80,6 +81,7 @@ export class FakeGateway implements ApiParts {
   readonly drained: string[] = []
   readonly #config: Config
   readonly #pools: ReadonlyMap<string, Pool>
+  readonly closings = new Closings()
   readonly rebalancer = new Rebalancer(this.tunnels, { onStuck: () => {} })
   reload: ApiParts['reload'] = () => Promise.reject(new Error('no reload was expected'))
 
@@ -168,11 +170,11 @@ export interface CallOptions {
   readonly body?: unknown
 }
 
-export interface Answered {
+export interface Answered<Body = Record<string, unknown>> {
   readonly status: number
   readonly type: string
   readonly headers: http.IncomingHttpHeaders
-  readonly body: any
+  readonly body: Body
 }
 
 export class FakeAdmin implements AsyncDisposable {
@@ -190,8 +192,12 @@ export class FakeAdmin implements AsyncDisposable {
   }
 
   /** The answer, which was found to be as the document says. */
-  async call(method: string, target: string, options: CallOptions = {}): Promise<Answered> {
-    const answer = await callApi(this.admin.address, method, target, options)
+  async call<Body = Record<string, unknown>>(
+    method: string,
+    target: string,
+    options: CallOptions = {},
+  ): Promise<Answered<Body>> {
+    const answer = await callApi<Body>(this.admin.address, method, target, options)
     const [path = ''] = target.split('?')
     if (path.startsWith('/api/') || path === '/api' || path === '/reload') {
       if (answer.status !== 405) assertDocumented(method, path, answer)
@@ -201,17 +207,18 @@ export class FakeAdmin implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.gateway.rebalancer.close()
+    this.gateway.closings.close()
     await this.admin.close()
   }
 }
 
 /** One request over a connection of its own. Every answer of the API is JSON. */
-export async function callApi(
+export async function callApi<Body = Record<string, unknown>>(
   address: Admin['address'],
   method: string,
   target: string,
   { headers = {}, body }: CallOptions = {},
-): Promise<Answered> {
+): Promise<Answered<Body>> {
   const payload = body === undefined ? undefined : JSON.stringify(body)
   const place =
     address.kind === 'unix'
@@ -235,7 +242,7 @@ export async function callApi(
     status: response.statusCode ?? 0,
     type: response.headers['content-type'] ?? '',
     headers: response.headers,
-    body: await json(response),
+    body: (await json(response)) as Body,
   }
 }
 

@@ -26,7 +26,8 @@ function refusal(asked: Asked, config: Partial<AdminConfig> = {}): Answer | unde
 }
 
 function detail(answer: Answer | undefined): string {
-  return (answer?.body as { detail: string }).detail
+  assert.ok(answer !== undefined)
+  return (answer.body as { detail: string }).detail
 }
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` })

@@ -1,0 +1,50 @@
+/** Tunnels that operators have closed over a time, from the call to the last of them. They outlive a reload and the address of the API. */
+
+import type { Endpoint } from '../balance/endpoint.ts'
+import { drainEndpoint, type EndpointDrain } from '../tunnels/drain.ts'
+import { pace } from '../tunnels/pace.ts'
+import type { Registry } from '../tunnels/registry.ts'
+import type { RunningTunnel } from '../tunnels/tunnel.ts'
+
+export class Closings {
+  readonly #over = new AbortController()
+  /** By the ids of the endpoints, which stay the same when the config changes. */
+  readonly #drains = new Map<string, EndpointDrain>()
+
+  /** Ends these, and no others, evenly over a time. */
+  start(
+    tunnels: readonly RunningTunnel[],
+    overMs: number,
+    end: (tunnel: RunningTunnel) => void,
+  ): void {
+    void pace(tunnels, { overMs, end, signal: this.#over.signal })
+  }
+
+  /** Ends those of an endpoint, in place of a drain of it that runs. Returns how many there are. */
+  drain(registry: Registry, upstream: string, endpoint: Endpoint, overMs: number): number {
+    const { id, url } = endpoint
+    this.stopDrain(id)
+    const drain = drainEndpoint(registry, upstream, url, overMs)
+    this.#drains.set(id, drain)
+    void drain.done.then(() => {
+      if (this.#drains.get(id) === drain) this.#drains.delete(id)
+    })
+    return drain.of
+  }
+
+  /** Leaves those alone that were not told to end yet. */
+  stopDrain(id: string): void {
+    this.#drains.get(id)?.stop()
+    this.#drains.delete(id)
+  }
+
+  isDraining(id: string): boolean {
+    return this.#drains.has(id)
+  }
+
+  /** Leaves all alone that were not told to end yet. */
+  close(): void {
+    this.#over.abort()
+    for (const id of [...this.#drains.keys()]) this.stopDrain(id)
+  }
+}
