@@ -144,6 +144,48 @@ describe('a tunnel with a user of a file', () => {
   })
 })
 
+describe('a tunnel that a reload leaves in', () => {
+  it('goes by the file of the new config', async () => {
+    await using upstream = await startUpstream()
+    await using folder = await temporaryFolder()
+    const ann = `ann:${hashSync('one', { cost: 4 })}\n`
+    const bob = `bob:${hashSync('two', { cost: 4 })}\n`
+    const before = await folder.write('before', ann + bob)
+    const after = await folder.write('after', ann)
+    const config = (users: string): string =>
+      [
+        `auth: { staff: { type: basic, users: "${users}" } }`,
+        `routes: [${route(upstream, 'staff')}]`,
+      ].join('\n')
+    await using gateway = await startTestGateway(config(before))
+    await using stays = await connect(gateway, basic('ann', 'one'))
+    await using goes = await connect(gateway, basic('bob', 'two'))
+    const { ok, closing } = await gateway.reload(config(after))
+    assert.deepEqual([ok, closing], [true, 1])
+    await goes.closed()
+    await gateway.log('tunnel close', { user: 'bob', reason: 'reload' })
+    await assertOpen(stays)
+    await writeFile(after, bob)
+    assert.deepEqual(await stays.closed(), EXPIRED)
+    await closeLine(gateway, { user: 'ann' })
+  })
+
+  it('still ends when its token does', async () => {
+    await using upstream = await startUpstream()
+    const auth = `auth: { people: { type: jwt, secret: "${SECRET}", clockTolerance: 0s } }`
+    const config = (more: string): string => `${auth}\nroutes: [${route(upstream, 'people', more)}]`
+    await using gateway = await startTestGateway(config(''))
+    const exp = Math.floor(Date.now() / 1000) + 3
+    await using client = await connect(gateway, {
+      Authorization: `Bearer ${await tokenUntil(exp)}`,
+    })
+    const { ok, closing } = await gateway.reload(config(', timeouts: { idle: 1h }'))
+    assert.deepEqual([ok, closing], [true, 0])
+    assert.deepEqual(await client.closed(), EXPIRED)
+    assert.ok(Date.now() >= exp * 1000)
+  })
+})
+
 describe('a tunnel with a key of a file', () => {
   it('ends when the file has the key no more, though it has another one of the same name', async () => {
     await using upstream = await startUpstream()
