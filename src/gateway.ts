@@ -50,8 +50,8 @@ export interface Gateway {
   /** The same with what `load` reads then. Several that wait become one. */
   reloadFile(cause: ReloadCause, options?: { readonly dryRun?: boolean }): Promise<ReloadResult>
   /**
-   * Not ready and not accepting from now on; requests in progress finish, tunnels get `shutdown.drain` to end by
-   * themselves, the rest is closed. Fulfilled when nothing is left.
+   * Not ready and not accepting from now on; requests in progress finish, tunnels are closed evenly over
+   * `shutdown.drain`, or what is left of them at its end. Fulfilled when nothing is left.
    */
   stop(): Promise<void>
   /** Stops at once: what is open is cut. */

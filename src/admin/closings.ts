@@ -24,7 +24,7 @@ export class Closings {
   drain(registry: Registry, upstream: string, endpoint: Endpoint, overMs: number): number {
     const { id, url } = endpoint
     this.stopDrain(id)
-    const drain = drainEndpoint(registry, upstream, url, overMs)
+    const drain = drainEndpoint(registry, { upstream, endpoint: url, overMs })
     this.#drains.set(id, drain)
     void drain.done.then(() => {
       if (this.#drains.get(id) === drain) this.#drains.delete(id)

@@ -66,6 +66,16 @@ function aborted(signal: AbortSignal): Promise<void> {
   })
 }
 
+export interface EndpointDrainOptions {
+  readonly upstream: string
+  /** Its URL. */
+  readonly endpoint: string
+  /** Milliseconds from the first tunnel to the last; 0 for all at once. */
+  readonly overMs: number
+  /** Called when the first tunnel is ended, and every five seconds from then on. */
+  readonly onProgress?: (progress: PaceProgress) => void
+}
+
 /** The tunnels of an endpoint on their way out. */
 export interface EndpointDrain {
   readonly upstream: string
@@ -84,9 +94,7 @@ export interface EndpointDrain {
  */
 export function drainEndpoint(
   registry: Registry,
-  upstream: string,
-  endpoint: string,
-  overMs: number,
+  { upstream, endpoint, overMs, ...hearing }: EndpointDrainOptions,
 ): EndpointDrain {
   const tunnels = {
     *[Symbol.iterator](): Generator<RunningTunnel> {
@@ -98,6 +106,6 @@ export function drainEndpoint(
   let of = 0
   for (const tunnel of tunnels) if (!tunnel.isEnding) of += 1
   const over = new AbortController()
-  const done = pace(tunnels, { overMs, end: endByOperator, signal: over.signal })
+  const done = pace(tunnels, { ...hearing, overMs, end: endByOperator, signal: over.signal })
   return { upstream, endpoint, of, done, stop: () => over.abort() }
 }

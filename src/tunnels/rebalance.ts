@@ -64,6 +64,7 @@ export class Rebalancer {
   /** Of operators: the last one of each upstream. While it runs the config's own waits. */
   readonly #asked = new Map<string, Job>()
   #timer: NodeJS.Timeout | undefined
+  #isClosed = false
 
   constructor(tunnels: Iterable<RunningTunnel>, { onStuck, now, random }: RebalancerOptions) {
     this.#tunnels = tunnels
@@ -127,13 +128,15 @@ export class Rebalancer {
     return running.length > 0
   }
 
-  /** Ends all jobs; no others may follow. */
+  /** Ends all jobs; no others follow. */
   close(): void {
+    this.#isClosed = true
     for (const job of [...this.#own.values(), ...this.#asked.values()]) job.stop()
     this.#wind()
   }
 
   #whyNot(upstream: string): string | undefined {
+    if (this.#isClosed) return 'the gateway is shutting down'
     const config = this.#upstreams.get(upstream)
     if (config === undefined) return `there is no upstream ${upstream}`
     if (config.balance.policy !== 'hash') return undefined

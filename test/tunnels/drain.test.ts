@@ -180,6 +180,7 @@ describe('drain', () => {
 
 describe('drainEndpoint', () => {
   const other = { id: '2', url: 'http://chat-2' }
+  const place = { upstream: 'chat', endpoint: ENDPOINT.url }
 
   function scene(t: TestContext) {
     const advance = clock(t)
@@ -192,12 +193,10 @@ describe('drainEndpoint', () => {
 
   it('ends the tunnels of one endpoint of one upstream evenly, for an operator', async (t) => {
     const { advance, tunnels } = scene(t)
-    const { upstream, endpoint, of, done } = drainEndpoint(
-      tunnels.registry,
-      'chat',
-      ENDPOINT.url,
-      4000,
-    )
+    const { upstream, endpoint, of, done } = drainEndpoint(tunnels.registry, {
+      ...place,
+      overMs: 4000,
+    })
     assert.deepEqual([upstream, endpoint, of], ['chat', ENDPOINT.url, 4])
     await advance(3000)
     await done
@@ -213,14 +212,17 @@ describe('drainEndpoint', () => {
     const [first] = tunnels.all
     assert.ok(first)
     first.isEnding = true
-    const { of, done } = drainEndpoint(tunnels.registry, 'chat', ENDPOINT.url, 0)
+    const progress: PaceProgress[] = []
+    const onProgress = (told: PaceProgress): void => void progress.push(told)
+    const { of, done } = drainEndpoint(tunnels.registry, { ...place, overMs: 0, onProgress })
     await done
     assert.deepEqual([of, tunnels.told.length], [3, 3])
+    assert.deepEqual(progress, [{ left: 3, of: 3 }])
   })
 
   it('leaves the others alone when it is stopped', async (t) => {
     const { advance, tunnels } = scene(t)
-    const running = drainEndpoint(tunnels.registry, 'chat', ENDPOINT.url, 4000)
+    const running = drainEndpoint(tunnels.registry, { ...place, overMs: 4000 })
     await advance(1500)
     running.stop()
     await running.done

@@ -274,6 +274,18 @@ describe('Rebalancer', () => {
     assert.equal(timers, 0)
   })
 
+  it('does nothing any more when it is closed', (t) => {
+    const { rebalancer, open, advance, configure, tunnels } = scene(t, [upstreamConfig()])
+    open('a', 50)
+    const own = rebalancer.get('chat')
+    rebalancer.close()
+    assert.equal(own?.state, 'stopped')
+    configure([upstreamConfig({ urls: ['a', 'b', 'c'] })])
+    assert.throws(() => rebalancer.start('chat', { rate: 1, spread: 0.1 }), NoRebalance)
+    advance(5)
+    assert.equal(tunnels.told.length, 0)
+  })
+
   it('sees to several upstreams, each at its own rate', (t) => {
     const configs = [
       upstreamConfig(),
