@@ -4,8 +4,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
+import type { Config } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'
+import type { ReloadResult } from '../../src/reload/reloads.ts'
 import { withTestRelay } from './test-relay.ts'
 
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string }
@@ -15,6 +17,10 @@ export interface TestGateway extends AsyncDisposable {
   /** The port of the first listener. */
   readonly port: number
   readonly adminPort: number
+  /** Replaces its config file, and the files beside it. Nobody reads it yet; listener and admin stay where they are. */
+  rewrite(yaml: string, files?: TestFiles): Promise<void>
+  /** Replaces them, and has the gateway read the config again. */
+  reload(yaml: string, files?: TestFiles): Promise<ReloadResult>
   /** Lines so far. */
   readonly logs: readonly LogLine[]
   /** The first line, past or to come, that has this message and these fields. */
@@ -25,6 +31,8 @@ export interface TestGateway extends AsyncDisposable {
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
 }
 
+export type TestFiles = Readonly<Record<string, string | Buffer>>
+
 /** Free ports of the loopback address. */
 export const LOOPBACK = {
   listeners: [{ address: '127.0.0.1:0' }],
@@ -32,16 +40,19 @@ export const LOOPBACK = {
 }
 
 /** Unless `yaml` says otherwise, listener and admin are on free ports of the loopback address, and the relay is that of the tests (see `test-relay.ts`). `files` are put beside the config. */
-export async function startTestGateway(
-  yaml: string,
-  files: Readonly<Record<string, string | Buffer>> = {},
-): Promise<TestGateway> {
+export async function startTestGateway(yaml: string, files: TestFiles = {}): Promise<TestGateway> {
   const folder = await mkdtemp(join(tmpdir(), 'upgate-test-'))
-  for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content)
   const file = join(folder, 'upgate.yaml')
-  await writeFile(file, withTestRelay(yaml, LOOPBACK))
+  const rewrite = async (text: string, beside: TestFiles = {}): Promise<void> => {
+    for (const [name, content] of Object.entries(beside)) {
+      await writeFile(join(folder, name), content)
+    }
+    await writeFile(file, withTestRelay(text, LOOPBACK))
+  }
+  await rewrite(yaml, files)
   const lines = new LogLines()
-  const gateway = await startGateway(loadConfig(file, {}), { logDestination: lines })
+  const load = (): Config => loadConfig(file, {})
+  const gateway = await startGateway(load(), { logDestination: lines, load })
   const port = portOf(gateway.addresses[0])
   const adminPort = portOf(gateway.adminAddress)
   const metrics = async (): Promise<string> => {
@@ -52,6 +63,11 @@ export async function startTestGateway(
     gateway,
     port,
     adminPort,
+    rewrite,
+    async reload(text, beside) {
+      await rewrite(text, beside)
+      return gateway.reloadFile('api')
+    },
     logs: lines.all,
     log: (msg, fields = {}) => lines.find(msg, fields),
     metrics,
