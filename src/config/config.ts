@@ -50,7 +50,7 @@ export interface AdminConfig {
   readonly hosts: readonly string[]
 }
 
-export interface ShutdownConfig {
+interface ShutdownConfig {
   readonly drainMs: number
   /** Tunnels are closed evenly over that time; else all at its end. */
   readonly spread: boolean
@@ -262,7 +262,7 @@ export interface CloseConfig {
   readonly frames: Readonly<Record<CloseReason, CloseFrameConfig>>
 }
 
-export type CloseReason =
+type CloseReason =
   | 'idle'
   | 'lifetime'
   | 'dead'
@@ -272,7 +272,7 @@ export type CloseReason =
   | 'kill'
   | 'rebalance'
 
-export interface CloseFrameConfig {
+interface CloseFrameConfig {
   readonly code: number
   /** At most 123 bytes of UTF-8, the hint of when to come back included. */
   readonly text: string

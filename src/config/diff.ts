@@ -9,37 +9,37 @@ import { isMap, show, UNSET, written } from './written.ts'
 import type { Written } from './written.ts'
 
 /** `key` is as in the file, below its part, e.g. `timeouts.idle`; the values are as written there, e.g. `10m`. */
-export interface KeyChange {
+interface KeyChange {
   readonly key: string
   readonly from: string
   readonly to: string
 }
 
-export interface ChangedPart {
+interface ChangedPart {
   readonly name: string
   readonly keys: readonly KeyChange[]
 }
 
 /** By their names, those of `added` and `changed` in the order of the new file. */
-export interface PartsDiff<Changed = ChangedPart> {
+interface PartsDiff<Changed = ChangedPart> {
   readonly added: readonly string[]
   readonly removed: readonly string[]
   readonly changed: readonly Changed[]
 }
 
 /** Places count from 1. */
-export interface MovedRoute {
+interface MovedRoute {
   readonly name: string
   readonly from: number
   readonly to: number
 }
 
-export interface RoutesDiff extends PartsDiff {
+interface RoutesDiff extends PartsDiff {
   /** As few as explain the new order; the others keep theirs among each other. */
   readonly moved: readonly MovedRoute[]
 }
 
-export interface ChangedUpstream extends ChangedPart {
+interface ChangedUpstream extends ChangedPart {
   /** By their URLs. */
   readonly endpoints: PartsDiff
 }
@@ -81,13 +81,6 @@ export function diffConfigs(running: Config, next: Config): ConfigDiff {
     settings,
     needsRestart: settings.map(({ key }) => key).filter((key) => restartKeys.has(key)),
   }
-}
-
-/** Whether the two configurations say the same. */
-export function isEmptyDiff({ routes, upstreams, auth, listeners, settings }: ConfigDiff): boolean {
-  const parts = [routes, upstreams, auth, listeners]
-  const changes = parts.flatMap(({ added, removed, changed }) => [added, removed, changed])
-  return [...changes, routes.moved, settings].every((each) => each.length === 0)
 }
 
 /** One line for each change, such as `route chat: timeouts.idle: 10m -> 1h`. */

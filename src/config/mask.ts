@@ -3,7 +3,7 @@
 import type { Config, ValueMatch } from './config.ts'
 import { isCredentialName, MASK, shownText } from './secrets.ts'
 
-export type Plain = null | boolean | number | string | readonly Plain[] | PlainMap
+type Plain = null | boolean | number | string | readonly Plain[] | PlainMap
 
 export interface PlainMap {
   readonly [key: string]: Plain
