@@ -12,7 +12,7 @@ import { settled } from '../support/settled.ts'
 import { readBytes, socketPair } from '../support/socket-pair.ts'
 import { withNative } from '../support/test-relay.ts'
 import { openTunnel } from '../support/watched-tunnel.ts'
-import { NO_LIMITS } from '../relay/relay-cases.ts'
+import { NO_LIMITS } from '../relay/joined.ts'
 import { startNative } from '../relay/started-native.ts'
 import { held, startTestListener, type TestListener } from './test-listener.ts'
 

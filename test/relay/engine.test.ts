@@ -10,7 +10,7 @@ import { startEngine, type Engine } from '../../src/relay/engine.ts'
 import { runProgram } from '../support/programs.ts'
 import { readToEnd } from '../support/socket-pair.ts'
 import { withNative } from '../support/test-relay.ts'
-import { join } from './relay-cases.ts'
+import { join } from './joined.ts'
 
 type RelayConfig = Config['relay']
 

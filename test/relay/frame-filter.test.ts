@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { FrameFilter, type FrameSink } from '../../src/relay/frame-filter.ts'
+import { FrameFilter } from '../../src/relay/frame-filter.ts'
 import { FrameScanner } from '../../src/relay/frame-scanner.ts'
 import { expectedOf } from './frame-model.ts'
-import { makeRun, type FrameOutcome, type FrameRun } from './frame-run.ts'
+import { outcomeOf, Sink } from './filter-run.ts'
+import { makeRun } from './frame-run.ts'
 import {
   closePayload,
   downFrame,
@@ -22,53 +23,10 @@ const payload = Buffer.from('8 bytes!')
 const ping = downFrame(PING, payload)
 const close = downFrame(CLOSE, closePayload(1001, 'bye'))
 
-/** What comes out, as text where it is bytes. */
-class Sink implements FrameSink {
-  readonly events: (string | Buffer)[] = []
-
-  forward(bytes: Buffer): void {
-    this.events.push(bytes)
-  }
-
-  onPinged(): void {
-    this.events.push('pinged')
-  }
-
-  onOwnPong(bytes: number): void {
-    this.events.push(`own pong of ${bytes}`)
-  }
-
-  onShut(isTold: boolean): void {
-    this.events.push(isTold ? 'shut, told' : 'shut')
-  }
-}
-
 function start(isMasked: boolean): { scanner: FrameScanner; sink: Sink; filter: FrameFilter } {
   const scanner = new FrameScanner(isMasked)
   const sink = new Sink()
   return { scanner, sink, filter: new FrameFilter(scanner, sink, payload) }
-}
-
-/** Takes the steps of a run. */
-function outcomeOf(run: FrameRun): FrameOutcome {
-  const scanner = new FrameScanner(run.isMasked)
-  const sink = new Sink()
-  const filter = new FrameFilter(scanner, sink, run.payload)
-  for (const step of run.steps) {
-    if (step.do === 'push') filter.push(step.chunk)
-    else if (step.do === 'await') filter.awaitPong()
-    else if (step.do === 'fin') filter.end()
-    else filter[step.do](run[step.do])
-  }
-  const owns = sink.events.map((event) => /^own pong of (\d+)$/.exec(String(event))?.[1] ?? 0)
-  return {
-    forwarded: Buffer.concat(sink.events.filter((event) => typeof event !== 'string')).toString(
-      'hex',
-    ),
-    counts: { ...scanner.counts() },
-    closeCode: scanner.closeCode,
-    ownPongBytes: owns.reduce<number>((sum, bytes) => sum + Number(bytes), 0),
-  }
 }
 
 describe('FrameFilter', () => {

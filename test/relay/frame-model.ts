@@ -112,6 +112,7 @@ class Walk {
   #ping = false
   #close = false
   #isShut = false
+  #put = 0
   /** Where the bytes begin that are held back, and where it turns out that they are of another pong. */
   #held: { readonly from: number; readonly to: number } | undefined
 
@@ -174,6 +175,10 @@ class Walk {
       counts,
       closeCode,
       ownPongBytes: this.#ownPongs.size * this.#pongBytes,
+      put: this.#put,
+      isBetween: this.#isBorder,
+      isFollowed: !this.#isDone,
+      isShut: this.#isShut,
     }
   }
 
@@ -207,8 +212,10 @@ class Walk {
   #settle(): void {
     if (!this.#isBorder && !this.#isDone) return
     const { ping, close } = this.#run
-    if (this.#isBorder && this.#close) this.#forward(close)
-    else if (this.#isBorder && this.#ping) this.#forward(ping)
+    if (this.#isBorder && (this.#close || this.#ping)) {
+      this.#forward(this.#close ? close : ping)
+      this.#put += 1
+    }
     if (this.#close) this.#isShut = true
     this.#ping = false
     this.#close = false

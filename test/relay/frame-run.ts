@@ -45,6 +45,13 @@ export interface FrameOutcome {
   readonly closeCode: number | undefined
   /** Bytes of pongs that went no further. */
   readonly ownPongBytes: number
+  /** How many frames of ours were put. */
+  readonly put: number
+  /** Of what has come so far: a frame of ours could be put behind it; it is neither blind nor behind a Close frame. */
+  readonly isBetween: boolean
+  readonly isFollowed: boolean
+  /** Nothing is forwarded any more. */
+  readonly isShut: boolean
 }
 
 const DATA_TYPES = [TEXT, BINARY]

@@ -3,49 +3,13 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, describe, it } from 'node:test'
-import type { Relay, Side } from '../../src/relay/relay.ts'
+import type { Relay } from '../../src/relay/relay.ts'
 import { settled } from '../support/settled.ts'
-import { readBytes, readToEnd, socketPair, type SocketPair } from '../support/socket-pair.ts'
+import { readBytes, readToEnd, socketPair } from '../support/socket-pair.ts'
 import { tunnelPolicy } from '../support/tunnel-policy.ts'
-import { openTunnel, type TunnelLimits, type WatchedTunnel } from '../support/watched-tunnel.ts'
-
-export const NO_LIMITS: TunnelLimits = { head: '', policy: tunnelPolicy() }
-
-export interface Joined extends AsyncDisposable {
-  readonly client: SocketPair['peer']
-  readonly upstream: SocketPair['peer']
-  readonly tunnel: WatchedTunnel
-}
-
-export interface JoinOptions {
-  readonly limits?: TunnelLimits
-  readonly clientSide?: Partial<Side>
-  readonly upstreamSide?: Partial<Side>
-}
-
-/** A tunnel between two peers that the test plays. */
-export async function join(
-  relay: Relay,
-  { limits = NO_LIMITS, clientSide = {}, upstreamSide = {} }: JoinOptions = {},
-): Promise<Joined> {
-  const [a, b] = [await socketPair(), await socketPair()]
-  const tunnel = openTunnel(
-    relay,
-    { socket: a.socket, unread: [], ended: false, ...clientSide },
-    { socket: b.socket, unread: [], ended: false, ...upstreamSide },
-    limits,
-  )
-  return {
-    client: a.peer,
-    upstream: b.peer,
-    tunnel,
-    async [Symbol.asyncDispose]() {
-      await a[Symbol.asyncDispose]()
-      await b[Symbol.asyncDispose]()
-      await tunnel.ended
-    },
-  }
-}
+import { openTunnel } from '../support/watched-tunnel.ts'
+import { join, NO_LIMITS, type Joined } from './joined.ts'
+import { relayFrameCases } from './relay-frame-cases.ts'
 
 /** A round trip through a tunnel of its own: what the relay was told before it is done when it comes back. */
 async function roundTrip({ client, upstream }: Joined): Promise<void> {
@@ -264,5 +228,7 @@ export function relayCases(
       await readBytes(joined.client, 3)
       assert.equal(joined.tunnel.bytesDown, 3)
     })
+
+    relayFrameCases(relay)
   })
 }

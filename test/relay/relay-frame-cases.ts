@@ -1,0 +1,530 @@
+/** What every relay does with the frames of a WebSocket. */
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { describe, it } from 'node:test'
+import type { Relay } from '../../src/relay/relay.ts'
+import type { FrameCounts, WebSocketReading } from '../../src/relay/tunnel-end.ts'
+import type { KeepalivePolicy, TunnelPolicy } from '../../src/relay/tunnel-policy.ts'
+import { readBytes } from '../support/socket-pair.ts'
+import { CLOSE_FRAMES, tunnelPolicy } from '../support/tunnel-policy.ts'
+import { FramePeer } from './frame-peer.ts'
+import {
+  closePayload,
+  downFrame,
+  upFrame,
+  BINARY,
+  CLOSE,
+  CONTINUATION,
+  PING,
+  PONG,
+  TEXT,
+} from './made-frames.ts'
+import { join, type Joined, type JoinOptions } from './joined.ts'
+
+type Peers = Readonly<Record<'client' | 'upstream', FramePeer>>
+type Framed = Pick<Joined, 'tunnel'> & Peers & AsyncDisposable
+
+const NONE: FrameCounts = { text: 0, binary: 0, ping: 0, pong: 0, close: 0, other: 0, blind: false }
+const SIDES = ['client', 'upstream'] as const
+const KEEPALIVE: KeepalivePolicy = { pingMs: 30, timeoutMs: 5000, upstream: false }
+const LONG_MS = 600_000
+const DRAIN = CLOSE_FRAMES.drain
+
+function other(who: 'client' | 'upstream'): 'client' | 'upstream' {
+  return who === 'client' ? 'upstream' : 'client'
+}
+
+/** A WebSocket tunnel between two peers that the test plays. */
+async function joinFrames(
+  relay: Relay,
+  changes: Partial<TunnelPolicy> = {},
+  sides: Pick<JoinOptions, 'clientSide' | 'upstreamSide'> = {},
+): Promise<Framed> {
+  const policy = tunnelPolicy({ frames: true, ...changes })
+  const joined = await join(relay, { limits: { head: '', policy }, ...sides })
+  return {
+    tunnel: joined.tunnel,
+    client: new FramePeer('client', joined.client),
+    upstream: new FramePeer('upstream', joined.upstream),
+    [Symbol.asyncDispose]: () => joined[Symbol.asyncDispose](),
+  }
+}
+
+/** What `who` sends reaches the other one as it is. */
+async function passes(framed: Framed, who: 'client' | 'upstream', bytes: Buffer): Promise<void> {
+  framed[who].socket.write(bytes)
+  await framed[other(who)].gets(bytes)
+}
+
+function counted(framed: Framed): WebSocketReading {
+  const { webSocket } = framed.tunnel.read()
+  assert.ok(webSocket !== undefined)
+  return webSocket
+}
+
+/** The bytes of one side, that goes `up` or `down`. */
+const wayOf = { client: 'up', upstream: 'down' } as const
+
+function close(framed: Framed, timeoutMs = LONG_MS): void {
+  framed.tunnel.close('admin', 'drain', { frame: DRAIN, timeoutMs })
+}
+
+/** Is told of the drain, says the same and closes. */
+async function agrees(peer: FramePeer): Promise<void> {
+  await peer.getsClose(DRAIN.code, DRAIN.text)
+  peer.send(CLOSE, closePayload(DRAIN.code))
+  await peer.getsFin()
+}
+
+async function getsReset(peer: FramePeer): Promise<void> {
+  const failed = once(peer.socket, 'error')
+  peer.socket.resume()
+  const [error] = (await failed) as [NodeJS.ErrnoException]
+  assert.equal(error.code, 'ECONNRESET')
+}
+
+/** Answers each ping until it is told to close; returns the code that it is told. */
+async function answersPings(peer: FramePeer): Promise<number> {
+  for (;;) {
+    const { opcode, payload } = await peer.read()
+    if (opcode === CLOSE) return payload.readUInt16BE()
+    if (opcode === PING) peer.send(PONG, payload)
+  }
+}
+
+/** `relay` is asked for within the tests. */
+export function relayFrameCases(relay: Relay): void {
+  describe('counts frames', () => countingCases(relay))
+  describe('closes a WebSocket', () => closingCases(relay))
+  describe('pings', () => pingCases(relay))
+}
+
+function countingCases(relay: Relay): void {
+  it('each way, with those that came with the handshake', async () => {
+    const [early, late] = [upFrame(TEXT, 'early'), upFrame(BINARY, 'late')]
+    const answer = downFrame(TEXT, 'answer')
+    await using framed = await joinFrames(
+      relay,
+      {},
+      {
+        clientSide: { unread: [early.subarray(0, 4), early.subarray(4), late.subarray(0, 1)] },
+        upstreamSide: { unread: [answer] },
+      },
+    )
+    framed.client.socket.write(late.subarray(1))
+    await framed.upstream.gets(Buffer.concat([early, late]))
+    await framed.client.gets(answer)
+    await passes(framed, 'upstream', downFrame(BINARY, Buffer.alloc(70_000)))
+    const expected = {
+      up: { ...NONE, text: 1, binary: 1 },
+      down: { ...NONE, text: 1, binary: 1 },
+      close: undefined,
+    }
+    assert.deepEqual(counted(framed), expected)
+    framed.client.socket.end()
+    framed.upstream.socket.end()
+    assert.deepEqual((await framed.tunnel.ended).webSocket, expected)
+    assert.deepEqual(counted(framed), expected)
+  })
+
+  for (const who of SIDES) {
+    it(`of messages in parts, with control frames between them (${who})`, async () => {
+      await using framed = await joinFrames(relay)
+      const peer = framed[who]
+      const frames = [
+        peer.frame(BINARY, 'one', { isFinal: false }),
+        peer.frame(PING, 'within'),
+        peer.frame(CONTINUATION, 'two', { isFinal: false }),
+        peer.frame(PONG),
+        peer.frame(3, 'reserved'),
+        peer.frame(CONTINUATION, 'three'),
+        peer.frame(TEXT, 'deflated', { rsv: 4 }),
+        peer.frame(TEXT, 'long form', { lengthBytes: 8 }),
+        peer.frame(TEXT, 'not whole', { isFinal: false }),
+      ]
+      for (const frame of frames) {
+        await passes(framed, who, frame.subarray(0, 1))
+        await passes(framed, who, frame.subarray(1))
+      }
+      const expected = { ...NONE, text: 2, binary: 1, ping: 1, pong: 1, other: 1 }
+      assert.deepEqual(counted(framed)[wayOf[who]], expected)
+      assert.deepEqual(counted(framed)[wayOf[other(who)]], NONE)
+    })
+
+    for (const [cause, broken] of [
+      ['a length with its top bit', (peer) => peer.frame(BINARY, '', { length: 2n ** 63n })],
+      ['a long control frame', (peer) => peer.frame(PING, Buffer.alloc(126))],
+      ['a control frame in parts', (peer) => peer.frame(PONG, '', { isFinal: false })],
+      ['the wrong mask', () => (who === 'client' ? downFrame : upFrame)(TEXT, 'x')],
+      ['a continuation of nothing', (peer) => peer.frame(CONTINUATION, 'x')],
+      [
+        'a message within a message',
+        (peer) => Buffer.concat([peer.frame(TEXT, '', { isFinal: false }), peer.frame(TEXT)]),
+      ],
+    ] as readonly (readonly [string, (peer: FramePeer) => Buffer])[]) {
+      it(`no further behind ${cause}, and passes on what comes (${who})`, async () => {
+        await using framed = await joinFrames(relay)
+        const peer = framed[who]
+        await passes(framed, who, Buffer.concat([peer.frame(TEXT, 'before'), broken(peer)]))
+        await passes(framed, who, Buffer.concat([peer.frame(TEXT), peer.frame(CLOSE)]))
+        const { close: seen, ...counts } = counted(framed)
+        assert.deepEqual(counts[wayOf[who]], { ...NONE, text: 1, blind: true })
+        assert.deepEqual(counts[wayOf[other(who)]], NONE)
+        assert.equal(seen, undefined)
+      })
+    }
+
+    it(`and tells the first close code, and that it is the ${who}'s`, async () => {
+      await using framed = await joinFrames(relay)
+      const [first, second] = [framed[who], framed[other(who)]]
+      await passes(framed, who, first.frame(CLOSE, closePayload(4711, 'enough')))
+      await passes(framed, other(who), second.frame(CLOSE, closePayload(1000)))
+      await passes(framed, who, first.frame(TEXT, 'behind its Close frame'))
+      const expected = {
+        up: { ...NONE, close: 1 },
+        down: { ...NONE, close: 1 },
+        close: { by: who, code: 4711 },
+      }
+      assert.deepEqual(counted(framed), expected)
+      first.socket.end()
+      second.socket.end()
+      const end = await framed.tunnel.ended
+      assert.deepEqual(end.webSocket, expected)
+      assert.equal(end.reason, 'eof')
+    })
+
+    it(`and tells 1005 where the ${who} gives no close code`, async () => {
+      await using framed = await joinFrames(relay)
+      await passes(framed, who, framed[who].frame(CLOSE))
+      assert.deepEqual(counted(framed).close, { by: who, code: 1005 })
+    })
+  }
+
+  it('of nobody where the policy says so, and closes with a bare FIN', async () => {
+    await using framed = await joinFrames(relay, { frames: false, keepalive: KEEPALIVE })
+    await passes(framed, 'client', upFrame(TEXT, 'x'))
+    assert.equal(framed.tunnel.read().webSocket, undefined)
+    close(framed)
+    await framed.client.getsFin()
+    await framed.upstream.getsFin()
+    assert.equal((await framed.tunnel.ended).webSocket, undefined)
+  })
+
+  it('and tells when the first byte of each side came, and how long it has been silent', async () => {
+    await using framed = await joinFrames(relay)
+    const before = framed.tunnel.read()
+    assert.deepEqual([before.firstUpMs, before.firstDownMs], [undefined, undefined])
+    await passes(framed, 'client', upFrame(TEXT, 'x'))
+    const { firstUpMs = NaN, firstDownMs } = framed.tunnel.read()
+    assert.ok(firstUpMs >= 0)
+    assert.equal(firstDownMs, undefined)
+    framed.client.socket.end()
+    framed.upstream.socket.end()
+    const end = await framed.tunnel.ended
+    assert.equal(end.firstUpMs, firstUpMs)
+    assert.ok(firstUpMs <= end.durationMs)
+    // Both are counted in the clock of the relay, whose steps are a millisecond.
+    assert.ok(end.silentUpMs <= end.silentDownMs + 1)
+    assert.ok(end.silentDownMs <= end.durationMs + 1)
+  })
+}
+
+function closingCases(relay: Relay): void {
+  it('by Close frames to both peers, whose answers it waits for before its FINs', async () => {
+    await using framed = await joinFrames(relay)
+    await passes(framed, 'client', upFrame(TEXT, 'x'))
+    close(framed)
+    await Promise.all([agrees(framed.client), agrees(framed.upstream)])
+    const { by, reason, cause, webSocket } = await framed.tunnel.ended
+    assert.deepEqual([by, reason, cause], ['admin', 'drain', undefined])
+    assert.deepEqual(webSocket, {
+      up: { ...NONE, text: 1, close: 1 },
+      down: { ...NONE, close: 1 },
+      close: { by: 'admin', code: DRAIN.code },
+    })
+  })
+
+  it('with the frame of its policy at a limit', async () => {
+    await using framed = await joinFrames(relay, { lifetimeMs: 40 })
+    for (const who of SIDES) {
+      await framed[who].getsClose(CLOSE_FRAMES.lifetime.code, 'lifetime')
+      framed[who].send(CLOSE, closePayload(1000))
+    }
+    for (const who of SIDES) await framed[who].getsFin()
+    const { by, reason, webSocket } = await framed.tunnel.ended
+    assert.deepEqual([by, reason], ['gateway', 'lifetime'])
+    assert.deepEqual(webSocket?.close, { by: 'gateway', code: CLOSE_FRAMES.lifetime.code })
+  })
+
+  for (const who of SIDES) {
+    it(`behind the frame that the ${who} is sending, and drops what is behind it`, async () => {
+      await using framed = await joinFrames(relay)
+      const [sender, receiver] = [framed[who], framed[other(who)]]
+      const frame = sender.frame(BINARY, Buffer.alloc(100, 'x'))
+      await passes(framed, who, frame.subarray(0, 50))
+      close(framed)
+      await sender.getsClose(DRAIN.code, DRAIN.text)
+      await passes(framed, who, frame.subarray(50, 99))
+      sender.socket.write(
+        Buffer.concat([
+          frame.subarray(99),
+          sender.frame(TEXT, 'too late'),
+          sender.frame(CLOSE, closePayload(DRAIN.code)),
+        ]),
+      )
+      await sender.getsFin()
+      await receiver.gets(frame.subarray(99))
+      await agrees(receiver)
+      const end = await framed.tunnel.ended
+      assert.equal(end.reason, 'drain')
+      assert.deepEqual(end.webSocket?.[wayOf[who]], { ...NONE, text: 1, binary: 1, close: 1 })
+      assert.deepEqual(end.webSocket?.close, { by: 'admin', code: DRAIN.code })
+    })
+
+    it(`between the frames of a message that the ${who} is sending`, async () => {
+      await using framed = await joinFrames(relay)
+      const [sender, receiver] = [framed[who], framed[other(who)]]
+      await passes(framed, who, sender.frame(TEXT, 'a', { isFinal: false }))
+      close(framed)
+      await Promise.all([agrees(receiver), agrees(sender)])
+      assert.equal((await framed.tunnel.ended).reason, 'drain')
+    })
+
+    it(`whose ${who} does not answer by a reset when the time is over`, async () => {
+      await using framed = await joinFrames(relay)
+      close(framed, 60)
+      await agrees(framed[other(who)])
+      await framed[who].getsClose(DRAIN.code, DRAIN.text)
+      await getsReset(framed[who])
+      const { by, reason, durationMs } = await framed.tunnel.ended
+      assert.deepEqual([by, reason], ['admin', 'drain'])
+      assert.ok(durationMs >= 59, `${durationMs} ms`)
+    })
+
+    it(`by a reset when a frame of the ${who} does not end in time`, async () => {
+      await using framed = await joinFrames(relay)
+      await passes(framed, who, framed[who].frame(TEXT, 'unfinished').subarray(0, 9))
+      close(framed, 60)
+      await framed[who].getsClose(DRAIN.code, DRAIN.text)
+      await Promise.all([getsReset(framed.client), getsReset(framed.upstream)])
+      const { reason, webSocket } = await framed.tunnel.ended
+      assert.equal(reason, 'drain')
+      assert.deepEqual(webSocket?.close, { by: 'admin', code: DRAIN.code })
+    })
+
+    it(`by a FIN where the ${who} ends within a frame`, async () => {
+      await using framed = await joinFrames(relay)
+      await passes(framed, who, framed[who].frame(TEXT, 'unfinished').subarray(0, 9))
+      close(framed)
+      await framed[who].getsClose(DRAIN.code, DRAIN.text)
+      framed[who].socket.end()
+      await framed[who].getsFin()
+      await framed[other(who)].getsFin()
+      assert.equal((await framed.tunnel.ended).reason, 'drain')
+    })
+
+    it(`with a FIN to the ${who} that ends without a Close frame of its own`, async () => {
+      await using framed = await joinFrames(relay)
+      close(framed)
+      await framed[who].getsClose(DRAIN.code, DRAIN.text)
+      framed[who].socket.end()
+      await framed[who].getsFin()
+      await agrees(framed[other(who)])
+      assert.equal((await framed.tunnel.ended).reason, 'drain')
+    })
+
+    it(`without a second Close frame where the ${who}'s has passed already`, async () => {
+      await using framed = await joinFrames(relay)
+      const [first, second] = [framed[who], framed[other(who)]]
+      await passes(framed, who, first.frame(CLOSE, closePayload(1000, 'bye')))
+      close(framed)
+      // Its own last word was said, so there is nothing to wait for.
+      await first.getsClose(DRAIN.code, DRAIN.text)
+      await first.getsFin()
+      second.send(CLOSE, closePayload(1000))
+      await second.getsFin()
+      const { by, reason, webSocket } = await framed.tunnel.ended
+      assert.deepEqual([by, reason], ['admin', 'drain'])
+      assert.deepEqual(webSocket?.close, { by: who, code: 1000 })
+    })
+
+    it(`with nothing but a FIN to whom a blind ${who} has sent`, async () => {
+      await using framed = await joinFrames(relay)
+      await passes(framed, who, framed[who].frame(CONTINUATION, 'of nothing'))
+      close(framed)
+      await framed[other(who)].getsFin()
+      await framed[who].getsClose(DRAIN.code, DRAIN.text)
+      framed[who].socket.end()
+      await framed[who].getsFin()
+      const { reason, webSocket } = await framed.tunnel.ended
+      assert.equal(reason, 'drain')
+      assert.equal(webSocket?.[wayOf[who]].blind, true)
+    })
+  }
+
+  it('behind what is held for a client that stalls', async () => {
+    await using framed = await joinFrames(relay)
+    const frame = downFrame(BINARY, Buffer.alloc(60_000, 'x'))
+    let frames = 0
+    do {
+      frames += 1
+    } while (framed.upstream.socket.write(frame) || frames < 200)
+    await framed.client.gets(frame)
+    close(framed)
+    await agrees(framed.upstream)
+    // Whole frames come, as many as were on their way, and then the Close frame.
+    let opcode: number
+    do {
+      const [first, second] = await readBytes(framed.client.socket, 2)
+      opcode = (first as number) & 0x0f
+      const rest = opcode === CLOSE ? second : frame.length - 2
+      await readBytes(framed.client.socket, rest as number)
+    } while (opcode !== CLOSE)
+    framed.client.send(CLOSE)
+    await framed.client.getsFin()
+    const end = await framed.tunnel.ended
+    assert.equal(end.webSocket?.down.binary, frames)
+  })
+
+  it('at once when it is told so: without a Close frame, in the middle of a frame', async () => {
+    await using framed = await joinFrames(relay)
+    await passes(framed, 'client', upFrame(TEXT, 'unfinished').subarray(0, 9))
+    framed.tunnel.close('admin', 'kill', { frame: undefined, timeoutMs: LONG_MS })
+    await framed.upstream.getsFin()
+    await framed.client.getsFin()
+    const { by, reason, webSocket } = await framed.tunnel.ended
+    assert.deepEqual([by, reason], ['admin', 'kill'])
+    assert.equal(webSocket?.close, undefined)
+  })
+
+  it('once, and takes the time of the second call', async () => {
+    await using framed = await joinFrames(relay)
+    close(framed)
+    await framed.client.getsClose(DRAIN.code, DRAIN.text)
+    await framed.upstream.getsClose(DRAIN.code, DRAIN.text)
+    const resets = Promise.all([getsReset(framed.client), getsReset(framed.upstream)])
+    framed.tunnel.close('gateway', 'reload', { frame: CLOSE_FRAMES.reload, timeoutMs: 1 })
+    await resets
+    const { by, reason, webSocket } = await framed.tunnel.ended
+    assert.deepEqual([by, reason], ['admin', 'drain'])
+    assert.deepEqual(webSocket?.close, { by: 'admin', code: DRAIN.code })
+  })
+}
+
+function pingCases(relay: Relay): void {
+  it('the client that is silent, again and again, and not the upstream', async () => {
+    await using framed = await joinFrames(relay, { keepalive: KEEPALIVE })
+    const first = await framed.client.getsPing()
+    framed.client.send(PONG, first)
+    assert.deepEqual(await framed.client.getsPing(), first)
+    await passes(framed, 'client', upFrame(TEXT, 'the first that the upstream gets'))
+    await passes(framed, 'upstream', downFrame(TEXT, 'and the client'))
+  })
+
+  it('both where the upstream is to be pinged, and keeps their pongs and the counts of them', async () => {
+    await using framed = await joinFrames(relay, { keepalive: { ...KEEPALIVE, upstream: true } })
+    const payloads = await Promise.all([framed.client.getsPing(), framed.upstream.getsPing()])
+    for (const [index, who] of SIDES.entries()) {
+      const peer = framed[who]
+      const pong = peer.frame(PONG, payloads[index])
+      peer.socket.write(pong.subarray(0, 1))
+      peer.socket.write(pong.subarray(1, 9))
+      peer.socket.write(Buffer.concat([pong.subarray(9), peer.frame(TEXT, 'behind')]))
+    }
+    for (const who of SIDES) await getsBehindPings(framed[who], TEXT)
+    const { up, down } = counted(framed)
+    assert.deepEqual(
+      [up, down],
+      [
+        { ...NONE, text: 1 },
+        { ...NONE, text: 1 },
+      ],
+    )
+  })
+
+  it('and lets the pongs of others pass', async () => {
+    await using framed = await joinFrames(relay, { keepalive: KEEPALIVE })
+    const payload = await framed.client.getsPing()
+    const near = Buffer.from(payload)
+    near[7] = (near[7] as number) ^ 1
+    await passes(framed, 'client', upFrame(PONG, near))
+    await passes(framed, 'client', upFrame(PONG, payload.subarray(0, 7)))
+    await passes(framed, 'client', upFrame(PONG))
+    framed.client.send(PONG, payload)
+    // It has answered: the next one is not ours.
+    await passes(framed, 'client', upFrame(PONG, payload))
+    assert.equal(counted(framed).up.pong, 4)
+  })
+
+  it('between the frames of what the client gets, at the next border', async () => {
+    await using framed = await joinFrames(relay, { keepalive: KEEPALIVE })
+    const [first, last] = [downFrame(TEXT, 'a', { isFinal: false }), downFrame(CONTINUATION, 'b')]
+    // Of a frame that has begun before the first ping.
+    framed.upstream.socket.write(first.subarray(0, 2))
+    await framed.client.gets(first.subarray(0, 2))
+    framed.upstream.socket.write(first.subarray(2))
+    await framed.client.gets(first.subarray(2))
+    await framed.client.getsPing()
+    await passes(framed, 'upstream', last)
+    assert.equal(counted(framed).down.text, 1)
+  })
+
+  for (const who of SIDES) {
+    it(`and ends the tunnel of ${who === 'client' ? 'a' : 'an'} ${who} that does not answer`, async () => {
+      const keepalive = { pingMs: 40, timeoutMs: 60, upstream: true }
+      await using framed = await joinFrames(relay, { keepalive })
+      framed[who].socket.on('error', () => {})
+      const alive = framed[other(who)]
+      const code = await answersPings(alive)
+      assert.equal(code, CLOSE_FRAMES.dead.code)
+      alive.send(CLOSE, closePayload(code))
+      await alive.getsFin()
+      framed[who].socket.resume()
+      const { by, reason, durationMs, webSocket } = await framed.tunnel.ended
+      assert.deepEqual([by, reason], ['gateway', 'dead'])
+      assert.deepEqual(webSocket?.close, { by: 'gateway', code })
+      assert.equal(webSocket?.[wayOf[other(who)]].pong, 0)
+      assert.ok(durationMs >= 98 && durationMs < 1000, `${durationMs} ms`)
+    })
+  }
+
+  it('and takes whatever comes as a sign of life', async () => {
+    const keepalive = { pingMs: 40, timeoutMs: 80, upstream: false }
+    await using framed = await joinFrames(relay, { keepalive })
+    for (let turn = 0; turn < 4; turn += 1) {
+      await framed.client.getsPing()
+      await passes(framed, 'client', upFrame(TEXT, 'busy'))
+    }
+    framed.client.socket.end()
+    framed.upstream.socket.end()
+    const { reason, durationMs } = await framed.tunnel.ended
+    assert.equal(reason, 'eof')
+    assert.ok(durationMs >= 150, `${durationMs} ms`)
+  })
+
+  it('without an end to the time that a tunnel is idle', async () => {
+    const keepalive = { pingMs: 20, timeoutMs: 2000, upstream: true }
+    await using framed = await joinFrames(relay, { keepalive, idleMs: 150 })
+    const codes = await Promise.all(
+      SIDES.map(async (who) => {
+        const code = await answersPings(framed[who])
+        framed[who].send(CLOSE, closePayload(code))
+        await framed[who].getsFin()
+        return code
+      }),
+    )
+    assert.deepEqual(codes, [CLOSE_FRAMES.idle.code, CLOSE_FRAMES.idle.code])
+    const end = await framed.tunnel.ended
+    assert.equal(end.reason, 'idle')
+    assert.ok(end.bytesUp > 14, 'the client has sent pongs')
+  })
+}
+
+/** Reads pings until a frame of another kind comes. */
+async function getsBehindPings(peer: FramePeer, opcode: number): Promise<void> {
+  let read: number
+  do read = (await peer.read()).opcode
+  while (read === PING)
+  assert.equal(read, opcode)
+}
