@@ -6,6 +6,7 @@ import { describe, it } from 'node:test'
 import type { Relay } from '../../src/relay/relay.ts'
 import type { FrameCounts, WebSocketReading } from '../../src/relay/tunnel-end.ts'
 import type { KeepalivePolicy, TunnelPolicy } from '../../src/relay/tunnel-policy.ts'
+import { settled } from '../support/settled.ts'
 import { readBytes } from '../support/socket-pair.ts'
 import { CLOSE_FRAMES, tunnelPolicy } from '../support/tunnel-policy.ts'
 import { FramePeer } from './frame-peer.ts'
@@ -29,6 +30,8 @@ const NONE: FrameCounts = { text: 0, binary: 0, ping: 0, pong: 0, close: 0, othe
 const SIDES = ['client', 'upstream'] as const
 const KEEPALIVE: KeepalivePolicy = { pingMs: 30, timeoutMs: 5000, upstream: false }
 const LONG_MS = 600_000
+/** More than what is held between two sockets that do not read. */
+const FLOOD_BYTES = 40_000_000
 const DRAIN = CLOSE_FRAMES.drain
 
 function other(who: 'client' | 'upstream'): 'client' | 'upstream' {
@@ -366,13 +369,10 @@ function closingCases(relay: Relay): void {
   it('behind what is held for a client that stalls', async () => {
     await using framed = await joinFrames(relay)
     const frame = downFrame(BINARY, Buffer.alloc(60_000, 'x'))
-    let frames = 0
-    do {
-      frames += 1
-    } while (framed.upstream.socket.write(frame) || frames < 200)
+    for (let left = FLOOD_BYTES; left > 0; left -= frame.length) framed.upstream.socket.write(frame)
     await framed.client.gets(frame)
     close(framed)
-    await agrees(framed.upstream)
+    const agreed = agrees(framed.upstream)
     // Whole frames come, as many as were on their way, and then the Close frame.
     let opcode: number
     do {
@@ -383,8 +383,38 @@ function closingCases(relay: Relay): void {
     } while (opcode !== CLOSE)
     framed.client.send(CLOSE)
     await framed.client.getsFin()
+    await agreed
     const end = await framed.tunnel.ended
-    assert.equal(end.webSocket?.down.binary, frames)
+    assert.equal(end.webSocket?.down.binary, Math.ceil(FLOOD_BYTES / frame.length))
+  })
+
+  it('in peace with an upstream whose client does not read at all', async () => {
+    await using framed = await joinFrames(relay)
+    await using idle = await joinFrames(relay)
+    const { client, upstream, tunnel } = framed
+    const emptyFrame = downFrame(TEXT)
+    upstream.socket.write(Buffer.alloc(FLOOD_BYTES, emptyFrame))
+    const turn = (): Promise<void> => passes(idle, 'client', upFrame(TEXT))
+    // Until it stalls between two frames.
+    while ((await settled(() => tunnel.bytesDown, turn)) % emptyFrame.length > 0) {
+      await readBytes(client.socket, FLOOD_BYTES / 100)
+    }
+    assert.ok(tunnel.bytesDown < FLOOD_BYTES)
+    close(framed)
+    await agrees(upstream)
+    close(framed, 0)
+    client.socket.on('error', () => {}).resume()
+    const end = await tunnel.ended
+    assert.deepEqual([end.reason, end.bytesDown > FLOOD_BYTES], ['drain', true])
+  })
+
+  it('without Close frames where both are blind', async () => {
+    await using framed = await joinFrames(relay)
+    for (const who of SIDES) await passes(framed, who, framed[who].frame(CONTINUATION))
+    close(framed)
+    for (const who of SIDES) await framed[who].getsFin()
+    const { reason, webSocket } = await framed.tunnel.ended
+    assert.deepEqual([reason, webSocket?.close], ['drain', undefined])
   })
 
   it('at once when it is told so: without a Close frame, in the middle of a frame', async () => {
