@@ -45,6 +45,6 @@ export class Closings {
   /** Leaves all alone that were not told to end yet. */
   close(): void {
     this.#over.abort()
-    for (const id of [...this.#drains.keys()]) this.stopDrain(id)
+    for (const id of this.#drains.keys()) this.stopDrain(id)
   }
 }

@@ -100,23 +100,27 @@ export const listTunnels = operation({
   },
 })
 
+/** Of the beginning of an id. */
+const ID_CHARS_MIN = 8
+
 const noSuchTunnel = 'No tunnel with this id is open.'
+const severalTunnels = 'The ids of several tunnels begin like this: give more of it.'
+const tunnelProblems = { 404: noSuchTunnel, 409: severalTunnels }
+const tunnelId = `tunnelId in the log, or the first ${ID_CHARS_MIN} characters of it or more.`
 
 export const readTunnel = operation({
   id: 'readTunnel',
   method: 'GET',
   path: '/api/tunnels/{id}',
   summary: 'One open tunnel',
-  named: 'tunnelId in the log.',
+  named: tunnelId,
   query: {},
   options: {},
   answers: { 200: { description: 'The tunnel.', schema: tunnelSchema } },
-  problems: { 404: noSuchTunnel },
+  problems: tunnelProblems,
   run({ parts, rates }, { id }) {
-    const tunnel = find(parts.tunnels, id)
-    return tunnel === undefined
-      ? problem(404, noSuchTunnel)
-      : ok(tunnelJson(tunnel, rates, Date.now()))
+    const found = find(parts.tunnels, id)
+    return 'status' in found ? found : ok(tunnelJson(found, rates, Date.now()))
   },
 })
 
@@ -129,16 +133,16 @@ export const closeTunnel = operation({
   method: 'DELETE',
   path: '/api/tunnels/{id}',
   summary: 'Closes a tunnel',
-  named: 'tunnelId in the log.',
+  named: tunnelId,
   query: {},
   options: closingOptions,
   answers: closingAnswers,
-  problems: { 404: noSuchTunnel },
+  problems: tunnelProblems,
   run(desk, call) {
-    const tunnel = find(desk.parts.tunnels, call.id)
-    return tunnel === undefined
-      ? problem(404, noSuchTunnel)
-      : close(desk, [tunnel], { ...call, about: { tunnelId: call.id } })
+    const found = find(desk.parts.tunnels, call.id)
+    return 'status' in found
+      ? found
+      : close(desk, [found], { ...call, about: { tunnelId: found.id } })
   },
 })
 
@@ -196,7 +200,14 @@ function kill(tunnel: RunningTunnel, { code, reason }: Values<typeof closingOpti
   tunnel.end('admin', 'kill', { code: code ?? frame.code, text: reason ?? frame.text })
 }
 
-function find(tunnels: Iterable<RunningTunnel>, id: string): RunningTunnel | undefined {
-  for (const tunnel of tunnels) if (tunnel.id === id) return tunnel
-  return undefined
+/** By its id, or by the beginning of it that a table shows; why there is none or more than one. */
+function find(tunnels: Iterable<RunningTunnel>, id: string): RunningTunnel | Answer {
+  let found: RunningTunnel | undefined
+  for (const tunnel of tunnels) {
+    if (tunnel.id === id) return tunnel
+    if (id.length < ID_CHARS_MIN || !tunnel.id.startsWith(id)) continue
+    if (found !== undefined) return problem(409, severalTunnels)
+    found = tunnel
+  }
+  return found ?? problem(404, noSuchTunnel)
 }

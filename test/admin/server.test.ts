@@ -1,21 +1,27 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import http from 'node:http'
+import https from 'node:https'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, it } from 'node:test'
 import { startAdmin, type Admin, type AdminParts } from '../../src/admin/server.ts'
+import type { AdminConfig } from '../../src/config/config.ts'
+import { fixtures } from '../config/load-text.ts'
+import { callApi, FakeGateway, LOOPBACK } from './fake-api.ts'
+
+const api = new FakeGateway()
 
 const contentType = 'text/plain; version=0.0.4; charset=utf-8'
 
-async function start(parts: Partial<AdminParts> = {}) {
+async function start(parts: Partial<AdminParts> = {}, config: Partial<AdminConfig> = {}) {
   const admin = await startAdmin(
-    { address: { kind: 'tcp', host: '127.0.0.1', port: 0 } },
-    { metrics: async () => 'upgate_up 1\n', contentType, isReady: () => true, ...parts },
+    { ...LOOPBACK, ...config },
+    { metrics: async () => 'upgate_up 1\n', contentType, isReady: () => true, api, ...parts },
   )
   return { admin, port: portOf(admin), [Symbol.asyncDispose]: () => admin.close() }
 }
@@ -147,8 +153,8 @@ describe('startAdmin', () => {
     const folder = await mkdtemp(join(tmpdir(), 'upgate-admin-'))
     const path = join(folder, 'admin.sock')
     const admin = await startAdmin(
-      { address: { kind: 'unix', path } },
-      { metrics: async () => '', contentType, isReady: () => true },
+      { ...LOOPBACK, address: { kind: 'unix', path } },
+      { metrics: async () => '', contentType, isReady: () => true, api },
     )
     assert.deepEqual(admin.address, { kind: 'unix', path })
     const request = http.request({ socketPath: path, path: '/healthz', agent: false }).end()
@@ -162,8 +168,8 @@ describe('startAdmin', () => {
   it('rejects when the address is taken', async () => {
     await using server = await start()
     const address = { kind: 'tcp', host: '127.0.0.1', port: server.port } as const
-    const parts = { metrics: async () => '', contentType, isReady: () => true }
-    await assert.rejects(startAdmin({ address }, parts), { code: 'EADDRINUSE' })
+    const parts = { metrics: async () => '', contentType, isReady: () => true, api }
+    await assert.rejects(startAdmin({ ...LOOPBACK, address }, parts), { code: 'EADDRINUSE' })
   })
 
   it('cuts open connections when it closes', async () => {
@@ -174,5 +180,129 @@ describe('startAdmin', () => {
     const closed = once(socket, 'close')
     await server.admin.close()
     await closed
+  })
+})
+
+const TLS = { cert: `${fixtures}/tls/cert.pem`, key: `${fixtures}/tls/key.pem` }
+
+/** The status, over a connection that trusts the certificate of the fixtures. */
+async function askTls(port: number, path: string, headers: http.OutgoingHttpHeaders = {}) {
+  const request = https
+    .request({
+      host: '127.0.0.1',
+      port,
+      path,
+      headers,
+      agent: false,
+      ca: readFileSync(TLS.cert),
+      checkServerIdentity: () => undefined,
+    })
+    .end()
+  const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+  await text(response)
+  return response.statusCode
+}
+
+describe('startAdmin with TLS', () => {
+  it('serves pages and the API over it, and nothing without', async () => {
+    await using server = await start({}, { tls: TLS })
+    assert.equal(await askTls(server.port, '/healthz'), 200)
+    assert.equal(await askTls(server.port, '/api'), 200)
+    await assert.rejects(ask(server.port, '/healthz'))
+  })
+
+  it('rejects when the certificate cannot be read', async () => {
+    await assert.rejects(start({}, { tls: { ...TLS, cert: '/nonexistent' } }), { code: 'ENOENT' })
+  })
+})
+
+describe('startAdmin with a token', () => {
+  const authorization = 'Bearer a-token-of-some-length'
+  const config = { token: 'a-token-of-some-length' }
+
+  it('asks for it on every page but /healthz and /readyz', async () => {
+    await using server = await start({}, config)
+    for (const path of ['/metrics', '/', '/api', '/api/tunnels', '/reload', '/nothing']) {
+      const answer = await ask(server.port, path)
+      assert.equal(answer.status, 401, path)
+      assert.equal(answer.headers['content-type'], 'application/problem+json')
+      assert.match(answer.headers['www-authenticate'] ?? '', /^Bearer /)
+    }
+    for (const path of ['/healthz', '/readyz']) {
+      assert.equal((await ask(server.port, path)).status, 200, path)
+    }
+    const answer = await sendRaw(
+      server.port,
+      `GET /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: ${authorization}\r\nConnection: close\r\n\r\n`,
+    )
+    assert.match(answer, /upgate_up 1/)
+  })
+})
+
+describe('Admin.reconfigure', () => {
+  it('takes another token and other hosts into use', async () => {
+    await using server = await start({}, { token: 'the-first-token-of-all' })
+    const call = (token: string, Host: string) =>
+      callApi(server.admin.address, 'GET', '/api', {
+        headers: { Authorization: `Bearer ${token}`, Host },
+      })
+    assert.equal((await call('the-first-token-of-all', 'localhost')).status, 200)
+    assert.equal((await call('the-first-token-of-all', 'ops.example.com')).status, 421)
+    const { address } = server.admin
+    await server.admin.reconfigure({
+      ...LOOPBACK,
+      address,
+      token: 'another-token-than-before',
+      hosts: ['ops.example.com'],
+    })
+    assert.equal((await call('the-first-token-of-all', 'localhost')).status, 401)
+    assert.equal((await call('another-token-than-before', 'ops.example.com')).status, 200)
+  })
+
+  it('begins and ends TLS on the same port, and takes a renewed certificate', async () => {
+    await using server = await start()
+    const { address } = server.admin
+    const { port } = server
+    await server.admin.reconfigure({ ...LOOPBACK, address, tls: TLS })
+    assert.equal(await askTls(port, '/healthz'), 200)
+    await server.admin.reconfigure({ ...LOOPBACK, address, tls: { ...TLS } })
+    assert.equal(await askTls(port, '/healthz'), 200)
+    await server.admin.reconfigure({ ...LOOPBACK, address })
+    assert.equal((await ask(port, '/healthz')).status, 200)
+    assert.deepEqual(server.admin.address, address)
+  })
+
+  it('answers the call that is in progress when TLS begins, and closes its connection', async () => {
+    const asked = Promise.withResolvers<void>()
+    const told = Promise.withResolvers<string>()
+    const metrics = (): Promise<string> => (asked.resolve(), told.promise)
+    await using server = await start({ metrics })
+    const answer = sendRaw(server.port, 'GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n')
+    await asked.promise
+    await server.admin.reconfigure({ ...LOOPBACK, address: server.admin.address, tls: TLS })
+    told.resolve('late\n')
+    assert.match(await answer, /^HTTP\/1\.1 200 [^]*Connection: close[^]*late\n$/)
+    assert.equal(await askTls(server.port, '/healthz'), 200)
+  })
+
+  it('leaves all as it was when the certificate cannot be read', async () => {
+    await using server = await start({}, { tls: TLS })
+    const { address } = server.admin
+    const wrong = { ...TLS, key: '/nonexistent' }
+    await assert.rejects(
+      server.admin.reconfigure({ ...LOOPBACK, address, tls: wrong, token: 'x'.repeat(16) }),
+      { code: 'ENOENT' },
+    )
+    assert.equal(await askTls(server.port, '/api'), 200)
+  })
+
+  it('cuts what it has retired when it closes', async () => {
+    const asked = Promise.withResolvers<void>()
+    const server = await start({ metrics: () => (asked.resolve(), new Promise(() => {})) })
+    const cut = sendRaw(server.port, 'GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n')
+    await asked.promise
+    await server.admin.reconfigure({ ...LOOPBACK, address: server.admin.address, tls: TLS })
+    await server.admin.close()
+    assert.equal(await cut, '')
   })
 })
