@@ -399,7 +399,7 @@ class RunningGateway implements Gateway, Exchanges {
       return
     }
     this.#watch ??= new FileWatch({ onChange: () => void this.reloadFile('file') })
-    this.#watch.follow(filesOf(this.#config))
+    void this.#watch.follow(filesOf(this.#config))
   }
 
   /** Where to look, in the order in which an operator does. */

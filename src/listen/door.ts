@@ -73,7 +73,7 @@ export async function openDoor(
     lend: undefined,
     adjust: (next) => {
       limits.current = next
-      ;(accepting as Accepting & { adjust?(limits: DoorLimits): void }).adjust?.(next)
+      accepting.adjust(next)
     },
     close: () => accepting.stop(),
   }

@@ -23,6 +23,7 @@ export class FileWatch {
   /** What was told last. */
   #told: Seen = new Map()
   #seen: Seen = new Map()
+  #lastLook: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
 
@@ -30,10 +31,16 @@ export class FileWatch {
     this.#options = options
   }
 
-  /** From now on it looks at these files (absolute paths); what those hold at the first look that were not among them is nothing new. */
-  follow(paths: readonly string[]): void {
+  /** From now on it looks at these files (absolute paths), and at once: what is in those that are new to it is nothing new. */
+  follow(paths: readonly string[]): Promise<void> {
     this.#paths = paths
-    if (!this.#isClosed) this.#timer ??= setTimeout(this.#look, 0).unref()
+    return this.look()
+  }
+
+  /** It does so by itself at each interval. Fulfilled when it has. */
+  look(): Promise<void> {
+    this.#lastLook = this.#lastLook.then(() => this.#compare())
+    return this.#lastLook
   }
 
   /** Ends the watch. */
@@ -42,16 +49,20 @@ export class FileWatch {
     clearTimeout(this.#timer)
   }
 
-  readonly #look = (): void => {
-    void this.#compare().then(() => {
-      if (this.#isClosed) return
-      this.#timer = setTimeout(this.#look, this.#options.intervalMs ?? INTERVAL_MS).unref()
-    })
+  #schedule(): void {
+    clearTimeout(this.#timer)
+    if (this.#isClosed) return
+    this.#timer = setTimeout(
+      () => void this.look(),
+      this.#options.intervalMs ?? INTERVAL_MS,
+    ).unref()
   }
 
   async #compare(): Promise<void> {
+    if (this.#isClosed) return
     const before = this.#seen
     const seen = await readAll(this.#paths, before)
+    this.#schedule()
     if (this.#isClosed) return
     this.#seen = seen
     const known = withNew(this.#told, seen)
