@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,6 +20,27 @@ struct hold *hold_new(size_t length)
 void hold_free(struct hold *hold)
 {
 	free(hold);
+}
+
+size_t hold_length(const struct hold *hold)
+{
+	return hold == NULL ? 0 : hold->end - hold->begin;
+}
+
+bool hold_append(struct hold **held, const void *bytes, size_t length)
+{
+	struct hold *before = *held;
+	size_t kept = hold_length(before);
+	struct hold *hold = hold_new(kept + length);
+
+	if (hold == NULL)
+		return false;
+	if (kept > 0)
+		memcpy(hold->bytes, before->bytes + before->begin, kept);
+	memcpy(hold->bytes + kept, bytes, length);
+	hold_free(before);
+	*held = hold;
+	return true;
 }
 
 enum flushed hold_flush(struct hold **held, int fd)

@@ -9,6 +9,12 @@ enum flushed { FLUSHED_ALL, FLUSHED_PART, FLUSH_FAILED };
 /* Sends what the socket takes. Frees the hold and clears the pointer when nothing is left; errno says what failed. */
 enum flushed hold_flush(struct hold **hold, int fd);
 
+/* Puts bytes behind what is held, or begins a hold for NULL. False without memory: all is as it was. */
+bool hold_append(struct hold **hold, const void *bytes, size_t length);
+
+/* How much is held; 0 for NULL. */
+size_t hold_length(const struct hold *hold);
+
 /* send(2) without SIGPIPE and without EINTR. */
 ssize_t send_some(int fd, const void *bytes, size_t length);
 

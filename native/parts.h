@@ -18,6 +18,8 @@ struct relay {
 	struct relay_options options;
 	struct worker *workers;
 	unsigned running;
+	/* The payload of our pings: the pongs to them are known by it, and no peer guesses it. */
+	unsigned char ping[PING_BYTES];
 
 	/* For the places and for the list of listeners. */
 	pthread_mutex_t places;

@@ -13,6 +13,8 @@ void tunnel_free_parts(struct tunnel *tunnel)
 {
 	free(tunnel->address);
 	tunnel->address = NULL;
+	free(tunnel->words);
+	tunnel->words = NULL;
 	relay_policy_drop(tunnel->policy);
 	tunnel->policy = NULL;
 	for (unsigned side = 0; side < SIDES; side++) {
@@ -97,8 +99,11 @@ void relay_put_back(struct tunnel *tunnel)
 
 	worker_unmail(worker, tunnel);
 	tunnel_free_parts(tunnel);
-	for (unsigned side = 0; side < SIDES; side++)
+	for (unsigned side = 0; side < SIDES; side++) {
 		tunnel->ends[side] = (struct end){.fd = -1};
+		tunnel->frames[side] = (struct frames){.part = PART_NONE};
+	}
+	atomic_store_explicit(&tunnel->seen_close, 0, memory_order_relaxed);
 	tunnel->listener = NULL;
 	tunnel->is_heard = false;
 	tunnel->is_known = false;

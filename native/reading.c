@@ -14,9 +14,15 @@ static void read_end(const struct end *end, uint64_t at_ms, enum side side, stru
 
 void tunnel_read(const struct tunnel *tunnel, uint64_t at_ms, struct reading *reading)
 {
+	uint32_t seen = atomic_load_explicit(&tunnel->seen_close, memory_order_relaxed);
+
 	*reading = (struct reading){0};
-	for (unsigned side = 0; side < SIDES; side++)
+	for (unsigned side = 0; side < SIDES; side++) {
 		read_end(&tunnel->ends[side], at_ms, (enum side)side, reading);
+		frames_count(&tunnel->frames[side], &reading->counts[side]);
+	}
+	reading->close_by = (enum ended_by)(seen >> CLOSE_BY_SHIFT);
+	reading->close_code = (uint16_t)seen;
 }
 
 void relay_read(const struct tunnel *tunnel, struct reading *reading)

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "hold.h"
 #include "parts.h"
 
@@ -20,6 +21,7 @@ static struct relay *create(const struct relay_options *options)
 	relay->workers = calloc(options->threads, sizeof *relay->workers);
 	relay->blocks = calloc(BLOCKS_MAX, sizeof(struct tunnel *));
 	if (relay->workers != NULL && relay->blocks != NULL &&
+	    random_bytes(relay->ping, sizeof relay->ping) &&
 	    pthread_mutex_init(&relay->lock, NULL) == 0) {
 		if (pthread_mutex_init(&relay->places, NULL) == 0)
 			return relay;

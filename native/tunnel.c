@@ -1,12 +1,14 @@
 #include "tunnel.h"
 
 #include <errno.h>
-#include <string.h>
+#include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "accept.h"
-#include "hold.h"
+#include "closing.h"
+#include "stream.h"
+#include "keepalive.h"
+#include "ping.h"
 
 /* A limit is kept to within this part of it, so that tunnels opened together are looked at together. */
 #define LIMIT_GRAINS 64
@@ -18,14 +20,9 @@ static const struct relay_policy no_policy = {
 	.timeout_ms = NO_LIMIT,
 };
 
-static const struct relay_policy *policy_of(const struct tunnel *tunnel)
+const struct relay_policy *tunnel_policy(const struct tunnel *tunnel)
 {
 	return tunnel->policy != NULL ? tunnel->policy : &no_policy;
-}
-
-static enum side other(enum side side)
-{
-	return side == SIDE_CLIENT ? SIDE_UPSTREAM : SIDE_CLIENT;
 }
 
 /* The first cause of the end is kept, save that anything outranks an orderly FIN. */
@@ -39,7 +36,7 @@ static void note(struct tunnel *tunnel, enum ended_by by, enum end_reason reason
 	tunnel->error = error;
 }
 
-static void finish(struct worker *worker, struct tunnel *tunnel, bool reset)
+void tunnel_finish(struct worker *worker, struct tunnel *tunnel, bool reset)
 {
 	tunnel->over_at_ns = clock_ns();
 	accept_leave(tunnel->listener);
@@ -50,6 +47,8 @@ static void finish(struct worker *worker, struct tunnel *tunnel, bool reset)
 		hold_free(end->hold);
 		end->hold = NULL;
 	}
+	free(tunnel->words);
+	tunnel->words = NULL;
 	worker_forget(worker, tunnel, EVENT_ENDED);
 }
 
@@ -60,21 +59,21 @@ static void fail(struct worker *worker, struct tunnel *tunnel, enum side side, i
 
 	note(tunnel, side == SIDE_CLIENT ? BY_CLIENT : BY_UPSTREAM,
 	     is_reset ? REASON_RESET : REASON_ERROR, error);
-	finish(worker, tunnel, true);
+	tunnel_finish(worker, tunnel, true);
 }
 
 static void fail_ourselves(struct worker *worker, struct tunnel *tunnel, int error)
 {
 	note(tunnel, BY_GATEWAY, REASON_ERROR, error);
-	finish(worker, tunnel, true);
+	tunnel_finish(worker, tunnel, true);
 }
 
-static uint64_t plus(uint64_t at_ms, uint64_t limit_ms)
+uint64_t tunnel_due_ms(uint64_t since_ms, uint64_t limit_ms)
 {
 	uint64_t grain = limit_ms / LIMIT_GRAINS + 1;
 	uint64_t due;
 
-	if (limit_ms == NO_LIMIT || __builtin_add_overflow(at_ms, limit_ms, &due))
+	if (limit_ms == NO_LIMIT || __builtin_add_overflow(since_ms, limit_ms, &due))
 		return WHEEL_NEVER;
 	return due + (grain - due % grain) % grain;
 }
@@ -94,37 +93,42 @@ static uint64_t moved_at_ms(const struct tunnel *tunnel)
 }
 
 /* A lazy timer: moving bytes only note the time, and whether the limit is reached is looked up when the timer expires. */
-static void start_limits(struct worker *worker, struct tunnel *tunnel)
+void tunnel_start_limits(struct worker *worker, struct tunnel *tunnel)
 {
-	uint64_t idle_at = plus(moved_at_ms(tunnel), policy_of(tunnel)->idle_ms);
-	uint64_t over_at = plus(tunnel->born_at_ms, policy_of(tunnel)->lifetime_ms);
+	const struct relay_policy *policy = tunnel_policy(tunnel);
+	uint64_t due_ms = tunnel_due_ms(moved_at_ms(tunnel), policy->idle_ms);
+	uint64_t over_ms = tunnel_due_ms(tunnel->born_at_ms, policy->lifetime_ms);
+	uint64_t ping_ms = ping_next_ms(tunnel);
 
-	wheel_start(&worker->wheel, &tunnel->timer, idle_at < over_at ? idle_at : over_at);
+	if (tunnel->state != STATE_OPEN)
+		return;
+	if (over_ms < due_ms)
+		due_ms = over_ms;
+	if (ping_ms < due_ms)
+		due_ms = ping_ms;
+	wheel_start(&worker->wheel, &tunnel->timer, due_ms);
 }
 
-/* Keeps what a peer does not take yet. */
-static bool keep(struct worker *worker, struct tunnel *tunnel, struct end *to,
-                 const unsigned char *bytes, size_t length)
+bool tunnel_put(struct worker *worker, struct tunnel *tunnel, enum side side,
+                const unsigned char *bytes, size_t length)
 {
-	struct hold *hold = hold_new(length);
-
-	if (hold == NULL) {
+	switch (stream_put(tunnel, side, bytes, length)) {
+	case PUT_DONE:
+		return true;
+	case PUT_BROKEN:
+		fail(worker, tunnel, side, errno);
+		break;
+	case PUT_WITHOUT_MEMORY:
 		fail_ourselves(worker, tunnel, ENOMEM);
-		return false;
+		break;
 	}
-	memcpy(hold->bytes, bytes, length);
-	to->hold = hold;
-	return true;
+	return false;
 }
 
 /* Sends what is held for an end. False when it does not take all, or when the tunnel is over. */
 static bool flush(struct worker *worker, struct tunnel *tunnel, enum side side)
 {
-	struct end *end = &tunnel->ends[side];
-
-	if (end->hold == NULL)
-		return true;
-	switch (hold_flush(&end->hold, end->fd)) {
+	switch (stream_flush(worker, tunnel, side)) {
 	case FLUSHED_ALL:
 		return true;
 	case FLUSHED_PART:
@@ -136,52 +140,24 @@ static bool flush(struct worker *worker, struct tunnel *tunnel, enum side side)
 	return false;
 }
 
-static void send_fin(struct end *end)
+/* Passes the FIN of a side on, behind what was held back of it. */
+static bool pass_fin(struct worker *worker, struct tunnel *tunnel, enum side side)
 {
-	if (end->write_done)
-		return;
-	/* Fails after a reset, which epoll tells as well. */
-	(void)shutdown(end->fd, SHUT_WR);
-	end->write_done = true;
-}
+	struct end *to = &tunnel->ends[other(side)];
+	struct chunk chunk;
 
-/* Reads once. Returns the bytes read, 0 when there are none for now or no more, and -1 when the tunnel is over. */
-static ssize_t read_once(struct worker *worker, struct tunnel *tunnel, enum side side)
-{
-	struct end *end = &tunnel->ends[side];
-	ssize_t got = recv_some(end->fd, worker->buffer, worker->buffer_bytes);
-
-	if (got > 0) {
-		/* A short read has emptied the socket; what comes later is another edge. */
-		if ((size_t)got < worker->buffer_bytes && !end->hung_up)
-			end->readable = false;
-		return got;
-	}
-	end->readable = false;
-	if (got == 0) {
-		end->read_done = true;
-		return 0;
-	}
-	if (errno == EAGAIN)
-		return 0;
-	fail(worker, tunnel, side, errno);
-	return -1;
-}
-
-/* Adds what was read to the numbers of the tunnel; nobody else writes them. */
-static void note_bytes(const struct worker *worker, const struct tunnel *tunnel, struct end *from,
-                       size_t length)
-{
-	uint64_t before = atomic_load_explicit(&from->read_bytes, memory_order_relaxed);
-	uint64_t age_ms;
-
-	atomic_store_explicit(&from->read_bytes, before + length, memory_order_relaxed);
-	atomic_store_explicit(&from->heard_at_ms, worker->now_ms, memory_order_relaxed);
-	if (before > 0)
-		return;
-	age_ms = worker->now_ms - tunnel->born_at_ms;
-	atomic_store_explicit(&from->first_ms, age_ms < UINT32_MAX ? (uint32_t)age_ms + 1 : UINT32_MAX,
-	                      memory_order_relaxed);
+	stream_end(worker, tunnel, side, &chunk);
+	if (chunk.length > 0 && !tunnel_put(worker, tunnel, other(side), chunk.bytes, chunk.length))
+		return false;
+	if (to->hold != NULL)
+		return true;
+	note(tunnel, side == SIDE_CLIENT ? BY_CLIENT : BY_UPSTREAM, REASON_EOF, 0);
+	/* The second FIN goes out with the close. */
+	if (tunnel->ends[side].write_done)
+		to->write_done = true;
+	else
+		stream_send_fin(to);
+	return true;
 }
 
 /* One turn of one direction. Returns false when the tunnel is over. */
@@ -193,25 +169,18 @@ static bool pump(struct worker *worker, struct tunnel *tunnel, enum side side)
 	if (to->hold != NULL && !flush(worker, tunnel, other(side)))
 		return tunnel->state != STATE_OVER;
 	if (from->readable && !from->read_done) {
-		ssize_t got = read_once(worker, tunnel, side);
-		ssize_t sent;
+		struct chunk chunk;
+		ssize_t got = stream_read(worker, tunnel, side, &chunk);
 
-		if (got < 0)
+		if (got < 0) {
+			fail(worker, tunnel, side, errno);
 			return false;
+		}
 		if (got > 0) {
-			note_bytes(worker, tunnel, from, (size_t)got);
-			sent = send_some(to->fd, worker->buffer, (size_t)got);
-			if (sent < 0) {
-				if (errno != EAGAIN) {
-					fail(worker, tunnel, other(side), errno);
-					return false;
-				}
-				sent = 0;
-			}
-			if (sent < got) {
-				if (!keep(worker, tunnel, to, worker->buffer + sent,
-				          (size_t)(got - sent)))
-					return false;
+			if (chunk.length > 0 &&
+			    !tunnel_put(worker, tunnel, other(side), chunk.bytes, chunk.length))
+				return false;
+			if (to->hold != NULL) {
 				/* A reset may stand behind what is not read for now, and was told already. */
 				if (from->hung_up)
 					tunnel_check(worker, tunnel, side);
@@ -223,14 +192,8 @@ static bool pump(struct worker *worker, struct tunnel *tunnel, enum side side)
 			return true;
 		}
 	}
-	if (from->read_done && !to->write_done) {
-		note(tunnel, side == SIDE_CLIENT ? BY_CLIENT : BY_UPSTREAM, REASON_EOF, 0);
-		/* The second FIN goes out with the close. */
-		if (from->write_done)
-			to->write_done = true;
-		else
-			send_fin(to);
-	}
+	if (from->read_done && !to->write_done)
+		return pass_fin(worker, tunnel, side);
 	return true;
 }
 
@@ -239,38 +202,7 @@ static void run_open(struct worker *worker, struct tunnel *tunnel)
 	if (!pump(worker, tunnel, SIDE_CLIENT) || !pump(worker, tunnel, SIDE_UPSTREAM))
 		return;
 	if (tunnel->ends[SIDE_CLIENT].write_done && tunnel->ends[SIDE_UPSTREAM].write_done)
-		finish(worker, tunnel, false);
-}
-
-/* What still comes has nowhere to go: it is read and dropped, so that the peer's FIN is seen. One turn of one end. */
-static bool drain(struct worker *worker, struct tunnel *tunnel, enum side side)
-{
-	struct end *end = &tunnel->ends[side];
-
-	if (!flush(worker, tunnel, side)) {
-		if (tunnel->state == STATE_OVER)
-			return false;
-	} else {
-		send_fin(end);
-	}
-	if (!end->readable || end->read_done)
-		return true;
-	if (read_once(worker, tunnel, side) < 0)
-		return false;
-	if (end->readable)
-		worker_ready(worker, tunnel);
-	return true;
-}
-
-static void run_closing(struct worker *worker, struct tunnel *tunnel)
-{
-	const struct end *ends = tunnel->ends;
-
-	if (!drain(worker, tunnel, SIDE_CLIENT) || !drain(worker, tunnel, SIDE_UPSTREAM))
-		return;
-	if (ends[SIDE_CLIENT].write_done && ends[SIDE_CLIENT].read_done &&
-	    ends[SIDE_UPSTREAM].write_done && ends[SIDE_UPSTREAM].read_done)
-		finish(worker, tunnel, false);
+		tunnel_finish(worker, tunnel, false);
 }
 
 void tunnel_run(struct worker *worker, struct tunnel *tunnel)
@@ -278,7 +210,7 @@ void tunnel_run(struct worker *worker, struct tunnel *tunnel)
 	if (tunnel->state == STATE_OPEN)
 		run_open(worker, tunnel);
 	else
-		run_closing(worker, tunnel);
+		closing_run(worker, tunnel);
 }
 
 void tunnel_check(struct worker *worker, struct tunnel *tunnel, enum side side)
@@ -288,10 +220,46 @@ void tunnel_check(struct worker *worker, struct tunnel *tunnel, enum side side)
 	socklen_t length = sizeof error;
 
 	/* With data before the error, and somebody to take it, a read comes first and finds the error behind it. */
-	if (!end->read_done && tunnel->ends[other(side)].hold == NULL)
+	if (end->fd < 0 || (!end->read_done && tunnel->ends[other(side)].hold == NULL))
 		return;
-	if (getsockopt(end->fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error != 0)
+	if (getsockopt(end->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0 || error == 0)
+		return;
+	if (tunnel->state == STATE_OPEN)
 		fail(worker, tunnel, side, error);
+	else
+		closing_lose(worker, tunnel, side);
+}
+
+/* What came from a side with the handshake is at the end of what goes to the other one first. */
+static void follow_first(struct tunnel *tunnel, enum side side)
+{
+	const struct end *from = &tunnel->ends[side];
+	const struct hold *hold = tunnel->ends[other(side)].hold;
+	size_t length = hold_length(hold);
+	uint64_t read_bytes = atomic_load_explicit(&from->read_bytes, memory_order_relaxed);
+	struct frames *frames = &tunnel->frames[side];
+
+	frames_start(frames, side == SIDE_CLIENT);
+	if (read_bytes < length)
+		length = (size_t)read_bytes;
+	if (length == 0)
+		return;
+	frames_scan(frames, hold->bytes + hold->end - length, length);
+	if (frames->close_code != 0)
+		stream_note_close(tunnel, (enum ended_by)side, frames->close_code);
+}
+
+static void start_policy(struct worker *worker, struct tunnel *tunnel)
+{
+	const struct relay_policy *policy = tunnel_policy(tunnel);
+
+	for (unsigned side = 0; side < SIDES; side++) {
+		if (policy->frames)
+			follow_first(tunnel, (enum side)side);
+		if (policy->ping_ms != NO_LIMIT && (side == SIDE_CLIENT || policy->ping_upstream))
+			set_keepalive(tunnel->ends[side].fd, policy->ping_ms, policy->timeout_ms);
+	}
+	tunnel_start_limits(worker, tunnel);
 }
 
 void tunnel_start(struct worker *worker, struct tunnel *tunnel)
@@ -319,7 +287,7 @@ void tunnel_start(struct worker *worker, struct tunnel *tunnel)
 			return;
 		}
 	}
-	start_limits(worker, tunnel);
+	start_policy(worker, tunnel);
 	run_open(worker, tunnel);
 }
 
@@ -328,7 +296,6 @@ void tunnel_close(struct worker *worker, struct tunnel *tunnel, enum ended_by by
 {
 	uint64_t due_ms;
 
-	(void)words;
 	if (__builtin_add_overflow(worker->now_ms, timeout_ms, &due_ms))
 		due_ms = WHEEL_NEVER;
 	wheel_start(&worker->wheel, &tunnel->timer, due_ms);
@@ -336,7 +303,7 @@ void tunnel_close(struct worker *worker, struct tunnel *tunnel, enum ended_by by
 		return;
 	note(tunnel, by, reason, 0);
 	tunnel->state = STATE_CLOSING;
-	run_closing(worker, tunnel);
+	closing_start(worker, tunnel, words);
 }
 
 static bool is_over(uint64_t since_ms, uint64_t limit_ms, uint64_t now_ms)
@@ -344,19 +311,27 @@ static bool is_over(uint64_t since_ms, uint64_t limit_ms, uint64_t now_ms)
 	return limit_ms != NO_LIMIT && now_ms - since_ms >= limit_ms;
 }
 
-void tunnel_expired(struct worker *worker, struct tunnel *tunnel)
+/* An open one. */
+static void look_at_limits(struct worker *worker, struct tunnel *tunnel)
 {
-	const struct relay_policy *policy = policy_of(tunnel);
-	uint64_t now_ms = worker->now_ms;
+	const struct relay_policy *policy = tunnel_policy(tunnel);
 
-	if (tunnel->state == STATE_CLOSING)
-		finish(worker, tunnel, true);
-	else if (is_over(tunnel->born_at_ms, policy->lifetime_ms, now_ms))
+	if (is_over(tunnel->born_at_ms, policy->lifetime_ms, worker->now_ms)) {
 		tunnel_close(worker, tunnel, BY_GATEWAY, REASON_LIFETIME, policy->close_timeout_ms,
 		             &policy->lifetime);
-	else if (is_over(moved_at_ms(tunnel), policy->idle_ms, now_ms))
+	} else if (is_over(moved_at_ms(tunnel), policy->idle_ms, worker->now_ms)) {
 		tunnel_close(worker, tunnel, BY_GATEWAY, REASON_IDLE, policy->close_timeout_ms,
 		             &policy->idle);
+	} else {
+		ping_look(worker, tunnel);
+		tunnel_start_limits(worker, tunnel);
+	}
+}
+
+void tunnel_expired(struct worker *worker, struct tunnel *tunnel)
+{
+	if (tunnel->state == STATE_CLOSING)
+		closing_expired(worker, tunnel);
 	else
-		start_limits(worker, tunnel);
+		look_at_limits(worker, tunnel);
 }

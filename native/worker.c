@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "accept.h"
+#include "control.h"
 #include "dial.h"
 #include "hold.h"
 #include "mail.h"
@@ -301,11 +302,12 @@ int worker_start(struct worker *worker, struct relay *relay, size_t buffer_bytes
 	wheel_init(&worker->wheel, worker->now_ms);
 	worker->buffer_bytes = buffer_bytes < READ_BYTES_MAX ? buffer_bytes : READ_BYTES_MAX;
 	worker->buffer = malloc(worker->buffer_bytes);
+	worker->sifted = malloc(worker->buffer_bytes + SIFT_MORE_BYTES + CONTROL_FRAME_BYTES_MAX);
 	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (worker->epoll_fd < 0 || worker->wake_fd < 0)
 		error = errno;
-	else if (worker->buffer == NULL)
+	else if (worker->buffer == NULL || worker->sifted == NULL)
 		error = ENOMEM;
 	else if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->wake_fd, &wake) != 0)
 		error = errno;
@@ -320,6 +322,7 @@ int worker_start(struct worker *worker, struct relay *relay, size_t buffer_bytes
 	close_if_open(worker->epoll_fd);
 	close_if_open(worker->wake_fd);
 	free(worker->buffer);
+	free(worker->sifted);
 	return error;
 }
 
@@ -341,4 +344,5 @@ void worker_free(struct worker *worker)
 	(void)close(worker->epoll_fd);
 	(void)close(worker->wake_fd);
 	free(worker->buffer);
+	free(worker->sifted);
 }

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "frames.h"
 #include "relay.h"
 #include "wheel.h"
 
@@ -59,11 +60,24 @@ struct end {
 	bool read_done;
 	/* Our FIN was sent. */
 	bool write_done;
+	/* A frame of ours, or the end alone, waits for the end of the frame that this end is getting. */
+	bool ping_waits;
+	bool close_waits;
+	/* A Close frame has gone to this end while the tunnel closes. */
+	bool is_told;
+	/* Nothing that the other end sends goes to this one any more. */
+	bool is_shut;
+	/* Pongs to pings of ours that may still come from this end. */
+	uint8_t pongs_due;
 	/* Bytes on their way to this end. As long as there are any, the other end is not read. */
 	struct hold *hold;
+	/* The last sign of life that is not in `heard_at_ms`: a pong to us, or that it took what was held for it. */
+	uint64_t alive_at_ms;
+	/* When it was pinged and has given no sign of life since; else 0. */
+	uint64_t pinged_at_ms;
 	/* The rest is written by the thread and read by the owner at any time. Bytes read from this end: */
 	_Atomic uint64_t read_bytes;
-	/* When that was last. */
+	/* When that was last, the pongs to our pings left out. */
 	_Atomic uint64_t heard_at_ms;
 	/* From the open to the first of them, plus one; 0 where none came. */
 	_Atomic uint32_t first_ms;
@@ -90,9 +104,13 @@ struct tunnel {
 	bool is_heard;
 	bool has_fin;
 	bool has_reset;
+	/* The first Close frame: its code, and above it who sent it; 0 for none. Read by the owner at any time. */
+	_Atomic uint32_t seen_close;
 	uint64_t connect_ms;
 	uint64_t handshake_ms;
 	struct relay_policy *policy;
+	/* What comes from each end. Their counters are read by the owner at any time. */
+	struct frames frames[SIDES];
 	/* Of an accepted client. */
 	struct listener *listener;
 	struct peer_address peer;
@@ -114,6 +132,8 @@ struct tunnel {
 	/* Of the thread alone. */
 	enum tunnel_state state;
 	bool is_ready;
+	/* Both peers are told by Close frames that the tunnel closes. */
+	bool is_telling;
 	unsigned tasks;
 	unsigned events;
 	struct tunnel *task_next;
@@ -125,6 +145,8 @@ struct tunnel {
 	enum end_reason asked_reason;
 	uint64_t asked_timeout_ms;
 	struct close_words *asked_words;
+	/* What waits to be said by a Close frame; NULL where nothing does. */
+	struct close_words *words;
 	uint64_t deadline_ms;
 	uint64_t born_at_ms;
 
@@ -173,6 +195,8 @@ struct worker {
 	/* What was read and not yet sent; shared, as nothing stays in it between two turns. */
 	unsigned char *buffer;
 	size_t buffer_bytes;
+	/* The same where it is not passed on as it was read, with room for a frame of ours. */
+	unsigned char *sifted;
 	/* When it listens again where it had to pause; WHEEL_NEVER when it has not. */
 	uint64_t resume_at_ms;
 	/* Under the relay's lock for places: how many tunnels are here, and what is free for more. */
@@ -229,6 +253,9 @@ void worker_stop_turns(struct worker *worker, struct tunnel *tunnel);
 
 /* The sockets are closed: no turn, no timer; `kind` is the tunnel's last event. */
 void worker_forget(struct worker *worker, struct tunnel *tunnel, enum event_kind kind);
+
+/* Of `seen_close`. */
+#define CLOSE_BY_SHIFT 16
 
 /* reading.c: its numbers, at a time that is not before what the thread did last. */
 void tunnel_read(const struct tunnel *tunnel, uint64_t at_ms, struct reading *reading);
