@@ -14,6 +14,7 @@ import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose'
 import { Server } from 'socket.io'
 import { io } from 'socket.io-client'
 import { WebSocket, type ClientOptions } from 'ws'
+import { Crowd, CountingServers } from '../support/crowd.ts'
 import { freePort } from '../support/free-port.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { findProgram, RunningProgram } from '../support/programs.ts'
@@ -26,15 +27,19 @@ const fixtures = fileURLToPath(new URL('../fixtures/', import.meta.url))
 
 type Replacements = readonly (readonly [written: string, here: string])[]
 
-/** A gateway of a recipe. Each text to replace has to be in it, so that the recipe stays what is tested. */
 function recipeGateway(name: string, replacements: Replacements): Promise<TestGateway> {
+  return startTestGateway(recipeYaml(name, replacements))
+}
+
+/** The config of a recipe. Each text to replace has to be in it, so that the recipe stays what is tested. */
+function recipeYaml(name: string, replacements: Replacements): string {
   let yaml = recipes.get(name)
   assert.ok(yaml !== undefined, `README.md has no recipe ${name}`)
   for (const [written, here] of replacements) {
     assert.ok(yaml.includes(written), `the recipe ${name} holds no ${written}`)
     yaml = yaml.replace(written, here)
   }
-  return startTestGateway(yaml)
+  return yaml
 }
 
 /** What a WebSocket client gets in place of a 101. */
@@ -473,6 +478,46 @@ describe("the recipe 'sessions'", () => {
     for (const route of ['route-1', 'route-2', 'route-3']) {
       await gateway.log('tunnel close', { route, by: 'gateway', reason: 'expired' })
     }
+  })
+})
+
+describe("the recipe 'deploys'", () => {
+  it('closes tunnels one by one, and tells clients when to come back', async () => {
+    await using server = await wsServer()
+    await using gateway = await recipeGateway('deploys', [
+      ['drain: 5m', 'drain: 500ms'],
+      ['http://localhost:3000', server.url],
+    ])
+    await using crowd = await Crowd.open(`ws://127.0.0.1:${gateway.port}/`, 10)
+    await gateway.gateway.stop()
+    await crowd.gone()
+    assert.equal(crowd.closings.length, 10)
+    const told = new Set(crowd.closings.map(({ code, reason }) => `${code} ${reason}`))
+    assert.deepEqual([...told], ['1012 restarting; retry after 10s'])
+    const times = crowd.closings.map(({ atMs }) => atMs)
+    assert.ok((times.at(-1) ?? 0) - (times[0] ?? 0) > 250, String(times))
+  })
+})
+
+describe("the recipe 'rebalance'", () => {
+  it('brings tunnels to the endpoint that is new', async () => {
+    await using servers = await CountingServers.start(3)
+    const [one = '', two = '', three = ''] = servers.urls
+    const known: Replacements = [
+      ['http://chat-1:3000', one],
+      ['http://chat-2:3000', two],
+    ]
+    await using gateway = await recipeGateway('rebalance', [
+      ...known,
+      [', "http://chat-3:3000"', ''],
+    ])
+    const url = `ws://127.0.0.1:${gateway.port}/`
+    await using crowd = await Crowd.open(url, 12, { backAfterMs: 50 })
+    assert.deepEqual(servers.open, [6, 6, 0])
+    await gateway.reload(recipeYaml('rebalance', [...known, ['http://chat-3:3000', three]]))
+    await servers.until((open) => open.every((count) => count === 4))
+    assert.equal(crowd.closings.length, 4)
+    assert.ok(crowd.closings.every(({ code }) => code === 1012))
   })
 })
 

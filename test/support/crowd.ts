@@ -43,6 +43,11 @@ export class Crowd implements AsyncDisposable {
     return this.#open.size
   }
 
+  /** Fulfilled when every client has seen its connection close; not for clients that come back. */
+  async gone(): Promise<void> {
+    for (const socket of this.#open) await new Promise((resolve) => socket.once('close', resolve))
+  }
+
   #connect(): WebSocket {
     const socket = new WebSocket(this.#url)
     this.#open.add(socket)
@@ -65,11 +70,8 @@ export class Crowd implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true
     for (const timer of this.#timers) clearTimeout(timer)
-    const closed = [...this.#open].map(
-      (socket) => new Promise((resolve) => socket.once('close', resolve)),
-    )
     for (const socket of this.#open) socket.terminate()
-    await Promise.all(closed)
+    await this.gone()
   }
 }
 
