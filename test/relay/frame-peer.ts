@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
 import { readBytes, readToEnd } from '../support/socket-pair.ts'
-import { CLOSE, PING, closePayload, downFrame, masked, upFrame } from './made-frames.ts'
+import { CLOSE, PING, PONG, closePayload, downFrame, masked, upFrame } from './made-frames.ts'
 
 export interface ReadFrame {
   readonly opcode: number
@@ -46,6 +46,16 @@ export class FramePeer {
 
   async getsClose(code: number, text: string): Promise<void> {
     assert.deepEqual(await this.read(), { opcode: CLOSE, payload: closePayload(code, text) })
+  }
+
+  /** Answers each ping until it is told to close; returns the code that it is told. */
+  async isTold(): Promise<number> {
+    for (;;) {
+      const { opcode, payload } = await this.read()
+      if (opcode === CLOSE) return payload.readUInt16BE()
+      assert.equal(opcode, PING)
+      this.send(PONG, payload)
+    }
   }
 
   /** Returns the payload. */
