@@ -93,7 +93,7 @@ class RunningGateway implements Gateway, Exchanges {
   readonly #admin: AdminDoor
   readonly #rebalancer: Rebalancer
   readonly #reconciler = new Reconciler()
-  readonly #closings = new Closings()
+  readonly #closings: Closings
   readonly #reloads = new Reloads()
   readonly #planeOptions: PlaneOptions
   /** Handshakes in progress; drain waits for them like for plain requests. */
@@ -123,6 +123,7 @@ class RunningGateway implements Gateway, Exchanges {
       onRecheckFailed: ({ route, id: tunnelId }, { check }, cause) =>
         report.recheckFailed({ route, check, tunnelId, cause }),
     })
+    this.#closings = new Closings((closing) => report.drainProgress(closing))
     this.#rebalancer = new Rebalancer(this.registry, {
       onStuck: (upstream) => report.rebalanceStuck(upstream),
     })

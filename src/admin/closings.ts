@@ -1,15 +1,22 @@
 /** Tunnels that operators have closed over a time, from the call to the last of them. They outlive a reload and the address of the API. */
 
 import type { Endpoint } from '../balance/endpoint.ts'
+import type { DrainReport } from '../report/report.ts'
 import { drainEndpoint, type EndpointDrain } from '../tunnels/drain.ts'
 import { pace } from '../tunnels/pace.ts'
 import type { Registry } from '../tunnels/registry.ts'
 import type { RunningTunnel } from '../tunnels/tunnel.ts'
 
 export class Closings {
+  readonly #onProgress: ((drain: DrainReport) => void) | undefined
   readonly #over = new AbortController()
   /** By the ids of the endpoints, which stay the same when the config changes. */
   readonly #drains = new Map<string, EndpointDrain>()
+
+  /** `onProgress` is called when the drain of an endpoint begins, and every five seconds from then on. */
+  constructor(onProgress?: (drain: DrainReport) => void) {
+    this.#onProgress = onProgress
+  }
 
   /** Ends these, and no others, evenly over a time. */
   start(
@@ -24,7 +31,12 @@ export class Closings {
   drain(registry: Registry, upstream: string, endpoint: Endpoint, overMs: number): number {
     const { id, url } = endpoint
     this.stopDrain(id)
-    const drain = drainEndpoint(registry, { upstream, endpoint: url, overMs })
+    const place = { upstream, endpoint: url }
+    const drain = drainEndpoint(registry, {
+      ...place,
+      overMs,
+      onProgress: (progress) => this.#onProgress?.({ reason: 'drain', ...place, ...progress }),
+    })
     this.#drains.set(id, drain)
     void drain.done.then(() => {
       if (this.#drains.get(id) === drain) this.#drains.delete(id)

@@ -104,6 +104,8 @@ describe('rebalance', () => {
       over: '1s',
     })
     assert.deepEqual([drained.status, drained.json['closing']], [200, half])
+    const closing = { reason: 'drain', upstream: 'chat', endpoint: second }
+    await gateway.log('closing tunnels', { ...closing, left: half, of: half })
     await servers.until(([a, b]) => a === CLIENTS && b === 0)
     assert.equal(crowd.closings.length, half)
     assert.ok(crowd.closings.every(({ code }) => code === 1001))
