@@ -4,7 +4,6 @@
  * (with its connection) or as plain HTTP (with a response object). It decides nothing about a request.
  */
 
-import { rm } from 'node:fs/promises'
 import type http from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -184,7 +183,6 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   async stopAccepting(): Promise<void> {
     this.#stopListening()
     this.#server.closeIdleConnections()
-    if (this.#config.address.kind === 'unix') await rm(this.#config.address.path, { force: true })
     for (const response of this.#inProgress.values()) response.shouldKeepAlive = false
     if (this.#inProgress.size === 0) return
     await new Promise<void>((resolve) => this.#whenIdle.push(resolve))
