@@ -99,7 +99,8 @@ export function drainEndpoint(
   const tunnels = {
     *[Symbol.iterator](): Generator<RunningTunnel> {
       for (const tunnel of registry) {
-        if (tunnel.reported.upstream === upstream && tunnel.endpoint.url === endpoint) yield tunnel
+        // Not by what was reported at its start: a reload may have given its route another upstream.
+        if (tunnel.parts.pool.name === upstream && tunnel.endpoint.url === endpoint) yield tunnel
       }
     },
   }

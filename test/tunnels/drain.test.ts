@@ -203,7 +203,7 @@ describe('drainEndpoint', () => {
     assert.deepEqual(timesOf(tunnels.told), [0, 1000, 2000, 3000])
     for (const tunnel of tunnels.told) {
       assert.deepEqual([tunnel.told?.by, tunnel.told?.reason], ['admin', 'drain'])
-      assert.deepEqual([tunnel.reported.upstream, tunnel.endpoint.url], ['chat', ENDPOINT.url])
+      assert.deepEqual([tunnel.parts.pool.name, tunnel.endpoint.url], ['chat', ENDPOINT.url])
     }
   })
 

@@ -6,7 +6,7 @@ import { Registry } from '../../src/tunnels/registry.ts'
 import type { RunningTunnel } from '../../src/tunnels/tunnel.ts'
 
 export interface FakeTunnel {
-  readonly reported: { readonly upstream: string }
+  readonly parts: { readonly pool: { readonly name: string } }
   readonly endpoint: Pick<Endpoint, 'id' | 'url'>
   readonly openedAtMs: number
   isEnding: boolean
@@ -28,7 +28,7 @@ export class FakeTunnels {
     onEnd: (tunnel: FakeTunnel) => void = () => {},
   ): FakeTunnel {
     const tunnel: FakeTunnel = {
-      reported: { upstream },
+      parts: { pool: { name: upstream } },
       endpoint,
       openedAtMs: Date.now(),
       isEnding: false,

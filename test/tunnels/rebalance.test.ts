@@ -47,7 +47,7 @@ const someone = { clientIp: '192.0.2.1' } as RequestFacts
 /** When and where clients of closed tunnels come back to. */
 interface Comeback {
   readonly afterMs: number
-  readonly to: 'pool' | 'same'
+  to: 'pool' | 'same'
 }
 
 /** A rebalancer under a clock that is moved by hand, and clients that come back. */
@@ -232,7 +232,22 @@ describe('Rebalancer', () => {
     assert.ok(tunnels.told.length <= 60, String(tunnels.told.length))
   })
 
-  it('says so again when it was of use in between', (t) => {
+  it('says so again when it has become of use in between', (t) => {
+    const comeback: Comeback = { afterMs: 300, to: 'same' }
+    const { open, openOf, advance, stuck } = scene(t, [upstreamConfig()], comeback)
+    open('a', 500)
+    advance(15)
+    assert.deepEqual(stuck, ['chat'])
+    comeback.to = 'pool'
+    advance(75)
+    const [, b = 0] = openOf('a', 'b')
+    assert.ok(b > 50, String(b))
+    comeback.to = 'same'
+    advance(15)
+    assert.deepEqual(stuck, ['chat', 'chat'])
+  })
+
+  it('says so again when all had their share in between', (t) => {
     const { open, advance, stuck, tunnels } = scene(t, [upstreamConfig()], {
       afterMs: 300,
       to: 'same',
@@ -296,7 +311,7 @@ describe('Rebalancer', () => {
     for (const { name } of configs) open('a', 50, name)
     advance(3)
     const closedOf = (name: string): number =>
-      tunnels.told.filter(({ reported }) => reported.upstream === name).length
+      tunnels.told.filter(({ parts }) => parts.pool.name === name).length
     assert.deepEqual(
       configs.map(({ name }) => closedOf(name)),
       [15, 6, 0],
