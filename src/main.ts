@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 /** The program: the only part that touches the command line, the environment, signals and exit codes. */
 
-import { parseArguments } from './cli/arguments.ts'
+import { parseArguments, type Command } from './cli/arguments.ts'
 import { authFileProblems, summary } from './cli/check.ts'
 import { chooseConfigFile, noConfigFile } from './cli/config-file.ts'
 import { keepHeapSmall } from './cli/heap-keeper.ts'
-import { help } from './cli/help.ts'
+import { help, helpOf } from './cli/help.ts'
 import { run, type Served } from './cli/run.ts'
+import { terminalOf } from './cli/terminal.ts'
 import type { Config } from './config/config.ts'
 import { jsonSchema } from './config/json-schema.ts'
 import { loadConfig } from './config/load.ts'
@@ -16,7 +17,7 @@ import { version } from './report/version.ts'
 const command = parseArguments(process.argv.slice(2))
 switch (command.name) {
   case 'help':
-    print(help)
+    print(command.command === undefined ? help : helpOf(command.command))
     break
   case 'version':
     print(`upgate ${version}\n`)
@@ -28,20 +29,33 @@ switch (command.name) {
     tell(`${command.problem}\nupgate --help shows what there is.`)
     process.exitCode = 2
     break
+  case 'openapi': {
+    const { apiDocument } = await import('./admin/operations.ts')
+    print(`${JSON.stringify(apiDocument(), null, 2)}\n`)
+    break
+  }
+  case 'call': {
+    const { call } = await import('./cli/call.ts')
+    process.exitCode = await call(command, terminalOf(process))
+    break
+  }
   case 'check':
-    await check(command.file)
+    await check(command)
     break
   case 'run':
     await serve(command.file)
     break
 }
 
-async function check(given: string | undefined): Promise<void> {
-  const loaded = load(given)
+async function check({ file, diff }: Extract<Command, { name: 'check' }>): Promise<void> {
+  const loaded = load(file)
   if (loaded === undefined) return
   const problems = await authFileProblems(loaded.config)
-  if (problems === undefined) print(`${summary(loaded.file, loaded.config)}\n`)
-  else giveUp(problems)
+  if (problems !== undefined) return giveUp(problems)
+  print(`${summary(loaded.file, loaded.config)}\n`)
+  if (diff === undefined) return
+  const { checkDiff } = await import('./cli/check-diff.ts')
+  process.exitCode = await checkDiff(loaded.file, diff, terminalOf(process))
 }
 
 async function serve(given: string | undefined): Promise<void> {

@@ -1,0 +1,47 @@
+/** `upgate reload`: has the gateway read its config again. */
+
+import type { ReloadAnswer } from '../admin/gateway-operations.ts'
+import type { AdminClient } from './admin-client.ts'
+import type { CallCommand } from './arguments.ts'
+import { jsonText } from './json.ts'
+import type { Terminal } from './terminal.ts'
+import { printable } from './table.ts'
+import { counted } from './units.ts'
+
+export async function reload(
+  admin: AdminClient,
+  { values }: CallCommand,
+  terminal: Terminal,
+): Promise<void> {
+  const dryRun = values['dry-run'] === true
+  const answer = await askReload(admin, dryRun)
+  terminal.print(values.json === true ? jsonText(answer) : reloadText(answer))
+}
+
+export function askReload(admin: AdminClient, dryRun: boolean): Promise<ReloadAnswer> {
+  return admin.call<ReloadAnswer>('POST', '/api/reload', { dryRun: dryRun ? 'true' : undefined })
+}
+
+/** What changed, or would: a line each, and what becomes of tunnels. */
+export function reloadText(answer: ReloadAnswer): string {
+  const { dryRun, file, changes, needsRestart, closing, closingByRoute, kept } = answer
+  const lines = changes.map((line) => `  ${printable(line)}`)
+  if (needsRestart.length > 0) {
+    lines.push(`  takes effect at the next start alone: ${needsRestart.join(', ')}`)
+  }
+  const routes = Object.entries(closingByRoute).map(([route, count]) => `${route} ${count}`)
+  const tunnels = [
+    ...(closing > 0
+      ? [
+          `${counted(closing, 'tunnel')} ${dryRun ? 'would be' : 'are being'} closed (${routes.join(', ')})`,
+        ]
+      : []),
+    ...(kept > 0
+      ? [`${counted(kept, 'tunnel')} without a place in it ${dryRun ? 'would stay' : 'stay'}`]
+      : []),
+  ]
+  const head = dryRun ? `a reload of ${file} would change` : `${file} is in use;`
+  const count = changes.length === 0 ? 'nothing' : counted(changes.length, 'thing')
+  const first = dryRun ? `${head} ${count}` : `${head} ${count} changed`
+  return `${[first, ...lines, ...tunnels].join('\n')}\n`
+}

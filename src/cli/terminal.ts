@@ -1,0 +1,69 @@
+/** Where commands print, and whom they may ask. */
+
+import { createInterface } from 'node:readline/promises'
+
+import type { Environment } from '../config/environment.ts'
+
+export interface Terminal {
+  readonly env: Environment
+  /** Of what is printed; undefined where that is no terminal. */
+  readonly size: { readonly columns: number; readonly rows: number } | undefined
+  /** Somebody sits there and can answer. */
+  readonly canAsk: boolean
+  /** The result of a command. */
+  print(text: string): void
+  /** A line about it, for people. */
+  tell(line: string): void
+  /** True for yes; everything else is no. */
+  ask(question: string): Promise<boolean>
+  /** Fulfilled after so many milliseconds; false when Ctrl-C came in between or before. */
+  wait(ms: number): Promise<boolean>
+}
+
+/** That of a process. */
+export function terminalOf(host: NodeJS.Process): Terminal {
+  const { env, stdin, stdout, stderr } = host
+  let interrupted: AbortController | undefined
+  return {
+    env,
+    get size() {
+      return stdout.isTTY ? { columns: stdout.columns, rows: stdout.rows } : undefined
+    },
+    canAsk: stdin.isTTY && stderr.isTTY,
+    print: (text) => void stdout.write(text),
+    tell: (line) => void stderr.write(`${line}\n`),
+    ask: async (question) => {
+      const lines = createInterface({ input: stdin, output: stderr })
+      try {
+        return /^\s*y(?:es)?\s*$/i.test(await lines.question(question))
+      } finally {
+        lines.close()
+      }
+    },
+    wait: (ms) => {
+      interrupted ??= abortAtInterrupt(host)
+      return elapsed(ms, interrupted.signal)
+    },
+  }
+}
+
+function abortAtInterrupt(host: NodeJS.Process): AbortController {
+  const controller = new AbortController()
+  host.once('SIGINT', () => controller.abort())
+  return controller
+}
+
+function elapsed(ms: number, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve(false)
+    const onAbort = (): void => {
+      clearTimeout(timer)
+      resolve(false)
+    }
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', onAbort)
+      resolve(true)
+    }, ms)
+    signal.addEventListener('abort', onAbort, { once: true })
+  })
+}
