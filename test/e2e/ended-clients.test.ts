@@ -54,7 +54,7 @@ const clients: readonly ClientProgram[] = [
       const page = await browser.page()
       await page.evaluate(`new Promise((resolve, reject) => {
         const socket = new WebSocket('ws://127.0.0.1:${port}${target}')
-        window.closed = new Promise((told) => {
+        window.ended = new Promise((told) => {
           socket.onclose = ({ code, reason }) => told({ code, reason, atMs: Date.now() })
         })
         socket.onopen = () => socket.send('hello')
@@ -62,7 +62,7 @@ const clients: readonly ClientProgram[] = [
         socket.onerror = () => reject(new Error('it does not open'))
       }).then(() => true)`)
       return {
-        closed: async () => (await page.evaluate('window.closed')) as Seen,
+        closed: async () => (await page.evaluate('window.ended')) as Seen,
         [Symbol.asyncDispose]: () => browser[Symbol.asyncDispose](),
       }
     },
@@ -119,7 +119,7 @@ routes: [{ auth: [people], upstream: builtin:echo }]
         `http://127.0.0.1:${gateway.adminPort}/api/tunnels?route=chat&code=4321&reason=lunch`,
         { method: 'DELETE' },
       )
-      assert.equal(response.status, 200)
+      assert.equal(response.status, 202)
       const { code, reason } = await client.closed()
       assert.deepEqual([code, reason], [4321, 'lunch'])
       const line = await gateway.log('tunnel close')
