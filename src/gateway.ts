@@ -168,6 +168,8 @@ class RunningGateway implements Gateway, Exchanges {
 
   async start(): Promise<void> {
     const config = this.#config
+    // First of all: a change that comes during the start shall be seen.
+    await this.#followFiles()
     await this.#startEcho(config)
     const plane = await buildPlane(config, this.#planeOptions)
     this.#plane = plane
@@ -180,7 +182,6 @@ class RunningGateway implements Gateway, Exchanges {
     const { version } = process
     const { name: relay, why } = this.#engine
     this.#log.info({ version: gatewayVersion, node: version, relay, why }, 'ready')
-    this.#followFiles()
   }
 
   reload(next: Config, options: ReloadOptions): Promise<ReloadResult> {
@@ -283,7 +284,7 @@ class RunningGateway implements Gateway, Exchanges {
     } of listeners.removed) {
       this.#log.info({ url: urlOf(address, schemeOf(tls)) }, 'listening no more')
     }
-    this.#followFiles()
+    await this.#followFiles()
     return { newCertificates: listeners.newCertificates, tunnels }
   }
 
@@ -393,14 +394,14 @@ class RunningGateway implements Gateway, Exchanges {
     if (usesEcho(config)) this.#echo ??= await startEcho()
   }
 
-  #followFiles(): void {
-    if (!this.#config.reload.watch || this.#load === undefined) {
+  async #followFiles(): Promise<void> {
+    if (!this.#config.reload.watch || this.#load === undefined || this.#draining) {
       this.#watch?.close()
       this.#watch = undefined
       return
     }
     this.#watch ??= new FileWatch({ onChange: () => void this.reloadFile('file') })
-    void this.#watch.follow(filesOf(this.#config))
+    await this.#watch.follow(filesOf(this.#config))
   }
 
   /** Where to look, in the order in which an operator does. */

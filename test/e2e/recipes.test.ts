@@ -521,6 +521,29 @@ describe("the recipe 'rebalance'", () => {
   })
 })
 
+describe("the recipe 'reload'", () => {
+  it('takes a changed file into use by itself, and closes the tunnels that it has no place for, or keeps them', async () => {
+    await using chat = await headKeeper()
+    await using shell = await headKeeper()
+    const yaml = recipeYaml('reload', [
+      ['http://localhost:3000', chat.url],
+      ['http://localhost:4000', shell.url],
+    ])
+    await using gateway = await startTestGateway(yaml)
+    await using closed = await wsClient(`ws://127.0.0.1:${gateway.port}/chat`)
+    await using kept = await wsClient(`ws://127.0.0.1:${gateway.port}/shell`)
+    await gateway.rewrite(
+      `reload: { watch: true }\nroutes: [{ match: { path: /new }, upstream: "${chat.url}" }]`,
+    )
+    await gateway.log('config reloaded', { cause: 'file', closed: 1 })
+    const { code } = await closed.closed()
+    assert.equal(code, 1012)
+    await echoes(kept, 'hello')
+    await using client = await wsClient(`ws://127.0.0.1:${gateway.port}/new`)
+    await echoes(client, 'hello')
+  })
+})
+
 describe("the recipe 'tls'", () => {
   it('serves wss to clients that trust its issuer, and tells the upstream so', async () => {
     const ca = readFileSync(join(fixtures, 'tls/ca.pem'))

@@ -379,6 +379,38 @@ describe('the admin listener in a reload', () => {
     assert.equal(gateway.gateway.adminAddress, undefined)
   })
 
+  it('answers the call that has moved it, over the address of before, which is gone then', async () => {
+    await using upstream = await serving()
+    const routes = `routes: [{ upstream: "${upstream.url}" }]`
+    await using gateway = await startTestGateway(routes)
+    const port = await freePort()
+    await gateway.rewrite(`admin: { address: "127.0.0.1:${port}" }\n${routes}`)
+    await using client = await rawClient(gateway.adminPort)
+    const answer = await fetch(`http://127.0.0.1:${gateway.adminPort}/reload`, { method: 'POST' })
+    const { ok, changes } = (await answer.json()) as { ok: boolean; changes: string[] }
+    assert.equal(ok, true)
+    assert.deepEqual(changes, [`admin.address: 127.0.0.1:0 -> 127.0.0.1:${port}`])
+    await gateway.log('admin listening', { url: `http://127.0.0.1:${port}/metrics` })
+    await client.gone()
+    await refuses(gateway.adminPort)
+  })
+
+  it('takes its token in place', async () => {
+    await using upstream = await serving()
+    const withToken = (token: string): string =>
+      `admin: { address: "127.0.0.1:0", token: ${token} }\nroutes: [{ upstream: "${upstream.url}" }]`
+    await using gateway = await startTestGateway(withToken('first-token-of-all'))
+    const statusWith = async (token: string): Promise<number> => {
+      const headers = { Authorization: `Bearer ${token}` }
+      const answer = await fetch(`http://127.0.0.1:${gateway.adminPort}/metrics`, { headers })
+      return answer.status
+    }
+    assert.equal(await statusWith('first-token-of-all'), 200)
+    await gateway.reload(withToken('second-token-of-all'))
+    assert.equal(await statusWith('first-token-of-all'), 401)
+    assert.equal(await statusWith('second-token-of-all'), 200)
+  })
+
   it('that cannot be bound leaves everything as it was', async () => {
     await using upstream = await serving()
     const routes = `routes: [{ upstream: "${upstream.url}" }]`

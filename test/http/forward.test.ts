@@ -2,7 +2,14 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import net from 'node:net'
 import { describe, it } from 'node:test'
-import { closedAddress, connectTo, startGateway, startUpstream, Upstream } from './harness.ts'
+import {
+  closedAddress,
+  connectTo,
+  endpointAt,
+  startGateway,
+  startUpstream,
+  Upstream,
+} from './harness.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
@@ -160,6 +167,46 @@ describe('Forwarder', () => {
     one.send(OK)
     await gateway.answered()
     gateway.forwarder.close()
+    await one.rest()
+    assert.equal(two.hasEnded, false)
+    two.send(OK)
+    await gateway.answered()
+    await two.rest()
+  })
+
+  it('uses the connections of before to an endpoint that a new config has at the same place', async () => {
+    await using upstream = await startUpstream()
+    await using gateway = await startGateway([upstream])
+    const client = await connectTo(gateway)
+    client.send('GET /1 HTTP/1.1\r\nHost: x\r\n\r\n')
+    const peer = await upstream.next()
+    await peer.head()
+    peer.send(OK)
+    await gateway.answered()
+    gateway.endpoints = [endpointAt(upstream.address)]
+    gateway.forwarder.follow(gateway.endpoints)
+    client.send('GET /2 HTTP/1.1\r\nHost: x\r\n\r\n')
+    assert.match(await peer.head(), /^GET \/2 /)
+    peer.send(OK)
+    await gateway.answered()
+  })
+
+  it('closes connections to places that a new config has not, and busy ones after their answer', async () => {
+    await using idle = await startUpstream()
+    await using busy = await startUpstream()
+    await using gateway = await startGateway([idle])
+    const client = await connectTo(gateway)
+    client.send('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    const one = await idle.next()
+    await one.head()
+    one.send(OK)
+    await gateway.answered()
+    gateway.endpoints = [endpointAt(busy.address)]
+    client.send('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    const two = await busy.next()
+    await two.head()
+    const secure = { serverName: 'other', ca: undefined }
+    gateway.forwarder.follow([{ ...endpointAt(idle.address), tls: secure }])
     await one.rest()
     assert.equal(two.hasEnded, false)
     two.send(OK)

@@ -177,14 +177,15 @@ export class Gateway implements AsyncDisposable {
   readonly attempts: string[] = []
   readonly requests: http.IncomingMessage[] = []
   readonly responses: http.ServerResponse[] = []
-  readonly #endpoints: readonly Endpoint[]
+  /** Of the next requests. */
+  endpoints: readonly Endpoint[]
   readonly #options: GatewayOptions
   readonly #ends: (ForwardEnd | Refusal)[] = []
   readonly #closed: Promise<unknown>[] = []
   readonly #waiting: ((end: ForwardEnd | Refusal) => void)[] = []
 
   constructor(endpoints: readonly Endpoint[], options: GatewayOptions) {
-    this.#endpoints = endpoints
+    this.endpoints = endpoints
     this.#options = options
     this.server = http.createServer({ requestTimeout: 0, ...options.server })
     this.server.maxHeadersCount = 0
@@ -255,7 +256,7 @@ export class Gateway implements AsyncDisposable {
   }
 
   #acquire(tried: ReadonlySet<Endpoint>): EndpointLease | Refusal {
-    const endpoint = this.#endpoints.find((candidate) => !tried.has(candidate))
+    const endpoint = this.endpoints.find((candidate) => !tried.has(candidate))
     if (endpoint === undefined) return new Refusal('E_ENDPOINT_NONE')
     const lease = new Lease(endpoint)
     this.leases.push(lease)
