@@ -1,0 +1,467 @@
+/* How WebSockets are closed: a Close frame to both peers, at a border, and a FIN when theirs has come. */
+#include <string.h>
+#include <unistd.h>
+
+#include "made_frames.h"
+
+#define BUFFER_BYTES 65536
+#define HOUR_MS 3600000
+#define REASON_DRAIN REASON_CALLER
+
+static struct rig rig;
+static const struct close_words words = {.code = 1001, .length = 4, .text = "soon"};
+
+static enum side other(enum side side)
+{
+	return side == SIDE_CLIENT ? SIDE_UPSTREAM : SIDE_CLIENT;
+}
+
+static struct relay_policy frames_policy(void)
+{
+	struct relay_policy policy = plain_policy();
+
+	policy.frames = true;
+	policy.idle = (struct close_words){.code = 1001, .length = 4, .text = "idle"};
+	policy.lifetime = (struct close_words){.code = 1012};
+	return policy;
+}
+
+static struct joint join_frames(enum transport transport)
+{
+	struct relay_policy policy = frames_policy();
+
+	return join_with(&rig, transport, transport, request_with(&policy));
+}
+
+static void drain(const struct joint *joint, uint64_t timeout_ms)
+{
+	relay_close(joint->tunnel, BY_ADMIN, REASON_DRAIN, timeout_ms, &words);
+}
+
+static void end_as_drained(const struct joint *joint, enum ended_by close_by, uint16_t code)
+{
+	struct event event = await_end(&rig);
+
+	check_end(&event, BY_ADMIN, REASON_DRAIN);
+	CHECK_EQUAL(event.reading.close_by, close_by);
+	CHECK_EQUAL(event.reading.close_code, code);
+	close_peers(joint);
+}
+
+/* Is told, says the same, gets the FIN. */
+static void agree(const struct joint *joint, enum side side)
+{
+	expect_close(joint->peers[side], side, words.code, "soon");
+	put_close(joint->peers[side], side, words.code);
+	expect_fin(joint->peers[side]);
+	send_fin(joint->peers[side]);
+}
+
+/* What one side sends has come. */
+static void pass(const struct joint *joint, enum side from, const struct bytes *bytes)
+{
+	put_bytes(joint->peers[from], bytes);
+	expect_bytes(joint->peers[other(from)], bytes);
+}
+
+static void both_peers_are_told(void)
+{
+	rig_start(&rig, 2, BUFFER_BYTES);
+	for (enum transport transport = 0; transport < TRANSPORTS; transport++) {
+		for (enum side first = 0; first < SIDES; first++) {
+			struct joint joint = join_frames(transport);
+
+			put_text(joint.peers[SIDE_CLIENT], SIDE_CLIENT, FIN | TEXT, "hello");
+			expect_text(joint.peers[SIDE_UPSTREAM], SIDE_UPSTREAM, FIN | TEXT, "hello");
+			drain(&joint, NO_LIMIT);
+			agree(&joint, first);
+			agree(&joint, other(first));
+			end_as_drained(&joint, BY_ADMIN, words.code);
+		}
+	}
+	rig_stop(&rig);
+}
+
+static void limits_say_why(void)
+{
+	struct relay_policy policy = frames_policy();
+	struct joint joint;
+	struct event event;
+
+	rig_start(&rig, 1, BUFFER_BYTES);
+	policy.idle_ms = 20;
+	for (unsigned turn = 0; turn < 2; turn++) {
+		joint = join_with(&rig, TCP, UNIX, request_with(&policy));
+		for (enum side side = 0; side < SIDES; side++) {
+			if (turn == 0)
+				expect_close(joint.peers[side], side, 1001, "idle");
+			else
+				expect_close(joint.peers[side], side, 1012, "");
+			put_close(joint.peers[side], side, 1001);
+			expect_fin(joint.peers[side]);
+			send_fin(joint.peers[side]);
+		}
+		event = await_end(&rig);
+		check_end(&event, BY_GATEWAY, turn == 0 ? REASON_IDLE : REASON_LIFETIME);
+		CHECK_EQUAL(event.reading.close_by, BY_GATEWAY);
+		CHECK_EQUAL(event.reading.close_code, turn == 0 ? 1001 : 1012);
+		close_peers(&joint);
+		policy.idle_ms = NO_LIMIT;
+		policy.lifetime_ms = 20;
+	}
+	rig_stop(&rig);
+}
+
+/* At each place of a frame, whose rest comes in one read with what is dropped. */
+static void a_frame_that_has_begun_is_finished(void)
+{
+	rig_start(&rig, 1, BUFFER_BYTES);
+	for (enum side from = 0; from < SIDES; from++) {
+		struct bytes frame = {0};
+
+		add_text(&frame, from, BINARY, "has begun, and is a part of a message");
+		for (size_t at = 1; at < frame.length; at++) {
+			struct joint joint = join_frames(UNIX);
+			struct bytes begin = {.at = frame.at, .length = at};
+			struct bytes rest = {0};
+
+			bytes_add(&rest, frame.at + at, frame.length - at);
+			pass(&joint, from, &begin);
+			drain(&joint, NO_LIMIT);
+			expect_close(joint.peers[from], from, words.code, "soon");
+			add_text(&rest, from, FIN | CONTINUATION, "dropped");
+			add_close(&rest, from, words.code, "");
+			put_bytes(joint.peers[from], &rest);
+			rest.length = frame.length - at;
+			expect_bytes(joint.peers[other(from)], &rest);
+			agree(&joint, other(from));
+			expect_fin(joint.peers[from]);
+			send_fin(joint.peers[from]);
+			end_as_drained(&joint, BY_ADMIN, words.code);
+			bytes_free(&rest);
+		}
+		bytes_free(&frame);
+	}
+	rig_stop(&rig);
+}
+
+static void a_source_that_ends_within_a_frame_ends_the_wait(void)
+{
+	rig_start(&rig, 1, BUFFER_BYTES);
+	for (enum side from = 0; from < SIDES; from++) {
+		struct joint joint = join_frames(TCP);
+		struct bytes frame = {0};
+
+		add_text(&frame, from, FIN | BINARY, "without an end");
+		frame.length -= 3;
+		pass(&joint, from, &frame);
+		drain(&joint, NO_LIMIT);
+		expect_close(joint.peers[from], from, words.code, "soon");
+		send_fin(joint.peers[from]);
+		expect_fin(joint.peers[from]);
+		expect_fin(joint.peers[other(from)]);
+		send_fin(joint.peers[other(from)]);
+		end_as_drained(&joint, BY_ADMIN, words.code);
+		bytes_free(&frame);
+	}
+	rig_stop(&rig);
+}
+
+static void no_second_close_goes_to_a_peer(void)
+{
+	rig_start(&rig, 1, BUFFER_BYTES);
+	for (enum side from = 0; from < SIDES; from++) {
+		struct bytes frame = {0};
+
+		add_close(&frame, from, 3000, "mine");
+		/* In the middle of the frame, too: even its first byte says that it is no place for ours. */
+		for (size_t at = 1; at <= frame.length; at++) {
+			bool is_code_known = at >= frame.length - 4;
+			struct joint joint = join_frames(TCP);
+			struct bytes begin = {.at = frame.at, .length = at};
+			struct bytes rest = {.at = frame.at + at, .length = frame.length - at};
+
+			pass(&joint, from, &begin);
+			drain(&joint, NO_LIMIT);
+			expect_close(joint.peers[from], from, words.code, "soon");
+			put_bytes(joint.peers[from], &rest);
+			expect_fin(joint.peers[from]);
+			expect_bytes(joint.peers[other(from)], &rest);
+			put_close(joint.peers[other(from)], other(from), 3000);
+			expect_fin(joint.peers[other(from)]);
+			send_fin(joint.peers[SIDE_CLIENT]);
+			send_fin(joint.peers[SIDE_UPSTREAM]);
+			if (is_code_known)
+				end_as_drained(&joint, (enum ended_by)from, 3000);
+			else
+				end_as_drained(&joint, BY_ADMIN, words.code);
+		}
+		bytes_free(&frame);
+	}
+	rig_stop(&rig);
+}
+
+static void a_blind_direction_ends_with_a_fin(void)
+{
+	rig_start(&rig, 1, BUFFER_BYTES);
+	for (enum side from = 0; from < SIDES; from++) {
+		for (unsigned is_before = 0; is_before < 2; is_before++) {
+			struct joint joint = join_frames(TCP);
+			struct bytes frame = {0};
+
+			if (is_before)
+				add_text(&frame, from, FIN | CONTINUATION, "of nothing");
+			else
+				add_text(&frame, from, FIN | TEXT, "has begun");
+			frame.length--;
+			pass(&joint, from, &frame);
+			frame.length++;
+			drain(&joint, NO_LIMIT);
+			if (is_before) {
+				expect_fin(joint.peers[other(from)]);
+			} else {
+				/* It goes blind while the Close frame waits, which is the end all the same. */
+				frame.at += frame.length - 1;
+				frame.room = frame.length - 1;
+				frame.length = 1;
+				put_bytes(joint.peers[from], &frame);
+				expect_bytes(joint.peers[other(from)], &frame);
+				frame.at -= frame.room;
+				agree(&joint, other(from));
+			}
+			expect_close(joint.peers[from], from, words.code, "soon");
+			send_fin(joint.peers[from]);
+			expect_fin(joint.peers[from]);
+			if (is_before)
+				send_fin(joint.peers[other(from)]);
+			end_as_drained(&joint, BY_ADMIN, words.code);
+			bytes_free(&frame);
+		}
+	}
+	rig_stop(&rig);
+}
+
+static void who_does_not_answer_is_reset(void)
+{
+	rig_start(&rig, 1, BUFFER_BYTES);
+	for (enum side deaf = 0; deaf < SIDES; deaf++) {
+		struct joint joint = join_frames(TCP);
+
+		drain(&joint, 50);
+		agree(&joint, other(deaf));
+		expect_close(joint.peers[deaf], deaf, words.code, "soon");
+		expect_reset(joint.peers[deaf]);
+		end_as_drained(&joint, BY_ADMIN, words.code);
+	}
+	rig_stop(&rig);
+}
+
+static void a_frame_without_end_is_waited_for_no_longer(void)
+{
+	struct joint joint;
+	struct bytes frame = {0};
+
+	rig_start(&rig, 1, BUFFER_BYTES);
+	joint = join_frames(TCP);
+	add_text(&frame, SIDE_UPSTREAM, FIN | TEXT, "without end");
+	frame.length--;
+	pass(&joint, SIDE_UPSTREAM, &frame);
+	drain(&joint, 50);
+	expect_close(joint.peers[SIDE_UPSTREAM], SIDE_UPSTREAM, words.code, "soon");
+	expect_reset(joint.peers[SIDE_CLIENT]);
+	expect_reset(joint.peers[SIDE_UPSTREAM]);
+	end_as_drained(&joint, BY_ADMIN, words.code);
+	bytes_free(&frame);
+	rig_stop(&rig);
+}
+
+/* A reset of one peer while the tunnel closes leaves the other one its answer. */
+static void a_reset_leaves_the_other_peer_in_peace(void)
+{
+	rig_start(&rig, 1, BUFFER_BYTES);
+	for (enum side broken = 0; broken < SIDES; broken++) {
+		struct joint joint = join_frames(TCP);
+
+		drain(&joint, NO_LIMIT);
+		expect_close(joint.peers[broken], broken, words.code, "soon");
+		send_reset(joint.peers[broken]);
+		agree(&joint, other(broken));
+		end_as_drained(&(struct joint){.peers = {joint.peers[other(broken)], -1}}, BY_ADMIN,
+		               words.code);
+	}
+	rig_stop(&rig);
+}
+
+/* The client stalls: the upstream is told at once, and the client gets all that is held before its Close frame. */
+static void a_close_comes_behind_what_is_held(void)
+{
+	static unsigned char payload[3100];
+	struct joint joint;
+	struct bytes frame = {0};
+	uint64_t sent = 0;
+	uint64_t got = 0;
+
+	rig_start(&rig, 1, BUFFER_BYTES);
+	joint = join_frames(TCP);
+	set_blocking(joint.peers[SIDE_UPSTREAM], false);
+	add_frame(&frame, SIDE_UPSTREAM, FIN | BINARY, payload, 3000);
+	for (;;) {
+		ssize_t written;
+		size_t begin = sent % frame.length;
+		uint64_t before = tunnel_bytes(joint.tunnel, SIDE_UPSTREAM);
+
+		written = write(joint.peers[SIDE_UPSTREAM], frame.at + begin, frame.length - begin);
+		if (written > 0)
+			sent += (uint64_t)written;
+		else if (tunnel_bytes(joint.tunnel, SIDE_UPSTREAM) == before && usleep(20000) == 0 &&
+		         tunnel_bytes(joint.tunnel, SIDE_UPSTREAM) == before)
+			break;
+	}
+	set_blocking(joint.peers[SIDE_UPSTREAM], true);
+	drain(&joint, NO_LIMIT);
+	expect_close(joint.peers[SIDE_UPSTREAM], SIDE_UPSTREAM, words.code, "soon");
+	for (;;) {
+		unsigned char head[4];
+
+		CHECK_EQUAL(recv(joint.peers[SIDE_CLIENT], head, 2, MSG_WAITALL), 2);
+		if (head[0] == (FIN | CLOSE))
+			break;
+		CHECK_EQUAL(head[0], FIN | BINARY);
+		for (size_t left = frame.length - 2; left > 0;) {
+			ssize_t more = recv(joint.peers[SIDE_CLIENT], payload, left, 0);
+
+			CHECK(more > 0);
+			left -= (size_t)more;
+		}
+		got += frame.length;
+	}
+	CHECK(got > BUFFER_BYTES && got <= sent + frame.length);
+	CHECK_EQUAL(recv(joint.peers[SIDE_CLIENT], payload, 6, MSG_WAITALL), 6);
+	put_close(joint.peers[SIDE_CLIENT], SIDE_CLIENT, words.code);
+	expect_fin(joint.peers[SIDE_CLIENT]);
+	close_peers(&joint);
+	CHECK_EQUAL(await_end(&rig).reason, REASON_DRAIN);
+	bytes_free(&frame);
+	rig_stop(&rig);
+}
+
+/* Bytes that came with the handshake are followed: the tunnel begins in the middle of a frame. */
+static void first_bytes_are_followed(void)
+{
+	static const char head[] = "HTTP/1.1 101 \x88\x88\x88\r\n\r\n";
+
+	rig_start(&rig, 1, BUFFER_BYTES);
+	for (enum side from = 0; from < SIDES; from++) {
+		struct relay_policy policy = frames_policy();
+		struct open_request request = request_with(&policy);
+		struct bytes frame = {0};
+		struct bytes first = {0};
+		struct joint joint;
+		struct reading reading;
+
+		add_text(&frame, from, FIN | TEXT, "early");
+		add_text(&frame, from, FIN | BINARY, "in two parts");
+		if (from == SIDE_UPSTREAM)
+			bytes_add(&first, head, sizeof head - 1);
+		bytes_add(&first, frame.at, frame.length - 3);
+		request.to[other(from)] = hold_new(first.length);
+		memcpy(request.to[other(from)]->bytes, first.at, first.length);
+		request.read_bytes[from] = frame.length - 3;
+		joint = join_with(&rig, UNIX, UNIX, request);
+		expect_bytes(joint.peers[other(from)], &first);
+		relay_read(joint.tunnel, &reading);
+		CHECK_EQUAL(reading.counts[from].text, 1);
+		CHECK_EQUAL(reading.counts[from].binary, 1);
+		CHECK_EQUAL(reading.first_ms[from], 0);
+		CHECK_EQUAL(reading.first_ms[other(from)], NEVER_MS);
+		drain(&joint, NO_LIMIT);
+		expect_close(joint.peers[from], from, words.code, "soon");
+		first.length = 3;
+		memcpy(first.at, frame.at + frame.length - 3, 3);
+		put_bytes(joint.peers[from], &first);
+		expect_bytes(joint.peers[other(from)], &first);
+		agree(&joint, other(from));
+		put_close(joint.peers[from], from, 1001);
+		expect_fin(joint.peers[from]);
+		send_fin(joint.peers[from]);
+		end_as_drained(&joint, BY_ADMIN, words.code);
+		bytes_free(&frame);
+		bytes_free(&first);
+	}
+	rig_stop(&rig);
+}
+
+static void the_first_close_is_told(void)
+{
+	rig_start(&rig, 1, BUFFER_BYTES);
+	for (enum side first = 0; first < SIDES; first++) {
+		struct joint joint = join_frames(TCP);
+		struct reading reading;
+		struct event event;
+
+		put_close(joint.peers[first], first, 4321);
+		expect_text(joint.peers[other(first)], other(first), FIN | CLOSE, "\x10\xe1");
+		relay_read(joint.tunnel, &reading);
+		CHECK_EQUAL(reading.close_by, first);
+		CHECK_EQUAL(reading.close_code, 4321);
+		put_close(joint.peers[other(first)], other(first), 1000);
+		expect_text(joint.peers[first], first, FIN | CLOSE, "\x03\xe8");
+		close_peers(&joint);
+		event = await_end(&rig);
+		CHECK_EQUAL(event.reading.close_by, first);
+		CHECK_EQUAL(event.reading.close_code, 4321);
+		CHECK_EQUAL(event.reading.counts[SIDE_CLIENT].close, 1);
+		CHECK_EQUAL(event.reading.counts[SIDE_UPSTREAM].close, 1);
+	}
+	rig_stop(&rig);
+}
+
+/* Places are used anew: nothing of a tunnel is left for the next one. */
+static void a_place_is_left_clean(void)
+{
+	rig_start(&rig, 1, BUFFER_BYTES);
+	for (unsigned turn = 0; turn < 200; turn++) {
+		struct joint joint = turn % 2 == 0 ? join_frames(UNIX) : join(&rig, UNIX);
+		struct reading reading;
+		struct event event;
+
+		relay_read(joint.tunnel, &reading);
+		CHECK_EQUAL(reading.counts[SIDE_CLIENT].text, 0);
+		CHECK_EQUAL(reading.close_code, 0);
+		put_text(joint.peers[SIDE_CLIENT], SIDE_CLIENT, TEXT, "begun");
+		expect_text(joint.peers[SIDE_UPSTREAM], SIDE_UPSTREAM, TEXT, "begun");
+		put_close(joint.peers[SIDE_CLIENT], SIDE_CLIENT, 1000);
+		/* Twice, before the thread has looked or behind it. */
+		drain(&joint, turn % 3 == 0 ? 0 : NO_LIMIT);
+		drain(&joint, 0);
+		event = await_end(&rig);
+		check_end(&event, BY_ADMIN, REASON_DRAIN);
+		close_peers(&joint);
+	}
+	rig_stop(&rig);
+}
+
+int main(void)
+{
+	const struct test tests[] = {
+		{"both peers are told, and get a FIN when they have answered", both_peers_are_told},
+		{"limits say why", limits_say_why},
+		{"a frame that has begun is finished, and what is behind it dropped",
+		 a_frame_that_has_begun_is_finished},
+		{"a source that ends within a frame ends the wait for its end",
+		 a_source_that_ends_within_a_frame_ends_the_wait},
+		{"no second Close frame goes to a peer", no_second_close_goes_to_a_peer},
+		{"a blind direction ends with a FIN", a_blind_direction_ends_with_a_fin},
+		{"who does not answer in time is reset", who_does_not_answer_is_reset},
+		{"a frame without end is waited for no longer than that",
+		 a_frame_without_end_is_waited_for_no_longer},
+		{"a reset of one peer leaves the other one in peace",
+		 a_reset_leaves_the_other_peer_in_peace},
+		{"a Close frame comes behind what is held", a_close_comes_behind_what_is_held},
+		{"bytes that came with the handshake are followed", first_bytes_are_followed},
+		{"the first Close frame is told", the_first_close_is_told},
+		{"a place is left clean", a_place_is_left_clean},
+	};
+
+	return RUN_TESTS(tests);
+}
