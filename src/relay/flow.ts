@@ -145,7 +145,8 @@ export class Flow implements FrameSink {
   look(nowMs: number): void {
     const active = this.#activeBytes
     if (active !== this.#activeSeen) this.movedAtMs = nowMs
-    if (this.bytes !== this.#bytesSeen) this.heardAtMs = nowMs
+    // Who is not read, because the other one stalls, cannot be heard.
+    if (this.bytes !== this.#bytesSeen || this.from.isPaused()) this.heardAtMs = nowMs
     const pendingBytes = this.to.writableLength
     const taken = this.#sentBytes - pendingBytes
     // What the kernel takes at once says nothing of the peer; that it takes more again does.

@@ -161,13 +161,13 @@ class PortableTunnel implements Tunnel, Swept, FlowOwner {
     for (const from of upstream ? [this.#up, this.#down] : [this.#up]) {
       const to = this.#opposite(from)
       const aliveAtMs = Math.max(from.heardAtMs, to.takenAtMs)
-      if (from.ended || from.scanner?.isDone === true) continue
+      if (!canAnswer(from, to)) continue
       if (to.pingedAtMs > aliveAtMs) {
         if (nowMs - to.pingedAtMs < timeoutMs) continue
         this.#bury(from)
         return
       }
-      if (nowMs - aliveAtMs >= pingMs && !to.isShut) to.ping()
+      if (nowMs - aliveAtMs >= pingMs) to.ping()
     }
   }
 
@@ -264,6 +264,12 @@ class PortableTunnel implements Tunnel, Swept, FlowOwner {
   #opposite(flow: Flow): Flow {
     return flow === this.#up ? this.#down : this.#up
   }
+}
+
+/** Who has said its last word, or has heard the other one's, answers no ping; and whose pong could not be told from others' is not asked. */
+function canAnswer(from: Flow, to: Flow): boolean {
+  const isDone = from.scanner?.isDone === true || to.scanner?.isDone === true
+  return !isDone && !from.ended && !to.isShut
 }
 
 /** Node sets the silence before the first probe; their number and their distance (10, a second) are libuv's, and there is no TCP_USER_TIMEOUT. It has no effect on a unix socket. */

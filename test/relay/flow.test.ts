@@ -26,14 +26,18 @@ class Taker {
   }
 }
 
-function flowTo(to: Taker): Flow {
+function flowTo(to: Taker, isPaused = false): Flow {
   const owner = {
     onCloseCode: () => assert.fail(),
     onPinged: () => assert.fail(),
     onShut: () => assert.fail(),
     onFiltered: () => assert.fail(),
   }
-  const sockets = { from: {} as Socket, to: to as unknown as Socket, hasFrames: false }
+  const sockets = {
+    from: { isPaused: () => isPaused } as Partial<Socket> as Socket,
+    to: to as unknown as Socket,
+    hasFrames: false,
+  }
   return new Flow(owner, 'upstream', sockets)
 }
 
@@ -65,6 +69,12 @@ describe('Flow', () => {
     }
     assert.equal(flow.takenAtMs, bornAtMs)
     assert.equal(flow.heardAtMs, bornAtMs + 3, 'the sender is another matter')
+  })
+
+  it('does not take for silent whom it does not read', () => {
+    const flow = flowTo(new Taker(0), true)
+    flow.look(flow.heardAtMs + 8)
+    assert.equal(flow.heardAtMs, flow.movedAtMs + 8)
   })
 
   it('knows since when its sender is silent', () => {
