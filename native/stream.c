@@ -81,8 +81,6 @@ static bool sift(struct worker *worker, struct tunnel *tunnel, enum side side, b
 		frames_end(&tunnel->frames[side], &sift);
 	else
 		frames_sift(&tunnel->frames[side], &sift, chunk->bytes, chunk->length);
-	if (sift.pongs_due < from->pongs_due)
-		from->alive_at_ms = worker->now_ms;
 	from->pongs_due = (uint8_t)sift.pongs_due;
 	note_own(worker, tunnel, other(side), &sift);
 	chunk->bytes = sift.to;
@@ -122,6 +120,8 @@ static void follow(struct worker *worker, struct tunnel *tunnel, enum side side,
 	note_bytes(worker, tunnel, from, length);
 	if (has_moved)
 		atomic_store_explicit(&from->heard_at_ms, worker->now_ms, memory_order_relaxed);
+	else
+		from->alive_at_ms = worker->now_ms;
 	if (from->pinged_at_ms != 0)
 		ping_is_answered(worker, tunnel, side);
 	if (frames->close_code != 0)

@@ -71,7 +71,7 @@ struct end {
 	uint8_t pongs_due;
 	/* Bytes on their way to this end. As long as there are any, the other end is not read. */
 	struct hold *hold;
-	/* The last sign of life that is not in `heard_at_ms`: a pong to us, or that it took what was held for it. */
+	/* The last sign of life that is not in `heard_at_ms`: of a pong to us, or that it took what was held for it. */
 	uint64_t alive_at_ms;
 	/* When it was pinged and has given no sign of life since; else 0. */
 	uint64_t pinged_at_ms;

@@ -1,11 +1,13 @@
 /* How WebSockets are closed: a Close frame to both peers, at a border, and a FIN when theirs has come. */
+#include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "made_frames.h"
 
 #define BUFFER_BYTES 65536
-#define HOUR_MS 3600000
+#define STALL_MS 100
 #define REASON_DRAIN REASON_CALLER
 
 static struct rig rig;
@@ -292,6 +294,14 @@ static void a_reset_leaves_the_other_peer_in_peace(void)
 	rig_stop(&rig);
 }
 
+/* Long enough for a thread to read what is there. */
+static bool takes_more(int fd)
+{
+	struct pollfd poller = {.fd = fd, .events = POLLOUT};
+
+	return poll(&poller, 1, STALL_MS) > 0;
+}
+
 /* The client stalls: the upstream is told at once, and the client gets all that is held before its Close frame. */
 static void a_close_comes_behind_what_is_held(void)
 {
@@ -305,18 +315,13 @@ static void a_close_comes_behind_what_is_held(void)
 	joint = join_frames(TCP);
 	set_blocking(joint.peers[SIDE_UPSTREAM], false);
 	add_frame(&frame, SIDE_UPSTREAM, FIN | BINARY, payload, 3000);
-	for (;;) {
-		ssize_t written;
+	do {
 		size_t begin = sent % frame.length;
-		uint64_t before = tunnel_bytes(joint.tunnel, SIDE_UPSTREAM);
+		ssize_t written;
 
 		written = write(joint.peers[SIDE_UPSTREAM], frame.at + begin, frame.length - begin);
-		if (written > 0)
-			sent += (uint64_t)written;
-		else if (tunnel_bytes(joint.tunnel, SIDE_UPSTREAM) == before && usleep(20000) == 0 &&
-		         tunnel_bytes(joint.tunnel, SIDE_UPSTREAM) == before)
-			break;
-	}
+		sent += written > 0 ? (uint64_t)written : 0;
+	} while (takes_more(joint.peers[SIDE_UPSTREAM]));
 	set_blocking(joint.peers[SIDE_UPSTREAM], true);
 	drain(&joint, NO_LIMIT);
 	expect_close(joint.peers[SIDE_UPSTREAM], SIDE_UPSTREAM, words.code, "soon");
