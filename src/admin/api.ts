@@ -34,7 +34,10 @@ export class Api {
     if ('status' in match) return match
     try {
       return await this.#call(request, match.operation, { id: match.id, search })
-    } catch {
+    } catch (error) {
+      const { method, path: place } = match.operation
+      const cause = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      this.#desk.parts.report.adminFailed({ method, path: place, cause })
       return problem(500, 'The gateway is at fault.')
     }
   }

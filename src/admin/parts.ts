@@ -20,5 +20,5 @@ export interface ApiParts {
   reload(options: { readonly dryRun: boolean }): Promise<ReloadResult>
   readonly rebalancer: Pick<Rebalancer, 'start' | 'get' | 'stop'>
   readonly closings: Closings
-  readonly report: Pick<Report, 'adminAction' | 'endpointDrained'>
+  readonly report: Pick<Report, 'adminAction' | 'adminFailed' | 'endpointDrained'>
 }

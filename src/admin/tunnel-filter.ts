@@ -66,12 +66,12 @@ function matcher(filter: TunnelFilter, nowMs: number): (tunnel: RunningTunnel) =
   const { minIdle } = filter
   const protocol = filter.protocol?.toLowerCase()
   const clients = client === undefined ? undefined : addressSet([client])
-  return ({ reported, endpoint: at, openedAtMs, tunnel }) => {
+  return ({ reported, parts, endpoint: at, openedAtMs, tunnel }) => {
     const ageMs = nowMs - openedAtMs
     return (
       (route === undefined || reported.route === route) &&
-      (upstream === undefined || reported.upstream === upstream) &&
-      (endpoint === undefined || reported.endpoint === endpoint || at.id === endpoint) &&
+      (upstream === undefined || parts.pool.name === upstream) &&
+      (endpoint === undefined || at.url === endpoint || at.id === endpoint) &&
       (user === undefined || reported.user === user) &&
       (protocol === undefined || reported.protocol === protocol) &&
       (clients === undefined || clients.has(reported.clientIp)) &&

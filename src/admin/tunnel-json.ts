@@ -72,7 +72,7 @@ export const tunnelSchema = named(
 
 export type TunnelJson = z.infer<typeof tunnelSchema>
 
-/** Looks at a tunnel, which begins a new measurement of its rates. `nowMs` is of the wall clock. */
+/** Looks at a tunnel where it is now (a reload may have given its route another upstream), which begins a new measurement of its rates. `nowMs` is of the wall clock. */
 export function tunnelJson(running: RunningTunnel, rates: Rates, nowMs: number): TunnelJson {
   const { reported } = running
   const { reading, rate } = rates.look(running, nowMs)
@@ -80,8 +80,8 @@ export function tunnelJson(running: RunningTunnel, rates: Rates, nowMs: number):
     id: reported.tunnelId,
     requestId: reported.requestId,
     route: reported.route,
-    upstream: reported.upstream,
-    endpoint: reported.endpoint,
+    upstream: running.parts.pool.name,
+    endpoint: running.endpoint.url,
     endpointId: running.endpoint.id,
     client: reported.clientIp,
     user: reported.user ?? null,

@@ -305,6 +305,18 @@ export class Report {
     )
   }
 
+  /** A fault of the gateway itself: `path` is that of the call in the API's document, `cause` has the stack. */
+  adminFailed(call: {
+    readonly method: string
+    readonly path: string
+    readonly cause: string
+  }): void {
+    this.#log.error(
+      { method: call.method, path: call.path, cause: call.cause },
+      'admin call failed',
+    )
+  }
+
   recheckFailed({ route, check, tunnelId, cause }: RecheckReport): void {
     this.#log.warn({ route, check, tunnelId, cause }, 'credentials could not be checked again')
   }

@@ -84,12 +84,14 @@ describe('a call of the API', () => {
     assert.deepEqual(admin.gateway.told, [])
   })
 
-  it('tells nothing of what went wrong inside', async () => {
+  it('tells the log, and nobody else, what went wrong inside', async () => {
     await using admin = await fakeAdmin()
     admin.gateway.reload = () => Promise.reject(new Error('secret detail'))
     const { status, body } = await admin.call('POST', '/api/reload')
     assert.equal(status, 500)
     assert.ok(!JSON.stringify(body).includes('secret'))
+    const [fault = ''] = admin.gateway.faults
+    assert.match(fault, /^POST \/api\/reload Error: secret detail\n +at /)
   })
 
   it('is refused on a path in absolute form', async () => {

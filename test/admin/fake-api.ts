@@ -79,6 +79,8 @@ export class FakeGateway implements ApiParts {
   readonly told: Told[] = []
   readonly actions: AdminReport[] = []
   readonly drained: string[] = []
+  /** What went wrong inside. */
+  readonly faults: string[] = []
   readonly #config: Config
   readonly #pools: ReadonlyMap<string, Pool>
   readonly closings = new Closings()
@@ -97,6 +99,9 @@ export class FakeGateway implements ApiParts {
   readonly report: ApiParts['report'] = {
     adminAction: (action) => {
       this.actions.push(action)
+    },
+    adminFailed: ({ method, path, cause }) => {
+      this.faults.push(`${method} ${path} ${cause}`)
     },
     endpointDrained: (upstream, { url }, draining) => {
       this.drained.push(`${upstream} ${url} ${draining}`)
@@ -118,7 +123,8 @@ export class FakeGateway implements ApiParts {
   /** It is open until the end: a fake has no peers that would close. */
   open(options: FakeOptions = {}): RunningTunnel {
     const { upstream = 'chat', endpoint: index = 0 } = options
-    const endpoint = this.#pools.get(upstream)?.endpoints[index]
+    const pool = this.#pools.get(upstream)
+    const endpoint = pool?.endpoints[index]
     if (endpoint === undefined) throw new Error(`${upstream} has no endpoint ${index}`)
     const id = options.id ?? `tunnel-${this.tunnels.size + 1}`
     const tunnel = {
@@ -139,6 +145,7 @@ export class FakeGateway implements ApiParts {
         status: 101,
         handshakeMs: 3,
       },
+      parts: { pool },
       endpoint,
       policy: tunnelPolicy(),
       openedAtMs: Date.now() - (options.ageMs ?? 0),

@@ -100,6 +100,12 @@ export const logMessages: readonly LogMessage[] = [
     fields: 'action by route upstream endpoint tunnelId user clientIp tunnels'.split(' '),
   },
   {
+    message: 'admin call failed',
+    level: 'error',
+    when: 'A call of the admin API was answered 500: a fault of the gateway itself.',
+    fields: ['method', 'path', 'cause'],
+  },
+  {
     message: 'config reloaded',
     level: 'info',
     when: 'The config was read again and is in use. With no changes where it says the same as before.',
