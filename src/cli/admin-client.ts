@@ -87,10 +87,13 @@ export class AdminClient {
     }
     const hint =
       status === 401 ? ' (the token comes from --token-file FILE or UPGATE_ADMIN_TOKEN)' : ''
-    const problems = body.problems?.map((problem) => `\n  ${printableLines(problem)}`) ?? []
-    const message = problems.length > 0 && status === 400 ? 'not understood:' : body.detail
-    const exitCode: FailureCode = status === 400 ? 2 : 1
-    return new Failure(exitCode, `${printable(message)}${hint}${problems.join('')}`)
+    const isMisuse = status === 400
+    const problems = (body.problems ?? []).map((one) => (isMisuse ? inOptions(one) : one))
+    const detail = isMisuse ? inOptions(body.detail) : body.detail
+    const first = isMisuse && problems.length > 0 ? 'not understood:' : printable(detail)
+    const lines = problems.map((one) => `\n  ${printableLines(one)}`)
+    const exitCode: FailureCode = isMisuse ? 2 : 1
+    return new Failure(exitCode, `${first}${hint}${lines.join('')}`)
   }
 
   #unreachable(error: unknown): Failure {
@@ -130,7 +133,7 @@ function tlsOptions({ ca, pinned }: AdminTls): https.RequestOptions {
       expected.raw.equals(raw)
         ? undefined
         : new Error('the certificate is another one than that of the config file'),
-  } as https.RequestOptions
+  }
 }
 
 function hostField(host: string, port: number): string {
@@ -144,6 +147,14 @@ function parse(body: string): unknown {
   } catch {
     return undefined
   }
+}
+
+/** `minAge: expected` is `--min-age: expected` on a command line. */
+function inOptions(sentence: string): string {
+  return sentence.replace(
+    /^[a-z][A-Za-z]*(?=: )/,
+    (name) => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+  )
 }
 
 /** Problems of a config have pictures of several lines. */

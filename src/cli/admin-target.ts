@@ -99,16 +99,17 @@ function ofConfig(given: string | undefined, env: Environment): AdminTarget {
 /** Of the rest of the file nothing needs to be right: an operator may be in the middle of changing it. */
 function readAdmin(file: string, env: Environment) {
   try {
-    const { raw, findings, locate } = readSource(file, env)
-    const wrong = findings.filter(({ path }) => path[0] === 'admin')
-    if (wrong.length > 0) throw new ConfigError(wrong.map(locate))
+    const source = readSource(file, env)
+    const { raw } = source
+    const wrong = source.findings.filter(({ path }) => path[0] === 'admin')
+    if (wrong.length > 0) throw new ConfigError(wrong.map((finding) => source.locate(finding)))
     const isMap = typeof raw === 'object' && raw !== null
     const parsed = configSchema.shape.admin.safeParse(
       (isMap && (raw as { admin?: unknown }).admin) || {},
     )
     if (parsed.success) return parsed.data
     const problems = parsed.error.issues.map(({ path, message: text }) =>
-      locate({ path: ['admin', ...(path as (string | number)[])], text }),
+      source.locate({ path: ['admin', ...(path as (string | number)[])], text }),
     )
     throw new ConfigError(problems)
   } catch (error) {

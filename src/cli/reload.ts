@@ -30,18 +30,16 @@ export function reloadText(answer: ReloadAnswer): string {
     lines.push(`  takes effect at the next start alone: ${needsRestart.join(', ')}`)
   }
   const routes = Object.entries(closingByRoute).map(([route, count]) => `${route} ${count}`)
-  const tunnels = [
-    ...(closing > 0
-      ? [
-          `${counted(closing, 'tunnel')} ${dryRun ? 'would be' : 'are being'} closed (${routes.join(', ')})`,
-        ]
-      : []),
-    ...(kept > 0
-      ? [`${counted(kept, 'tunnel')} without a place in it ${dryRun ? 'would stay' : 'stay'}`]
-      : []),
-  ]
+  if (closing > 0) {
+    const verb = dryRun ? 'would close' : 'closes'
+    lines.push(`  ${verb} ${counted(closing, 'tunnel')} (${routes.join(', ')})`)
+  }
+  if (kept > 0) {
+    const verb = dryRun ? 'would keep' : 'keeps'
+    lines.push(`  ${verb} ${counted(kept, 'tunnel')} that it has no place for`)
+  }
   const head = dryRun ? `a reload of ${file} would change` : `${file} is in use;`
   const count = changes.length === 0 ? 'nothing' : counted(changes.length, 'thing')
   const first = dryRun ? `${head} ${count}` : `${head} ${count} changed`
-  return `${[first, ...lines, ...tunnels].join('\n')}\n`
+  return `${[first, ...lines].join('\n')}\n`
 }
