@@ -5,11 +5,12 @@ import { caddy } from './peers/caddy.ts'
 import { haproxy } from './peers/haproxy.ts'
 import { httpProxy3 } from './peers/http-proxy-3.ts'
 import { nginx } from './peers/nginx.ts'
-import { upgate, upgateTwoThreads } from './peers/upgate.ts'
+import { upgate, upgateTwoThreads, upgateWithoutFrames } from './peers/upgate.ts'
 
 export const peers: readonly Peer[] = [
   upgate,
   upgateTwoThreads,
+  upgateWithoutFrames,
   httpProxy3,
   nginx,
   haproxy,

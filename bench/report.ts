@@ -7,7 +7,7 @@ import type { Peer } from './peer.ts'
 import type { Results } from './results.ts'
 import { costTable, gapLines, shareLines, wallTable } from './tables.ts'
 import { targetTable } from './targets.ts'
-import { threadsTable } from './threads-table.ts'
+import { settingsTable } from './settings-table.ts'
 
 export interface RunFacts {
   readonly rounds: number
@@ -32,8 +32,8 @@ export function report(results: Results, facts: RunFacts): string {
       targetTable(results),
     ],
     [
-      'One relay thread against two. Shares are of one core; the load generator and the upstream have one thread each.',
-      threadsTable(results),
+      'Settings of upgate against each other. Shares are of one core; the load generator and the upstream have one thread each.',
+      settingsTable(results),
     ],
     [
       'By the clock on the wall, for orientation alone: this depends on who shares the cores.',
@@ -69,7 +69,7 @@ ${markdownList(about)}
 
 All peers, the load generator and the upstream share the machine and talk over loopback. A cost is the CPU time, user
 and system, of all of a peer's threads, or its memory (PSS without mapped files) above that of the same process without tunnels.
-A latency is from the time a message was sent, or due by the clock, to its echo; the peer has a core to itself then, and
+Messages are binary frames of WebSocket, masked by the client. A latency is from the time a message was sent, or due by the clock, to its echo; the peer has a core to itself then, and
 the load generator and the upstream share another one. In front TLS is 1.3 with TLS_AES_128_GCM_SHA256.
 Medians of the rounds, the smallest and the largest in parentheses; in bold how many times upgate's cost it is.`
 }

@@ -59,6 +59,12 @@ export const targets: readonly Target[] = [
     by: { work: 'echo64-2threads', peer: subject, of: 'rate' },
     limit: { kind: 'above', value: 1 },
   },
+  {
+    name: 'echo64-frames, cost with frames / without',
+    figure: { work: 'echo64-frames', peer: subject, of: 'cost' },
+    by: { work: 'echo64-frames', peer: `${subject}-noframes`, of: 'cost' },
+    limit: atMost(1.03),
+  },
 ]
 
 function atMost(value: number): Limit {

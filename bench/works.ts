@@ -73,6 +73,7 @@ const get: Traffic = {
 
 /** Two settings of one gateway, for a table of their own. */
 const threadsField = ['upgate', 'upgate-2threads']
+const framesField = ['upgate', 'upgate-noframes']
 
 export const works: readonly Work[] = [
   {
@@ -129,6 +130,13 @@ export const works: readonly Work[] = [
     title: 'echo of 64 bytes, 50 tunnels, one relay thread against two',
     measures: throughput,
     field: threadsField,
+  },
+  {
+    ...by(echo64),
+    name: 'echo64-frames',
+    title: 'echo of 64 bytes, 50 tunnels, frames followed or not',
+    measures: throughput,
+    field: framesField,
   },
 ]
 

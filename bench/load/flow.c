@@ -1,25 +1,20 @@
-/* What comes back is compared byte for byte with a pattern that differs from tunnel to tunnel. */
+/* What comes back is compared byte for byte with what has to. */
 #include "flow.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "message.h"
+
 #define BUFFER_BYTES (256 * 1024)
-/* A prime, so that no message size hides a shift. */
-#define PERIOD 251
 
-static char pattern[BUFFER_BYTES + PERIOD];
 static char buffer[BUFFER_BYTES];
-
-static const char *expected(const struct flow *flow, uint64_t offset) {
-  return pattern + (offset + flow->tunnel.index) % PERIOD;
-}
 
 struct flow *flows_open(const struct options *options, int epoll) {
   struct flow *flows = calloc(options->tunnels, sizeof *flows);
   if (flows == NULL) die("no memory");
-  for (size_t i = 0; i < sizeof pattern; i++) pattern[i] = (char)(i % PERIOD);
+  message_init(options->size);
   tunnels_open((char *)flows, sizeof *flows, options, epoll);
   wait_for_go();
   return flows;
@@ -42,7 +37,8 @@ bool flow_push(struct flow *flow, const struct flow_run *run) {
   uint64_t owed;
   while ((owed = flow->started * run->size - flow->sent) > 0) {
     if (owed > BUFFER_BYTES) owed = BUFFER_BYTES;
-    ssize_t sent = wire_send(&flow->tunnel.wire, expected(flow, flow->sent), owed);
+    message_fill(flow->tunnel.index, flow->sent, buffer, owed);
+    ssize_t sent = wire_send(&flow->tunnel.wire, buffer, owed);
     if (sent < 0 && errno == EAGAIN) return false;
     if (sent < 0) die("tunnel %u: send: %s", flow->tunnel.index, strerror(errno));
     flow->sent += (uint64_t)sent;
@@ -57,7 +53,7 @@ void flow_take(struct flow *flow, struct flow_run *run) {
     if (got < 0) die("tunnel %u: recv: %s", flow->tunnel.index, strerror(errno));
     if (got == 0) die("tunnel %u ended after %llu bytes", flow->tunnel.index, (unsigned long long)flow->received);
     if (flow->received + (uint64_t)got > flow->sent ||
-        memcmp(buffer, expected(flow, flow->received), (size_t)got) != 0) {
+        !message_matches(flow->tunnel.index, flow->received, buffer, (size_t)got)) {
       die("tunnel %u: wrong bytes after %llu", flow->tunnel.index, (unsigned long long)flow->received);
     }
     int64_t now = now_ns();

@@ -4,6 +4,7 @@
  * connections, until stdin ends.
  */
 #include "load.h"
+#include "message.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +47,7 @@ int main(int argc, char **argv) {
       {"port", 0, 65535, &port},
       {"tunnels", 1, 18000, &options.tunnels},
       {"active", 1, 18000, &options.active},
-      {"size", 1, 1 << 20, &options.size},
+      {"size", MESSAGE_SIZE_MIN, MESSAGE_SIZE_MAX, &options.size},
       {"depth", 1, 64, &options.depth},
       {"seconds", 0, 600, &options.seconds},
       {"rate", 1, 1000000, &options.rate},

@@ -1,5 +1,5 @@
 /*
- * The upstream: answers an upgrade with a right 101 and echoes what follows, byte for byte; answers any other
+ * The upstream: answers an upgrade with a right 101 and echoes the messages that follow; answers any other
  * request with a small 200. A line on stdin asks for the counts, the end of stdin ends it.
  */
 #include "load.h"
@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "message.h"
+
 #define HEAD_BYTES 8192
 #define BUFFER_BYTES (256 * 1024)
 
@@ -20,6 +22,7 @@ struct peer {
   int fd;
   bool tunnel;
   bool ended; /* the other side has sent its FIN */
+  struct echo echo;
   char *head; /* HEAD_BYTES, until the upgrade */
   size_t have;
   char *pending; /* not yet taken by the socket */
@@ -119,7 +122,7 @@ static bool serve_peer(struct peer *peer) {
       peer->ended = true;
     } else if (peer->tunnel) {
       counts.bytes += (uint64_t)got;
-      if (!put(peer, buffer, (size_t)got)) return false;
+      if (!echo_frames(&peer->echo, buffer, (size_t)got) || !put(peer, buffer, (size_t)got)) return false;
     } else {
       peer->have += (size_t)got;
       if (!answer_heads(peer)) return false;

@@ -14,7 +14,7 @@ export const upgate: Peer = {
   name: 'upgate',
   about:
     'dist/main.js; one route; relay.threads: 1; logs to a file (a line at the open and at the close of a tunnel, a line for a request), metrics on',
-  plan: (place) => planFor(place, 1),
+  plan: (place) => planFor(place, 'threads: 1'),
 }
 
 export const upgateTwoThreads: Peer = {
@@ -22,10 +22,18 @@ export const upgateTwoThreads: Peer = {
   name: 'upgate-2threads',
   variantOf: 'upgate',
   about: 'as upgate, but with relay.threads: 2',
-  plan: (place) => planFor(place, 2),
+  plan: (place) => planFor(place, 'threads: 2'),
 }
 
-function planFor({ port, sparePort, upstreamPort, directory, tls }: Place, threads: number) {
+export const upgateWithoutFrames: Peer = {
+  ...program,
+  name: 'upgate-noframes',
+  variantOf: 'upgate',
+  about: 'as upgate, but with relay.frames: off',
+  plan: (place) => planFor(place, 'threads: 1, frames: off'),
+}
+
+function planFor({ port, sparePort, upstreamPort, directory, tls }: Place, relay: string) {
   const tlsListener =
     tls === undefined
       ? ''
@@ -39,7 +47,7 @@ function planFor({ port, sparePort, upstreamPort, directory, tls }: Place, threa
       'upgate.yaml': `listeners:
   - address: '127.0.0.1:${port}'
 ${tlsListener}admin: { address: '127.0.0.1:${sparePort}' }
-relay: { threads: ${threads} }
+relay: { ${relay} }
 routes: [{ upstream: 'http://127.0.0.1:${upstreamPort}' }]
 `,
     },

@@ -9,7 +9,7 @@ import type { Sample, Shares } from './work.ts'
 /** Of all cores together, above which the machine has no more to give; of one core, for a process with one thread. */
 const saturated = 0.9
 
-export function threadsTable(results: Results): string {
+export function settingsTable(results: Results): string {
   const rows = results.works
     .filter(({ field }) => field !== undefined)
     .flatMap((work) =>

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { boundOf } from '../../bench/threads-table.ts'
+import { boundOf } from '../../bench/settings-table.ts'
 
 const cases = [
   { gateway: 0.8, load: 0.95, upstream: 0.2, cores: 2, bound: 'the load generator' },
