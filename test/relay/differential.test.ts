@@ -11,8 +11,10 @@ import { relayPortably } from '../../src/relay/portable.ts'
 import type { Relay } from '../../src/relay/relay.ts'
 import { Sweep } from '../../src/relay/sweep.ts'
 import { withNative } from '../support/test-relay.ts'
-import { runSchedule, type Outcome } from './run-schedule.ts'
-import { makeSchedule, type Schedule } from './schedule.ts'
+import { makeFrameSchedule } from './frame-schedule.ts'
+import { runFrameSchedule } from './run-frame-schedule.ts'
+import { runSchedule } from './run-schedule.ts'
+import { makeSchedule } from './schedule.ts'
 import { startNative, type StartedNative } from './started-native.ts'
 
 const FIRST_SEED = Number(process.env['UPGATE_TEST_SEED'] ?? 1)
@@ -26,13 +28,18 @@ const sweep = new Sweep()
 const portable: Relay = (client, upstream, start) => relayPortably(client, upstream, start, sweep)
 
 /** Runs it, and says which one it was when it fails or hangs. */
-async function run(schedule: Schedule, name: string, relay: Relay): Promise<Outcome> {
+async function run<Made extends { readonly seed: number }, Outcome>(
+  schedule: Made,
+  name: 'native' | 'portable',
+  start: (schedule: Made, relay: Relay) => Promise<Outcome>,
+  relay: Relay,
+): Promise<Outcome> {
   let timer: NodeJS.Timeout | undefined
   const hang = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error('it hangs')), HANG_MS)
   })
   try {
-    return await Promise.race([runSchedule(schedule, relay), hang])
+    return await Promise.race([start(schedule, relay), hang])
   } catch (error) {
     throw new Error(`${named(schedule)}, through the ${name} relay`, { cause: error })
   } finally {
@@ -40,8 +47,21 @@ async function run(schedule: Schedule, name: string, relay: Relay): Promise<Outc
   }
 }
 
-function named(schedule: Schedule): string {
-  return `UPGATE_TEST_SEED=${schedule.seed} UPGATE_TEST_SCHEDULES=1: ${JSON.stringify(schedule)}`
+function named(schedule: { readonly seed: number }): string {
+  const shown = JSON.stringify(schedule, (_, value: unknown) =>
+    isBytes(value) ? `${value.data.length} bytes` : value,
+  )
+  return `UPGATE_TEST_SEED=${schedule.seed} UPGATE_TEST_SCHEDULES=1: ${shown}`
+}
+
+/** A buffer in JSON. */
+function isBytes(value: unknown): value is { readonly data: readonly number[] } {
+  return typeof value === 'object' && value !== null && 'type' in value && value.type === 'Buffer'
+}
+
+interface Ended {
+  readonly by: string
+  readonly reason: string
 }
 
 describe('the native relay and the portable one', withNative, () => {
@@ -53,22 +73,32 @@ describe('the native relay and the portable one', withNative, () => {
     for (const native of natives) native.stop()
   })
 
-  it(`let ${COUNT} random tunnels end alike`, { timeout: Infinity }, async (test) => {
+  /** Compares what comes of each schedule; returns how many ended in which way. */
+  async function compare<Made extends { readonly seed: number }, Outcome extends Ended>(
+    make: (seed: number) => Made,
+    start: (schedule: Made, relay: Relay) => Promise<Outcome>,
+  ): Promise<string> {
     const endings = new Map<string, number>()
     for (let seed = FIRST_SEED; seed < FIRST_SEED + COUNT; seed += 1) {
-      const schedule = makeSchedule(seed)
+      const schedule = make(seed)
       const { relay } = natives[seed % natives.length] as StartedNative
       const [actual, expected] = await Promise.all([
-        run(schedule, 'native', relay),
-        run(schedule, 'portable', portable),
+        run(schedule, 'native', start, relay),
+        run(schedule, 'portable', start, portable),
       ])
       assert.deepEqual(actual, expected, named(schedule))
       const ending = `${actual.by} ${actual.reason}`
       endings.set(ending, (endings.get(ending) ?? 0) + 1)
     }
-    test.diagnostic(
-      `ended by ${[...endings].map(([ending, count]) => `${ending}: ${count}`).join(', ')}`,
-    )
     for (const { left } of natives) assert.equal(left, 0, 'a tunnel was left to the portable relay')
+    return `ended by ${[...endings].map(([ending, count]) => `${ending}: ${count}`).join(', ')}`
+  }
+
+  it(`let ${COUNT} random tunnels end alike`, { timeout: Infinity }, async (test) => {
+    test.diagnostic(await compare(makeSchedule, runSchedule))
+  })
+
+  it(`let ${COUNT} random WebSockets end alike`, { timeout: Infinity }, async (test) => {
+    test.diagnostic(await compare(makeFrameSchedule, runFrameSchedule))
   })
 })
