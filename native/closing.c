@@ -98,27 +98,27 @@ static bool may_read(const struct worker *worker, const struct tunnel *tunnel, e
 	       (to->is_shut || hold_length(to->hold) < LAST_FRAME_READS * worker->buffer_bytes);
 }
 
-/* One turn of one end. */
-static void run_end(struct worker *worker, struct tunnel *tunnel, enum side side)
+static void flush_end(struct worker *worker, struct tunnel *tunnel, enum side side)
+{
+	if (tunnel->ends[side].hold != NULL && stream_flush(worker, tunnel, side) == FLUSH_FAILED)
+		closing_lose(worker, tunnel, side);
+}
+
+/* Reads once from one end, and passes the rest of a frame on. */
+static void read_end(struct worker *worker, struct tunnel *tunnel, enum side side)
 {
 	struct end *end = &tunnel->ends[side];
 	struct chunk chunk;
 
-	if (end->hold != NULL && stream_flush(worker, tunnel, side) == FLUSH_FAILED) {
-		closing_lose(worker, tunnel, side);
-		return;
-	}
 	if (!may_read(worker, tunnel, side))
 		return;
 	if (stream_read(worker, tunnel, side, &chunk) < 0) {
 		closing_lose(worker, tunnel, side);
 		return;
 	}
-	if (chunk.length > 0 && stream_put(tunnel, other(side), chunk.bytes, chunk.length) != PUT_DONE) {
+	if (chunk.length > 0 && stream_put(tunnel, other(side), chunk.bytes, chunk.length) != PUT_DONE)
 		closing_lose(worker, tunnel, other(side));
-		return;
-	}
-	if (end->readable)
+	if (end->readable && tunnel->state == STATE_CLOSING)
 		worker_ready(worker, tunnel);
 }
 
@@ -150,8 +150,11 @@ static bool is_done(const struct end *end)
 
 void closing_run(struct worker *worker, struct tunnel *tunnel)
 {
+	/* What goes out makes room for what comes in. */
 	for (unsigned side = 0; side < SIDES && tunnel->state == STATE_CLOSING; side++)
-		run_end(worker, tunnel, (enum side)side);
+		flush_end(worker, tunnel, (enum side)side);
+	for (unsigned side = 0; side < SIDES && tunnel->state == STATE_CLOSING; side++)
+		read_end(worker, tunnel, (enum side)side);
 	if (tunnel->state != STATE_CLOSING)
 		return;
 	for (unsigned side = 0; side < SIDES; side++)

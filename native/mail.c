@@ -84,6 +84,16 @@ static void do_tasks(struct worker *worker, struct tunnel *tunnel)
 	}
 }
 
+/* Under the lock. Before the task is mailed its fields may be there already. */
+static void take_close(struct tunnel *tunnel)
+{
+	tunnel->asked_by = tunnel->close_by;
+	tunnel->asked_reason = tunnel->close_reason;
+	tunnel->asked_timeout_ms = tunnel->close_timeout_ms;
+	tunnel->asked_words = tunnel->close_words;
+	tunnel->close_words = NULL;
+}
+
 bool mail_take(struct worker *worker)
 {
 	struct tunnel *first = NULL;
@@ -95,11 +105,8 @@ bool mail_take(struct worker *worker)
 		tunnel->is_mailed = false;
 		tunnel->tasks = tunnel->mail;
 		tunnel->mail = 0;
-		tunnel->asked_by = tunnel->close_by;
-		tunnel->asked_reason = tunnel->close_reason;
-		tunnel->asked_timeout_ms = tunnel->close_timeout_ms;
-		tunnel->asked_words = tunnel->close_words;
-		tunnel->close_words = NULL;
+		if ((tunnel->tasks & TASK_CLOSE) != 0)
+			take_close(tunnel);
 		*last = tunnel;
 		last = &tunnel->task_next;
 	}
