@@ -11,14 +11,12 @@
 import type { Socket } from 'node:net'
 import { closeFrame } from './control-frames.ts'
 import { Flow, type FlowOwner } from './flow.ts'
+import { isDead, watchByTcp } from './keepalive.ts'
 import type { Ending, Side, Tunnel, TunnelListener, TunnelStart } from './relay.ts'
 import { resetSocket } from './reset.ts'
 import type { Sweep, Swept } from './sweep.ts'
 import type { SeenClose, TunnelEnd, TunnelReading, WebSocketReading } from './tunnel-end.ts'
 import type { CloseFrame, KeepalivePolicy, OwnReason, TunnelPolicy } from './tunnel-policy.ts'
-
-/** Node counts whole seconds. */
-const KEEPALIVE_MIN_MS = 1000
 
 const kFlow = Symbol('upgate.flow')
 const kTunnel = Symbol('upgate.tunnel')
@@ -73,15 +71,15 @@ class PortableTunnel implements Tunnel, Swept, FlowOwner {
   }
 
   get shortestMs(): number {
-    const { idleMs, lifetimeMs, keepalive } = this.#policy
-    const { pingMs = Infinity, timeoutMs = Infinity } = keepalive ?? {}
+    const { idleMs, lifetimeMs, keepalive, frames } = this.#policy
+    const { pingMs = Infinity, timeoutMs = Infinity } = (frames ? keepalive : undefined) ?? {}
     return Math.min(idleMs, lifetimeMs, pingMs, timeoutMs)
   }
 
   start(client: Side, upstream: Side): void {
     const { keepalive } = this.#policy
-    if (keepalive !== undefined) keepAlive(client.socket, keepalive)
-    if (keepalive?.upstream === true) keepAlive(upstream.socket, keepalive)
+    if (keepalive !== undefined) watchByTcp(client.socket, keepalive)
+    if (keepalive?.upstream === true) watchByTcp(upstream.socket, keepalive)
     attach(this, this.#up)
     attach(this, this.#down)
     begin(this.#up, client)
@@ -157,17 +155,12 @@ class PortableTunnel implements Tunnel, Swept, FlowOwner {
   }
 
   /** Pings whoever is silent; ends the tunnel when one does not answer. */
-  #lookForDead(nowMs: number, { pingMs, timeoutMs, upstream }: KeepalivePolicy): void {
-    for (const from of upstream ? [this.#up, this.#down] : [this.#up]) {
+  #lookForDead(nowMs: number, keepalive: KeepalivePolicy): void {
+    for (const from of keepalive.upstream ? [this.#up, this.#down] : [this.#up]) {
       const to = this.#opposite(from)
-      const aliveAtMs = Math.max(from.heardAtMs, to.takenAtMs)
-      if (!canAnswer(from, to)) continue
-      if (to.pingedAtMs > aliveAtMs) {
-        if (nowMs - to.pingedAtMs < timeoutMs) continue
-        this.#bury(from)
-        return
-      }
-      if (nowMs - aliveAtMs >= pingMs) to.ping()
+      if (!isDead(from, to, nowMs, keepalive)) continue
+      this.#bury(from)
+      return
     }
   }
 
@@ -264,17 +257,6 @@ class PortableTunnel implements Tunnel, Swept, FlowOwner {
   #opposite(flow: Flow): Flow {
     return flow === this.#up ? this.#down : this.#up
   }
-}
-
-/** Who has said its last word, or has heard the other one's, answers no ping; and whose pong could not be told from others' is not asked. */
-function canAnswer(from: Flow, to: Flow): boolean {
-  const isDone = from.scanner?.isDone === true || to.scanner?.isDone === true
-  return !isDone && !from.ended && !to.isShut
-}
-
-/** Node sets the silence before the first probe; their number and their distance (10, a second) are libuv's, and there is no TCP_USER_TIMEOUT. It has no effect on a unix socket. */
-function keepAlive(socket: Socket, { pingMs }: KeepalivePolicy): void {
-  socket.setKeepAlive(true, Math.max(KEEPALIVE_MIN_MS, pingMs))
 }
 
 function attach(tunnel: PortableTunnel, flow: Flow): void {
