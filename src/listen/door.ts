@@ -43,6 +43,8 @@ export interface Door {
   adjust(limits: DoorLimits): void
   /** Accepts no more. */
   close(): void
+  /** Knows nobody any more: whoever says something now, and was connected before, is closed. */
+  forget(): void
 }
 
 /** Binds. Rejects with node's error (EADDRINUSE, EACCES, ...) when that fails. */
@@ -57,12 +59,12 @@ export async function openDoor(
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const { _handle: handle } = server as unknown as { readonly _handle: { readonly fd: number } }
-  const limits: { current: DoorLimits } = { current: options }
+  const owner: Owner = { limits: options, handlers }
   let accepting: Accepting
   try {
     accepting = acceptor.accept(
       { ...options, fd: handle.fd },
-      (connection) => new Heard(connection, limits, handlers),
+      (connection) => new Heard(connection, owner),
     )
   } finally {
     server.close()
@@ -72,44 +74,54 @@ export async function openDoor(
     // The engine counts its clients itself, those whose sockets have become node's as well.
     lend: undefined,
     adjust: (next) => {
-      limits.current = next
+      owner.limits = next
       accepting.adjust(next)
     },
     close: () => accepting.stop(),
+    forget: () => {
+      owner.handlers = undefined
+    },
   }
+}
+
+/** The engine remembers its doors for as long as it runs, and with them no more than this. */
+interface Owner {
+  limits: DoorLimits
+  handlers: DoorHandlers | undefined
 }
 
 /** A client of which no whole head is there yet. */
 class Heard implements HeldListener {
   readonly #connection: HeldConnection
-  readonly #limits: { readonly current: DoorLimits }
-  readonly #handlers: DoorHandlers
+  readonly #owner: Owner
   #text = ''
 
-  constructor(
-    connection: HeldConnection,
-    limits: { readonly current: DoorLimits },
-    handlers: DoorHandlers,
-  ) {
+  constructor(connection: HeldConnection, owner: Owner) {
     this.#connection = connection
-    this.#limits = limits
-    this.#handlers = handlers
+    this.#owner = owner
   }
 
   onText(text: string, fin: boolean): void {
-    this.#text = this.#text === '' ? text : this.#text + text
-    if (this.#handlers.isSecure()) {
-      this.#parse()
+    const { handlers, limits } = this.#owner
+    if (handlers === undefined) {
+      this.#connection.close()
       return
     }
-    const heard = readHandshakeHead(this.#text, this.#limits.current.headBytesMax)
+    this.#text = this.#text === '' ? text : this.#text + text
+    if (handlers.isSecure()) {
+      this.#parse(handlers)
+      return
+    }
+    const heard = readHandshakeHead(this.#text, limits.headBytesMax)
     if (heard === 'more' && !fin) this.#connection.hear()
-    else if (heard === undefined || heard === 'more') this.#parse()
-    else if (!this.#handlers.handshake(this.#connection, heard, fin)) this.#parse()
+    else if (heard === undefined || heard === 'more') this.#parse(handlers)
+    else if (!handlers.handshake(this.#connection, heard, fin)) this.#parse(handlers)
   }
 
   onLate(): void {
-    this.#handlers.late(this.#connection.toSocket())
+    const { handlers } = this.#owner
+    if (handlers === undefined) this.#connection.close()
+    else handlers.late(this.#connection.toSocket())
   }
 
   /** It comes with the next part, or has come with the last one. */
@@ -119,9 +131,9 @@ class Heard implements HeldListener {
     this.#connection.close()
   }
 
-  #parse(): void {
+  #parse(handlers: DoorHandlers): void {
     const socket = this.#connection.toSocket()
     socket.unshift(Buffer.from(this.#text, 'latin1'))
-    this.#handlers.parse(socket)
+    handlers.parse(socket)
   }
 }

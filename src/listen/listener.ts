@@ -195,6 +195,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
 
   destroy(): void {
     this.#stopListening()
+    this.#door?.forget()
     this.#server.close()
     this.#server.closeAllConnections()
   }

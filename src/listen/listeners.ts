@@ -1,5 +1,6 @@
 /** The addresses that the gateway listens on, and their change to those of another config. */
 
+import { setTimeout } from 'node:timers/promises'
 import { formatAddress } from '../config/network.ts'
 import type { ListenerConfig } from '../config/config.ts'
 import {
@@ -10,6 +11,9 @@ import {
   type ListenOptions,
 } from './listener.ts'
 import { checkTls } from './tls-front.ts'
+
+/** Node's timers know nothing longer. */
+const TIMER_MAX = 2 ** 31 - 1
 
 /** A change that is made in one step, or not at all. */
 export interface ListenersChange {
@@ -102,6 +106,8 @@ export class Listeners<D extends { readonly upgrades: boolean }> {
   async #retire(listener: Listener): Promise<void> {
     this.#removed.add(listener)
     await listener.stopAccepting()
+    // Whoever has not sent a whole head may be known to the relay's engine alone. By then it has, or is gone.
+    await setTimeout(Math.min(listener.config.headTimeoutMs, TIMER_MAX), undefined, { ref: false })
     await listener.empty()
     this.#removed.delete(listener)
     listener.destroy()

@@ -67,6 +67,9 @@ class NodeDoor implements Door {
     this.#server.close()
   }
 
+  /** Node hands every client on as soon as it is connected. */
+  forget(): void {}
+
   #limit(): void {
     this.#server.maxConnections = this.#connectionsMax - this.#lent
   }
