@@ -177,6 +177,7 @@ class RunningGateway implements Gateway, Exchanges {
     const listeners = await this.#listeners.prepare(config.listeners)
     listeners.apply()
     const admin = await this.#admin.prepare(config.admin)
+    this.#tellInsecure()
     admin.apply()
     this.#tellListening(listeners.added, admin.added)
     const { version } = process
@@ -274,6 +275,7 @@ class RunningGateway implements Gateway, Exchanges {
     this.#log.level = config.log.level
     this.#metrics.reconfigure(config.routes)
     this.forwarder.follow([...plane.endpoints()].map(({ endpoint }) => endpoint))
+    this.#tellInsecure()
     this.#rebalancer.reconfigure(config.upstreams, plane.pools)
     const overMs = Math.min(RELOAD_CLOSE_MS, config.shutdown.drainMs)
     const tunnels = this.#reconciler.reconcile(this.registry, plane, overMs)
@@ -371,6 +373,12 @@ class RunningGateway implements Gateway, Exchanges {
     const head = serializeHead({ ...answer, fields: [...answer.fields, 'Connection', 'close'] })
     return Buffer.isBuffer(answer.body) ? head + answer.body.toString('latin1') : head
   }
+  #tellInsecure(): void {
+    for (const { name, tls } of this.#config.upstreams.values()) {
+      if (tls.insecure) this.report.upstreamInsecure(name)
+    }
+  }
+
 
   #adminParts(): AdminParts {
     return {

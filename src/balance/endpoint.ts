@@ -1,6 +1,8 @@
 /** One member of an upstream: where it is, and how it does. */
 
+import type { SecureContext } from 'node:tls'
 import type { Address } from '../config/config.ts'
+import type { TlsSessions } from './tls-sessions.ts'
 
 export interface Endpoint {
   /** Short, and the same in every process as long as the upstream's name and the URL are: for paths of the admin API. */
@@ -19,10 +21,23 @@ export interface Endpoint {
   readonly draining: boolean
 }
 
+/** Of one endpoint alone, and another one after each change of its settings: what it holds can be resumed under no others. */
 export interface EndpointTls {
+  /** The name or address that its certificate is checked for. */
   readonly serverName: string
-  /** PEM, in addition to nothing: when set, only it is trusted. */
-  readonly ca: string | undefined
+  /** Trusted authorities, our own certificate, and the least version. */
+  readonly context: SecureContext
+  /** Its certificate is not checked. */
+  readonly insecure: boolean
+  readonly sessions: TlsSessions
+  /** Counted up by whoever connects; they go on when the settings change. */
+  readonly handshakes: TlsHandshakes
+}
+
+/** Handshakes that were completed. */
+export interface TlsHandshakes {
+  full: number
+  resumed: number
 }
 
 /** A place on an endpoint, held from the pick to the end of the tunnel or of the plain request. */

@@ -3,8 +3,7 @@
  * the lease says when the place is free again and how the endpoint did.
  */
 
-import { createHash, X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
 import type {
   Address,
   BalanceConfig,
@@ -15,10 +14,11 @@ import type {
 import { Refusal } from '../errors.ts'
 import type { RequestFacts } from '../request/facts.ts'
 import { cookieValue, fieldValue } from '../request/headers.ts'
-import type { Endpoint, EndpointLease, EndpointTls } from './endpoint.ts'
+import type { Endpoint, EndpointLease, EndpointTls, TlsHandshakes } from './endpoint.ts'
 import { Health } from './health.ts'
 import { hashText, pickFor } from './pick.ts'
 import type { Candidate, Pick } from './pick.ts'
+import { UpstreamTls } from './upstream-tls.ts'
 
 export interface PoolOptions {
   /** Where a `builtin:` endpoint listens. */
@@ -37,15 +37,17 @@ export class Pool {
   readonly endpoints: readonly Endpoint[]
   readonly name: string
   readonly #members: readonly Member[]
+  /** Where there are https endpoints. */
+  readonly #tls: UpstreamTls | undefined
   readonly #pick: Pick
   readonly #hashKey: HashKey | undefined
   readonly #now: () => number
   readonly #random: () => number
 
   /**
-   * Reads the upstream's CA file. Throws when that cannot be read or holds no certificate. Endpoints that `previous`, an
-   * upstream of the same name, has under the same URL keep their count, their health and whether they are draining; leases
-   * of either pool then count for both.
+   * Reads the files of the upstream's `tls`. Throws when one cannot be read or is wrong. Endpoints that `previous`, an
+   * upstream of the same name, has under the same URL keep their count, their health and whether they are draining, and
+   * their TLS sessions where TLS has not changed; leases of either pool then count for both.
    */
   constructor(config: UpstreamConfig, options: PoolOptions, previous?: Pool) {
     this.name = config.name
@@ -53,18 +55,28 @@ export class Pool {
     this.#random = options.random ?? Math.random
     this.#pick = pickFor(config.balance.policy)
     this.#hashKey = hashKeyOf(config.balance)
-    const ca = config.tls.ca === undefined ? undefined : readCa(config.tls.ca)
-    const known = new Map(previous === undefined ? [] : previous.#members.map(stateById))
+    const isSecure = config.endpoints.some(({ tls }) => tls)
+    const tlsBefore = previous === undefined ? undefined : previous.#tls
+    this.#tls = isSecure ? UpstreamTls.read(config.tls, tlsBefore) : undefined
+    const members = previous === undefined ? [] : previous.#members
+    const known = new Map(members.map((member) => [member.id, member]))
     const shared = { health: config.health, onChange: options.onChange, now: this.#now }
     const ids = endpointIds(config)
     this.#members = config.endpoints.map((endpoint, index) => {
       const id = ids[index] as string
-      const state = known.get(id) ?? new MemberState()
+      const before = known.get(id)
+      const state = before?.state ?? new MemberState()
       const address =
         endpoint.address.kind === 'builtin'
           ? options.builtinAddress(endpoint.address.name)
           : endpoint.address
-      const tls = endpoint.tls ? tlsOf(address, config.tls.serverName, ca) : undefined
+      const tls = endpoint.tls
+        ? this.#tls?.endpoint(
+            config.tls.serverName ?? hostOf(address),
+            state.tlsHandshakes,
+            before?.tls,
+          )
+        : undefined
       return new Member({ id, config: endpoint, address, tls, state, shared })
     })
     this.endpoints = this.#members
@@ -149,6 +161,7 @@ class MemberState {
   turn = 0
   draining = false
   readonly health = new Health()
+  readonly tlsHandshakes: TlsHandshakes = { full: 0, resumed: 0 }
 }
 
 interface Shared {
@@ -258,10 +271,6 @@ class MemberLease implements EndpointLease {
   }
 }
 
-function stateById(member: Member): [id: string, state: MemberState] {
-  return [member.id, member.state]
-}
-
 /** In the order of the config; an URL that is listed again gets -2, -3, ... */
 function endpointIds({ name, endpoints }: UpstreamConfig): readonly string[] {
   const times = new Map<string, number>()
@@ -289,22 +298,7 @@ function hashKeyOf(balance: BalanceConfig): HashKey | undefined {
   return balance.policy === 'hash' ? balance.key : undefined
 }
 
-function tlsOf(
-  address: Address,
-  serverName: string | undefined,
-  ca: string | undefined,
-): EndpointTls {
-  const host = address.kind === 'tcp' ? address.host : 'localhost'
-  return { serverName: serverName ?? host, ca }
-}
-
-/** The file's text, once it is known to hold a certificate: OpenSSL takes one without for trust in nobody and says nothing. */
-function readCa(file: string): string {
-  const pem = readFileSync(file, 'utf8')
-  try {
-    void new X509Certificate(pem)
-  } catch (error) {
-    throw new Error(`${file} holds no certificate in PEM form`, { cause: error })
-  }
-  return pem
+/** The name for the certificate of an endpoint whose config names none. */
+function hostOf(address: Address): string {
+  return address.kind === 'tcp' ? address.host : 'localhost'
 }

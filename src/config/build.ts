@@ -18,6 +18,7 @@ import type {
   MatchConfig,
   RouteConfig,
   UpstreamConfig,
+  UpstreamTlsConfig,
   ValueMatch,
 } from './config.ts'
 import { routesWithDefaults } from './defaults.ts'
@@ -117,15 +118,24 @@ function buildUpstream(name: string, value: Upstream, toFile: ToFile): UpstreamC
     endpoints: value.endpoints,
     balance: buildBalance(value.balance),
     health: { setAsideMs: value.health.setAside, setAsideMaxMs: value.health.setAsideMax },
-    tls: {
-      ca: value.tls.ca === undefined ? undefined : toFile(value.tls.ca),
-      serverName: value.tls.serverName,
-    },
+    tls: buildUpstreamTls(value.tls, toFile),
     rebalance: value.rebalance === 'off' ? undefined : value.rebalance,
   }
 }
 
 function buildBalance(value: Upstream['balance']): BalanceConfig {
+function buildUpstreamTls(value: Upstream['tls'], toFile: ToFile): UpstreamTlsConfig {
+  const { ca, serverName, cert, key, minVersion, insecure } = value
+  return {
+    ca: ca && toFile(ca),
+    serverName,
+    cert: cert && toFile(cert),
+    key: key && toFile(key),
+    minVersion,
+    insecure,
+  }
+}
+
   if (typeof value !== 'string') return { policy: 'hash', key: buildHashKey(value.hash) }
   return value === 'hash' ? { policy: 'hash', key: { by: 'client' } } : { policy: value }
 }

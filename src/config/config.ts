@@ -78,8 +78,8 @@ export interface UpstreamConfig {
   readonly balance: BalanceConfig
   /** An endpoint that fails is set aside for `setAsideMs`, doubled at each further failure up to `setAsideMaxMs`. */
   readonly health: { readonly setAsideMs: number; readonly setAsideMaxMs: number }
-  /** For https endpoints: an own CA (absolute path of a PEM file), and a server name other than the URL's host. */
-  readonly tls: { readonly ca: string | undefined; readonly serverName: string | undefined }
+  /** For https endpoints. */
+  readonly tls: UpstreamTlsConfig
   /** `undefined` where nobody rebalances by himself. */
   readonly rebalance: RebalanceConfig | undefined
 }
@@ -94,6 +94,20 @@ export interface RebalanceConfig {
 
 export interface EndpointConfig {
   /** As written, e.g. `http://chat-1:3000`, `unix:/run/app.sock`, `builtin:echo`: the label in logs and metrics. */
+/** Files are absolute paths of PEM files. */
+export interface UpstreamTlsConfig {
+  /** Authorities that are trusted in place of the system's. */
+  readonly ca: string | undefined
+  /** In place of the URL's host. */
+  readonly serverName: string | undefined
+  /** Set together: what an endpoint is shown that asks for a certificate. */
+  readonly cert: string | undefined
+  readonly key: string | undefined
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
+  /** Certificates of endpoints are not checked. */
+  readonly insecure: boolean
+}
+
   readonly url: string
   readonly address: Address | { readonly kind: 'builtin'; readonly name: 'echo' }
   readonly tls: boolean

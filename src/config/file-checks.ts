@@ -34,10 +34,15 @@ export function fileChecks(parts: Parts, directory: string): Results {
     checkTls(tlsPath, { certificate, key }, results)
   }
   for (const { path, value } of parts.upstreams) {
-    if (value.tls.ca === undefined) continue
-    const caPath = [...path, 'tls', 'ca']
-    const ca = read(caPath, value.tls.ca)
+    const tlsPath = [...path, 'tls']
+    const caPath = [...tlsPath, 'ca']
+    const readAny = (key: string, file: string | undefined) =>
+      file === undefined ? undefined : read([...tlsPath, key], file)
+    const ca = readAny('ca', value.tls.ca)
     if (ca !== undefined) parseCertificate(caPath, ca, results)
+    const certificate = readAny('cert', value.tls.cert)
+    const key = readAny('key', value.tls.key)
+    checkTls(tlsPath, { certificate, key }, results)
   }
   for (const { path, value } of parts.auth) {
     if (value.type === 'basic') read([...path, 'users'], value.users)
@@ -71,7 +76,7 @@ function checkTls(path: Path, files: TlsFiles, results: Results): void {
   }
 }
 
-/** The first certificate of a PEM file. One that is out of date is told as a warning: clients refuse it, the gateway runs. */
+/** The first certificate of a PEM file. One that is out of date is told as a warning: peers refuse it, the gateway runs. */
 function parseCertificate(path: Path, pem: string, results: Results): X509Certificate | undefined {
   if (!pem.includes('-----BEGIN CERTIFICATE-----')) {
     results.findings.push({ path, text: 'the file holds no certificate in PEM format' })

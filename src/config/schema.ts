@@ -118,6 +118,21 @@ export const upstream = section({
         serverName(),
         "Expected name of the certificate, if not the URL's host.",
       ),
+      cert: optional(
+        file(),
+        'PEM file: the certificate for endpoints that ask for one, then those of its issuers.',
+      ),
+      key: optional(file(), 'PEM file: the private key of the certificate.'),
+      minVersion: key(
+        choice(['TLSv1.2', 'TLSv1.3']),
+        'TLSv1.2',
+        'The least version; endpoints with older ones are refused.',
+      ),
+      insecure: key(
+        flag(),
+        false,
+        'Takes any certificate: whoever sits in between can read and change everything. Warned of at each start and reload.',
+      ),
     }),
     {},
     'For https endpoints.',

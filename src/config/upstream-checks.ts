@@ -5,7 +5,10 @@ import type { Finding, Path } from './problem.ts'
 import type { Upstream } from './schema.ts'
 
 export function upstreamFindings({ path, value, isWhole }: Part<Upstream>): Finding[] {
-  const findings = duplicateEndpoints([...path, 'endpoints'], value.endpoints)
+  const findings = [
+    ...duplicateEndpoints([...path, 'endpoints'], value.endpoints),
+    ...halfPairs([...path, 'tls'], value.tls, isWhole),
+  ]
   if (isWhole && value.health.setAside > value.health.setAsideMax) {
     const text = 'must not be longer than setAsideMax'
     findings.push({ path: [...path, 'health', 'setAside'], text })
@@ -19,8 +22,23 @@ export function upstreamFindings({ path, value, isWhole }: Part<Upstream>): Find
 }
 
 export function upstreamWarnings({ path, value }: Part<Upstream>): Finding[] {
-  if (value.rebalance === 'off' || value.endpoints.length > 1) return []
-  return [{ path: [...path, 'rebalance'], text: 'has no effect: there is only one endpoint' }]
+  const warnings: Finding[] = []
+  if (value.rebalance !== 'off' && value.endpoints.length === 1) {
+    const text = 'has no effect: there is only one endpoint'
+    warnings.push({ path: [...path, 'rebalance'], text })
+  }
+  if (value.tls.insecure) {
+    const text = `nobody checks who answers for ${String(path.at(-1))}: better tls.ca with the certificate's issuer`
+    warnings.push({ path: [...path, 'tls', 'insecure'], text })
+  }
+  return warnings
+}
+
+/** A certificate is of no use without its key. */
+function halfPairs(path: Path, { cert, key }: Upstream['tls'], isWhole: boolean): Finding[] {
+  if (!isWhole || (cert === undefined) === (key === undefined)) return []
+  const [there, missing] = cert === undefined ? ['key', 'cert'] : ['cert', 'key']
+  return [{ path: [...path, there], text: `needs ${missing} beside it` }]
 }
 
 function isHash(balance: Upstream['balance']): boolean {

@@ -4,9 +4,10 @@
  */
 
 import { isIP, Socket } from 'node:net'
-import { connect as connectTls, createSecureContext } from 'node:tls'
-import type { ConnectionOptions, SecureContext, TLSSocket } from 'node:tls'
+import { connect as connectTls } from 'node:tls'
+import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { Endpoint, EndpointTls } from '../balance/endpoint.ts'
+import type { TlsSession } from '../balance/tls-sessions.ts'
 import { Refusal } from '../errors.ts'
 import type { Code } from '../errors.ts'
 
@@ -59,6 +60,8 @@ class Dial implements Dialing {
   readonly #timer: NodeJS.Timeout | undefined
   readonly #bufferBytes: number | undefined
   #secure: TLSSocket | undefined
+  /** What was offered to be resumed. */
+  #session: TlsSession | undefined
   #isOver = false
 
   constructor(endpoint: Endpoint, options: DialOptions, onDone: DialDone) {
@@ -96,26 +99,30 @@ class Dial implements Dialing {
       return
     }
     this.#unlisten()
-    const state = tlsState(tls)
+    this.#session = tls.sessions.take()
     const secure = connectTls({
-      ...tlsOptions(tls.serverName, state, this.#socket),
+      ...tlsOptions(tls, this.#session, this.#socket),
       ...(this.#bufferBytes === undefined ? {} : { highWaterMark: this.#bufferBytes }),
     })
     this.#secure = secure
     // TLS 1.3 sends its tickets with or after the first data, so this one listener stays.
-    secure.on('session', state.onSession)
+    secure.on('session', sessionKeeper(tls, this.#session))
     secure.on('secureConnect', this.#onSecure)
     secure.on('error', this.#onError)
   }
 
-  readonly #onSecure = (): void => this.#onDone(this.#release())
+  readonly #onSecure = (): void => {
+    const { handshakes, sessions } = this.#endpoint.tls as EndpointTls
+    if (this.#secure?.isSessionReused() === true) handshakes.resumed += 1
+    else {
+      handshakes.full += 1
+      if (this.#session !== undefined) sessions.refused(this.#session)
+    }
+    this.#onDone(this.#release())
+  }
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
-    this.refuse(
-      this.#secure === undefined
-        ? connectRefusal(error)
-        : new Refusal('E_UPSTREAM_TLS', { cause: causeOf(error) }),
-    )
+    this.refuse(this.#secure === undefined ? connectRefusal(error) : tlsRefusal(error))
   }
 
   /** The socket as it is to be handed over or thrown away, free of this dial. */
@@ -134,42 +141,30 @@ class Dial implements Dialing {
   }
 }
 
-/** What all connections to one endpoint share. An EndpointTls is new after a change of the config, so no session outlives the CA it was verified by. */
-interface TlsState {
-  readonly context: SecureContext
-  /** The last ticket; its resumption saves the certificates and their verification. Node gives out those of verified peers alone. */
-  session: Buffer | undefined
-  readonly onSession: (session: Buffer) => void
-}
-
-const tlsStates = new WeakMap<EndpointTls, TlsState>()
-
-function tlsState(tls: EndpointTls): TlsState {
-  const known = tlsStates.get(tls)
-  if (known !== undefined) return known
-  const context = createSecureContext(tls.ca === undefined ? {} : { ca: tls.ca })
-  const state: TlsState = {
-    context,
-    session: undefined,
-    onSession: (session) => {
-      state.session = session
-    },
+/** Keeps what a connection may be resumed by. Node tells of no session before the certificate was looked at. */
+function sessionKeeper(tls: EndpointTls, offered: TlsSession | undefined) {
+  return function (this: TLSSocket, data: Buffer): void {
+    if (!this.authorized && !tls.insecure) return
+    const resumed = this.isSessionReused() ? offered : undefined
+    tls.sessions.keep(data, this.getProtocol() === 'TLSv1.3', resumed)
   }
-  tlsStates.set(tls, state)
-  return state
 }
 
-function tlsOptions(serverName: string, state: TlsState, socket: Socket): ConnectionOptions {
+function tlsOptions(
+  { serverName, context, insecure }: EndpointTls,
+  session: TlsSession | undefined,
+  socket: Socket,
+): ConnectionOptions {
   return {
     socket,
-    secureContext: state.context,
+    secureContext: context,
     // The name that the certificate is checked for. SNI carries names only (RFC 6066 3).
     host: serverName,
     servername: isIP(serverName) === 0 ? serverName : '',
     ALPNProtocols: ['http/1.1'],
-    // Said again, as NODE_TLS_REJECT_UNAUTHORIZED would turn the default off.
-    rejectUnauthorized: true,
-    ...(state.session === undefined ? {} : { session: state.session }),
+    // Said in either case, as NODE_TLS_REJECT_UNAUTHORIZED would turn the default off.
+    rejectUnauthorized: !insecure,
+    ...(session === undefined ? {} : { session: session.data }),
   }
 }
 
@@ -190,6 +185,44 @@ export function connectRefusal(error: {
   const code = codes.get(error.code) ?? 'E_UPSTREAM_UNREACHABLE'
   return new Refusal(code, { cause: causeOf(error) })
 }
+
+/** Whether TLS itself has failed. */
+export function isTlsFailure({ code }: { readonly code?: string | undefined }): boolean {
+  return code?.startsWith('ERR_SSL_') === true
+}
+
+/**
+ * What a failure of TLS means. With TLS 1.3 some come behind the dial: the endpoint looks at our certificate when we are
+ * connected already.
+ */
+export function tlsRefusal(error: {
+  readonly code?: string | undefined
+  readonly message: string
+}): Refusal {
+  const meaning = alerts.get(error.code)
+  const cause = meaning === undefined ? causeOf(error) : `${error.code}: ${meaning}`
+  return new Refusal('E_UPSTREAM_TLS', { cause })
+}
+
+/** Of the endpoint's alerts those that one of our settings may be the reason of. */
+const alerts: ReadonlyMap<string | undefined, string> = new Map<string | undefined, string>([
+  [
+    'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
+    'the endpoint wants a client certificate (tls.cert and tls.key)',
+  ],
+  [
+    'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE',
+    'the endpoint wants other ciphers, or a client certificate (tls.cert and tls.key)',
+  ],
+  [
+    'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA',
+    'the endpoint does not trust the issuer of our client certificate (tls.cert)',
+  ],
+  [
+    'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
+    'the endpoint has no version of TLS that we accept (tls.minVersion)',
+  ],
+])
 
 function clientGone(): Refusal {
   return new Refusal('E_CLIENT_GONE', { cause: 'gone before the upstream was connected' })

@@ -13,6 +13,7 @@ import { Refusal } from '../errors.ts'
 import type { Side } from '../relay/relay.ts'
 import { AnswerReader, judge, type Answered, type Granted } from './answer-reader.ts'
 import type { Client } from './client.ts'
+import { isTlsFailure, tlsRefusal } from './dial.ts'
 
 export interface OfferOptions {
   readonly client: Client
@@ -29,7 +30,7 @@ export interface OfferOptions {
 
 /**
  * Never rejects. With a Refusal the socket is destroyed: E_CLIENT_GONE, E_BODY_MALFORMED, E_UPSTREAM_RESET,
- * E_UPSTREAM_PROTOCOL, E_UPSTREAM_SWITCH, E_HANDSHAKE_TIMEOUT, and E_HEAD_TIMEOUT when the client owes its body.
+ * E_UPSTREAM_TLS, E_UPSTREAM_PROTOCOL, E_UPSTREAM_SWITCH, E_HANDSHAKE_TIMEOUT, and E_HEAD_TIMEOUT when the client owes its body.
  */
 export function offer(options: OfferOptions): Promise<Granted | Answered | Refusal> {
   return new Promise((resolve) => new Offer(options, resolve).start())
@@ -77,7 +78,11 @@ class Offer {
   readonly #onEnd = (): void => this.#refuse(this.#reader.cutOff())
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
-    this.#refuse(new Refusal('E_UPSTREAM_RESET', { cause: error.code ?? error.message }))
+    this.#refuse(
+      isTlsFailure(error)
+        ? tlsRefusal(error)
+        : new Refusal('E_UPSTREAM_RESET', { cause: error.code ?? error.message }),
+    )
   }
 
   readonly #onTimeout = (): void => {

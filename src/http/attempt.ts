@@ -14,8 +14,8 @@
 import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { EndpointLease } from '../balance/endpoint.ts'
-import { Refusal, type Code } from '../errors.ts'
-import type { Dialing } from '../handshake/dial.ts'
+import { Refusal } from '../errors.ts'
+import { isTlsFailure, tlsRefusal, type Dialing } from '../handshake/dial.ts'
 import type { Framing } from '../handshake/framing.ts'
 import { incomingFields } from '../outgoing/outgoing.ts'
 import { answerHead, unaskedSwitch } from './answer-head.ts'
@@ -159,12 +159,13 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
       this.#fail(error.refusal, 'next')
       return
     }
-    const code: Code = isGrammarError(error) ? 'E_UPSTREAM_PROTOCOL' : 'E_UPSTREAM_RESET'
-    const refusal = new Refusal(code, { cause: causeOf(error) })
-    if (code === 'E_UPSTREAM_PROTOCOL') {
-      this.#fail(refusal, 'never')
+    if (isGrammarError(error)) {
+      this.#fail(new Refusal('E_UPSTREAM_PROTOCOL', { cause: causeOf(error) }), 'never')
       return
     }
+    const refusal = isTlsFailure(error)
+      ? tlsRefusal(error)
+      : new Refusal('E_UPSTREAM_RESET', { cause: causeOf(error) })
     const isReused = this.#request?.reusedSocket === true
     // That an idle connection was closed says nothing about the endpoint's health.
     if (!isReused) this.#options.lease.failed()

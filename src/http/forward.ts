@@ -6,7 +6,7 @@
 import { createProxyServer } from 'http-proxy-3'
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Stream } from 'node:stream'
-import type { Endpoint } from '../balance/endpoint.ts'
+import type { Endpoint, EndpointTls } from '../balance/endpoint.ts'
 import { Refusal, type Fields } from '../errors.ts'
 import { requestFraming } from '../handshake/framing.ts'
 import { fieldValue, fieldValues } from '../request/headers.ts'
@@ -140,9 +140,9 @@ export class Forwarder {
   }
 }
 
-/** The same for endpoints between which a connection makes no difference. */
-function placeOf({ address, tls }: Endpoint): string {
-  return JSON.stringify([address, tls])
+/** The same for endpoints between which a connection makes no difference. TLS belongs to one place, and is another one after a change. */
+function placeOf({ address, tls }: Endpoint): EndpointTls | string {
+  return tls ?? JSON.stringify(address)
 }
 
 /** RFC 9112 6.3: the end of another body cannot be known. Node's parser refuses it too, but after it has handed out the request. */

@@ -1,12 +1,14 @@
-/** The files that a reload reads: the config's own, and those that it names and nobody else watches. */
+/** The files whose change asks for a reload: the config's own, and the certificates that clients are shown. */
 
 import type { Config } from '../config/config.ts'
 
-/** Absolute paths, each once. Files of users and keys are watched by the checks that use them. */
-export function filesOf({ file, listeners, admin, upstreams }: Config): readonly string[] {
+/**
+ * Absolute paths, each once. Files of users and keys are watched by the checks that use them, those of an upstream's `tls`
+ * by nobody: a reload reads them.
+ */
+export function filesOf({ file, listeners, admin }: Config): readonly string[] {
   const certificates = [...listeners, ...(admin === undefined ? [] : [admin])].flatMap(({ tls }) =>
     tls === undefined ? [] : [tls.cert, tls.key],
   )
-  const authorities = [...upstreams.values()].flatMap(({ tls }) => tls.ca ?? [])
-  return [...new Set([file, ...certificates, ...authorities])]
+  return [...new Set([file, ...certificates])]
 }

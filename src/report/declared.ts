@@ -1,6 +1,6 @@
 /** Every metric of the gateway with its help text, labels and buckets. They are public: dashboards and alerts name them. */
 
-import { Gauge, Histogram, type Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { Series } from './series.ts'
 import { version } from './version.ts'
 
@@ -16,6 +16,10 @@ export interface EndpointState {
     readonly up: boolean
     /** It gets no new tunnels because an operator empties it. */
     readonly draining: boolean
+    /** Of https endpoints: the handshakes of TLS that were completed so far. */
+    readonly tls?:
+      | { readonly handshakes: { readonly full: number; readonly resumed: number } }
+      | undefined
   }
 }
 
@@ -31,6 +35,7 @@ export type DeclaredMetrics = ReturnType<typeof declareMetrics>
 /** Returns the ones that events move; the others are read from `sources`. */
 export function declareMetrics(registry: Registry, sources: ReadSources) {
   declareEndpoints(registry, sources)
+  declareTlsHandshakes(registry, sources)
   declareBuildInfo(registry, sources)
   const registers = [registry]
   return {
@@ -165,6 +170,24 @@ function declareEndpoints(registry: Registry, { endpoints }: ReadSources): void 
     '1 for an endpoint that an operator empties: it gets no new tunnels.',
     ({ draining }) => draining,
   )
+}
+
+function declareTlsHandshakes(registry: Registry, { endpoints }: ReadSources): void {
+  const counter = new Counter({
+    name: 'upgate_upstream_tls_handshakes_total',
+    help: 'Handshakes of TLS with https endpoints that were completed; resumed ones cost a fraction of the others.',
+    labelNames: ['upstream', 'endpoint', 'resumed'],
+    registers: [registry],
+    collect: () => {
+      counter.reset()
+      for (const { upstream, endpoint } of endpoints()) {
+        if (endpoint.tls === undefined) continue
+        const { full, resumed } = endpoint.tls.handshakes
+        counter.inc({ upstream, endpoint: endpoint.url, resumed: 'false' }, full)
+        counter.inc({ upstream, endpoint: endpoint.url, resumed: 'true' }, resumed)
+      }
+    },
+  })
 }
 
 function declareBuildInfo(registry: Registry, { relay }: ReadSources): void {

@@ -270,6 +270,11 @@ export class Report {
     this.#log.warn({ upstream }, 'rebalancing brings nothing')
   }
 
+  /** Certificates of its endpoints are not checked. At each start and reload. */
+  upstreamInsecure(upstream: string): void {
+    this.#log.warn({ upstream }, 'nobody checks who answers for this upstream')
+  }
+
   /** The config was read again and is in use: `changes` says in how many places it differs, `closed` how many tunnels end by it. */
   reloaded(reload: ReloadReport & { readonly changes: number; readonly closed: number }): void {
     const { file, cause, changes, closed } = reload

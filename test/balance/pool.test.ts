@@ -1,12 +1,20 @@
 import assert from 'node:assert/strict'
+import { copyFile, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import type { Endpoint, EndpointLease } from '../../src/balance/endpoint.ts'
+import type { Endpoint, EndpointLease, EndpointTls } from '../../src/balance/endpoint.ts'
 import { Pool } from '../../src/balance/pool.ts'
 import type { PoolOptions } from '../../src/balance/pool.ts'
-import type { BalanceConfig, EndpointConfig, UpstreamConfig } from '../../src/config/config.ts'
+import type {
+  BalanceConfig,
+  EndpointConfig,
+  UpstreamConfig,
+  UpstreamTlsConfig,
+} from '../../src/config/config.ts'
 import { Refusal } from '../../src/errors.ts'
 import type { RequestFacts } from '../../src/request/facts.ts'
+import { DEFAULT_TLS } from '../support/endpoint-tls.ts'
 
 const fixtures = join(import.meta.dirname, '../fixtures/tls')
 const nothingTried: ReadonlySet<Endpoint> = new Set()
@@ -21,7 +29,7 @@ function upstream(urls: readonly string[], more: Partial<UpstreamConfig> = {}): 
     endpoints: urls.map((url) => endpoint(url)),
     balance: { policy: 'least-tunnels' },
     health: { setAsideMs: 1000, setAsideMaxMs: 60_000 },
-    tls: { ca: undefined, serverName: undefined },
+    tls: DEFAULT_TLS,
     rebalance: undefined,
     ...more,
   }
@@ -89,8 +97,20 @@ function serverNames(config: UpstreamConfig): (string | undefined)[] {
   return poolOf(config).pool.endpoints.map(({ tls }) => tls?.serverName)
 }
 
-function withCa(ca: string): UpstreamConfig {
-  return upstream(['a'], { tls: { ca, serverName: undefined } })
+/** Of one https endpoint. */
+function secureUpstream(tls: Partial<UpstreamTlsConfig>): UpstreamConfig {
+  const endpoints = [endpoint('https://chat', { tls: true })]
+  return upstream([], { endpoints, tls: { ...DEFAULT_TLS, ...tls } })
+}
+
+function fixture(name: string): string {
+  return join(fixtures, name)
+}
+
+function tlsIn(pool: Pool): EndpointTls {
+  const tls = pool.endpoints[0]?.tls
+  assert.ok(tls)
+  return tls
 }
 
 describe('Pool', () => {
@@ -442,25 +462,32 @@ describe('Pool', () => {
       ]
       assert.deepEqual(serverNames(upstream([], { endpoints })), ['chat', 'localhost', undefined])
       assert.deepEqual(
-        serverNames(upstream([], { endpoints, tls: { ca: undefined, serverName: 'inner' } })),
+        serverNames(upstream([], { endpoints, tls: { ...DEFAULT_TLS, serverName: 'inner' } })),
         ['inner', 'inner', undefined],
       )
     })
 
-    it('reads the CA', () => {
-      const config = upstream([], {
-        endpoints: [endpoint('https://chat', { tls: true })],
-        tls: { ca: join(fixtures, 'ca.pem'), serverName: undefined },
-      })
-      assert.match(poolOf(config).pool.endpoints[0]?.tls?.ca ?? '', /BEGIN CERTIFICATE/)
+    it('reads no files for endpoints without TLS', () => {
+      const tls = { ...DEFAULT_TLS, ca: fixture('none.pem') }
+      assert.equal(poolOf(upstream(['a'], { tls })).pool.endpoints[0]?.tls, undefined)
     })
 
-    it('throws for a CA that is missing or holds no certificate', () => {
-      assert.throws(() => poolOf(withCa(join(fixtures, 'none.pem'))), /ENOENT/)
-      assert.throws(
-        () => poolOf(withCa(join(fixtures, 'key.pem'))),
-        /key\.pem holds no certificate/,
-      )
+    it('throws for files that are missing or hold something else', () => {
+      const wrong: [tls: Partial<UpstreamTlsConfig>, message: RegExp][] = [
+        [{ ca: fixture('none.pem') }, /ENOENT/],
+        [{ ca: fixture('key.pem') }, /key\.pem holds no certificate/],
+        [{ cert: fixture('none.pem'), key: fixture('key.pem') }, /ENOENT/],
+        [{ cert: fixture('key.pem'), key: fixture('key.pem') }, /key\.pem holds no certificate/],
+        [{ cert: fixture('cert.pem'), key: fixture('none.pem') }, /ENOENT/],
+        [{ cert: fixture('cert.pem'), key: fixture('cert.pem') }, /cert\.pem, .* cannot be used: /],
+        [
+          { cert: fixture('ca.pem'), key: fixture('key.pem') },
+          /ca\.pem, .*key\.pem cannot be used: /,
+        ],
+      ]
+      for (const [tls, message] of wrong) {
+        assert.throws(() => poolOf(secureUpstream(tls)), message)
+      }
     })
   })
 
@@ -503,6 +530,46 @@ describe('Pool', () => {
       assert.equal(before.endpoints[0]?.weight, 1)
       assert.equal(after.endpoints[0]?.weight, 7)
     })
+    it('keeps the TLS sessions of endpoints whose TLS says the same', async (t) => {
+      const folder = await mkdtemp(join(tmpdir(), 'pool-'))
+      t.after(() => rm(folder, { recursive: true }))
+      const copy = join(folder, 'ca.pem')
+      await copyFile(fixture('ca.pem'), copy)
+      const before = poolOf(secureUpstream({ ca: fixture('ca.pem') })).pool
+      const elsewhere = poolOf(secureUpstream({ ca: copy }), before).pool
+      assert.equal(tlsIn(elsewhere), tlsIn(before))
+      await copyFile(fixture('other-ca.pem'), copy)
+      const after = poolOf(secureUpstream({ ca: copy }), elsewhere).pool
+      assert.notEqual(tlsIn(after).sessions, tlsIn(before).sessions)
+      assert.notEqual(tlsIn(after).context, tlsIn(before).context)
+    })
+
+    it('has none of them under other TLS settings, and counts on', () => {
+      const pair = { cert: fixture('cert.pem'), key: fixture('key.pem') }
+      const changes: Partial<UpstreamTlsConfig>[] = [
+        { ca: fixture('ca.pem') },
+        { serverName: 'inner' },
+        pair,
+        { minVersion: 'TLSv1.3' },
+        { insecure: true },
+      ]
+      for (const change of changes) {
+        const before = poolOf(secureUpstream({})).pool
+        tlsIn(before).handshakes.full += 1
+        tlsIn(before).sessions.keep(Buffer.of(1), false, undefined)
+        const changed = tlsIn(poolOf(secureUpstream(change), before).pool)
+        assert.equal(changed.sessions.take(), undefined)
+        assert.deepEqual(changed.handshakes, { full: 1, resumed: 0 })
+        assert.ok(tlsIn(before).sessions.take())
+      }
+    })
+
+    it('shares no TLS sessions between endpoints', () => {
+      const endpoints = ['https://a', 'https://b'].map((url) => endpoint(url, { tls: true }))
+      const { pool } = poolOf(upstream([], { endpoints }))
+      assert.notEqual(pool.endpoints[0]?.tls?.sessions, pool.endpoints[1]?.tls?.sessions)
+    })
+
 
     it('takes an URL that is listed twice for two endpoints', () => {
       const before = poolOf(upstream(['a'])).pool

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 
 import { fixtures, loadText, withRoute } from './load-text.ts'
+import { DEFAULT_TLS } from '../support/endpoint-tls.ts'
 
 const longSecret = '0123456789abcdef0123456789abcdef'
 
@@ -53,7 +54,7 @@ describe('the configuration of the smallest file', () => {
         ],
         balance: { policy: 'least-tunnels' },
         health: { setAsideMs: 1000, setAsideMaxMs: 60_000 },
-        tls: { ca: undefined, serverName: undefined },
+        tls: DEFAULT_TLS,
         rebalance: undefined,
       },
     })
@@ -303,13 +304,17 @@ describe('an upstream', () => {
   it('has its TLS files as absolute paths', () => {
     const config = loadText(
       withRoute(
-        'upstreams: { a: { endpoints: ["https://a"], tls: { ca: "${FIXTURES}/../config/tls/cert.pem", serverName: b } } }',
+        'upstreams: { a: { endpoints: ["https://a"], tls: { ca: "${FIXTURES}/../config/tls/cert.pem", serverName: b, cert: "${FIXTURES}/tls/cert.pem", key: "${FIXTURES}/tls/key.pem", minVersion: TLSv1.3, insecure: true } } }',
       ),
     )
     assert.deepEqual(config.upstreams.get('a')?.tls, {
       ca: join(fixtures, 'tls/cert.pem'),
       serverName: 'b',
     })
+      cert: join(fixtures, 'tls/cert.pem'),
+      key: join(fixtures, 'tls/key.pem'),
+      minVersion: 'TLSv1.3',
+      insecure: true,
   })
 })
 

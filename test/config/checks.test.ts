@@ -73,6 +73,21 @@ table('upstreams', [
     withRoute('upstreams: { a: { endpoints: ["http://a"], health: { setAside: 2m } } }'),
     ['1:64: upstreams.a.health.setAside: must not be longer than setAsideMax'],
   ],
+  ...[
+    ['cert', 'key'],
+    ['key', 'cert'],
+  ].map(([there = '', missing = '']): Case => [
+    `refuses a TLS ${there} without its ${missing}`,
+    withRoute(
+      `upstreams: { a: { endpoints: ["https://a"], tls: { ${there}: "\${FIXTURES}/tls/${there}.pem" } } }`,
+    ),
+    [`1:${54 + there.length}: upstreams.a.tls.${there}: needs ${missing} beside it`],
+  ]),
+  [
+    'refuses versions of TLS that are none, or too old',
+    withRoute('upstreams: { a: { endpoints: ["https://a"], tls: { minVersion: TLSv1.1 } } }'),
+    ['1:64: upstreams.a.tls.minVersion: expected TLSv1.2 or TLSv1.3'],
+  ],
   ...['hash', '{ hash: path }'].map((balance): Case => [
     `refuses to rebalance what is balanced by ${balance}`,
     `upstreams: { a: { rebalance: {}, endpoints: ["http://a", "http://b"], balance: ${balance} } }
@@ -379,6 +394,14 @@ describe('warnings', () => {
       assert.deepEqual(loadText(withRoute(`admin: { address: "${address}" }`)).warnings, [])
     })
   }
+
+  it('are given for certificates that nobody checks', () => {
+    const yaml = 'upstreams: { a: { endpoints: ["https://a"], tls: { insecure: true } } }'
+    const [warning = '', ...more] = loadText(withRoute(yaml)).warnings
+    assert.match(warning, /: upstreams\.a\.tls\.insecure: nobody checks who answers for a: better /)
+    assert.deepEqual(more, [])
+    assert.deepEqual(loadText(withRoute(yaml.replace('true', 'false'))).warnings, [])
+  })
 
   it('are given for a rebalance with one endpoint', () => {
     const yaml = 'upstreams: { a: { endpoints: ["http://a"], rebalance: {} } }'

@@ -13,6 +13,12 @@ function adminTls(cert: string, key: string): string {
   return withRoute(`admin: { tls: { cert: "\${FIXTURES}/${cert}", key: "\${FIXTURES}/${key}" } }`)
 }
 
+function client(cert: string, key: string): string {
+  return withRoute(
+    `upstreams: { a: { endpoints: ["https://a"], tls: { cert: "\${FIXTURES}/${cert}", key: "\${FIXTURES}/${key}" } } }`,
+  )
+}
+
 function publicKey(file: string): string {
   return withRoute(`auth: { a: { type: jwt, publicKey: "\${FIXTURES}/${file}" } }`)
 }
@@ -87,6 +93,20 @@ const cases: [name: string, yaml: string, problems: string[]][] = [
     ca('no-ca.pem'),
     [`upstreams.a.tls.ca: ${fixtures}/no-ca.pem cannot be read: there is no such file`],
   ],
+  ['accepts a client certificate with its key', client('tls/cert.pem', 'tls/key.pem'), []],
+  [
+    'refuses a key of another client certificate',
+    client('tls/cert.pem', 'tls/other-key.pem'),
+    ['upstreams.a.tls.key: this key does not belong to the certificate in cert'],
+  ],
+  [
+    'refuses a client certificate and a key that are missing, both at once',
+    client('no-cert.pem', 'no-key.pem'),
+    [
+      `upstreams.a.tls.cert: ${fixtures}/no-cert.pem cannot be read: there is no such file`,
+      `upstreams.a.tls.key: ${fixtures}/no-key.pem cannot be read: there is no such file`,
+    ],
+  ],
   ['accepts a public key', publicKey('tls/public.pem'), []],
   ['accepts a certificate as a public key', publicKey('tls/cert.pem'), []],
   ['accepts a JWK', publicKey('jwk.json'), []],
@@ -148,6 +168,11 @@ describe('files', () => {
   it('warns of a certificate of the admin server that has expired', () => {
     const [warning] = loadText(adminTls('tls/expired.pem', 'tls/key.pem')).warnings
     assert.match(String(warning), /: admin\.tls\.cert: the certificate expired on /)
+  })
+
+  it('warns of a client certificate that has expired', () => {
+    const [warning] = loadText(client('tls/expired.pem', 'tls/key.pem')).warnings
+    assert.match(String(warning), /: upstreams\.a\.tls\.cert: the certificate expired on /)
   })
 
   it('has no warnings for a certificate in force', () => {

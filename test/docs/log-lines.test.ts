@@ -178,6 +178,7 @@ function toldLines(): readonly LogLine[] {
     tunnels: 1,
   })
   report.rebalanceStuck(upstream)
+  report.upstreamInsecure(upstream)
   report.keysNeedRestart(['relay'])
   report.recheckFailed({ route: 'chat', check: 'portal', tunnelId: '1', cause: 'ECONNREFUSED' })
   return lines.map((line) => JSON.parse(line) as LogLine)

@@ -6,6 +6,7 @@ import { attempt } from '../../src/handshake/attempt.ts'
 import type { Client } from '../../src/handshake/client.ts'
 import type { Framing } from '../../src/handshake/framing.ts'
 import { RawClient } from '../../src/handshake/raw-client.ts'
+import { endpointTls } from '../support/endpoint-tls.ts'
 import { socketPair } from '../support/socket-pair.ts'
 import { FakeConnection, FakeDialer, fakeEndpoint, heldClient } from './fakes.ts'
 
@@ -66,7 +67,7 @@ describe('an attempt', () => {
   it("goes over a socket of node's to an endpoint with TLS", async () => {
     await using connection = await FakeConnection.create()
     const dialer = new FakeDialer()
-    const endpoint = { ...NOWHERE, tls: { serverName: 'localhost', ca: undefined } }
+    const endpoint = { ...NOWHERE, tls: endpointTls({ serverName: 'localhost' }) }
     refused(await begin(heldClient(connection), endpoint, dialer), 'E_UPSTREAM_REFUSED')
     assert.equal(dialer.dials.length, 0)
   })

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer, Socket } from 'node:net'
@@ -8,10 +9,11 @@ import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
 import { createServer as createTlsServer, TLSSocket } from 'node:tls'
 import type { TlsOptions } from 'node:tls'
-import type { Endpoint, EndpointTls } from '../../src/balance/endpoint.ts'
+import type { Endpoint } from '../../src/balance/endpoint.ts'
 import type { Address } from '../../src/config/config.ts'
 import { Refusal } from '../../src/errors.ts'
 import { dial as dialWith, type DialOptions } from '../../src/handshake/dial.ts'
+import { endpointTls, type TestTls } from '../support/endpoint-tls.ts'
 
 const fixtures = join(import.meta.dirname, '../fixtures/tls')
 const patient = { connectTimeoutMs: 20_000 }
@@ -89,7 +91,8 @@ function tlsPeer(options: TlsOptions = {}): Promise<Peer> {
   return listening(server, 'secureConnection')
 }
 
-function endpointAt(address: Address, tls?: EndpointTls): Endpoint {
+function endpointAt(address: Address, secure?: TestTls): Endpoint {
+  const tls = secure && endpointTls(secure)
   return { id: 'u', url: 'u', address, tls, weight: 1, inUse: 0, up: true, draining: false }
 }
 
@@ -297,23 +300,131 @@ describe('dial', () => {
       assert.equal(socket.authorized, true)
     })
 
-    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-      it(`resumes the session of the connection before (${maxVersion})`, async () => {
-        await using peer = await tlsPeer({ maxVersion })
-        const endpoint = endpointAt(peer.address, { serverName: 'localhost', ca })
-        const reused = async (): Promise<boolean> => {
-          const accepted = peer.connection()
-          using socket = connected(await dial(endpoint, patient))
-          ;(await accepted).end('ticket')
-          assert.equal(await bytesOf(socket), 'ticket')
-          assert.ok(socket instanceof TLSSocket)
-          return socket.isSessionReused()
+    describe('sessions', () => {
+      /** Dials, and waits for the end of what the server sends: its tickets have come then. */
+      async function isReused(peer: Peer, endpoint: Endpoint): Promise<boolean> {
+        const accepted = peer.connection()
+        using socket = connected(await dial(endpoint, patient))
+        const other = await accepted
+        other.end('ticket')
+        assert.equal(await bytesOf(socket), 'ticket')
+        assert.ok(socket instanceof TLSSocket && other instanceof TLSSocket)
+        assert.equal(socket.isSessionReused(), other.isSessionReused())
+        return socket.isSessionReused()
+      }
+
+      for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+        it(`resumes those of connections before, and counts (${maxVersion})`, async () => {
+          await using peer = await tlsPeer({ maxVersion })
+          const endpoint = endpointAt(peer.address, { serverName: 'localhost', ca })
+          const reused: boolean[] = []
+          for (let dials = 0; dials < 4; dials += 1) reused.push(await isReused(peer, endpoint))
+          assert.deepEqual(reused, [false, true, true, true])
+          assert.deepEqual(endpoint.tls?.handshakes, { full: 1, resumed: 3 })
+        })
+      }
+
+      it('has two tickets from a full handshake of TLS 1.3, and one session of TLS 1.2', async () => {
+        for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+          await using peer = await tlsPeer({ maxVersion })
+          const endpoint = endpointAt(peer.address, { serverName: 'localhost', ca })
+          await isReused(peer, endpoint)
+          const taken = Array.from({ length: 10 }, () => endpoint.tls?.sessions.take()?.data)
+          assert.equal(new Set(taken).size, maxVersion === 'TLSv1.3' ? 2 : 1)
+          assert.ok(!taken.includes(undefined))
         }
-        assert.deepEqual([await reused(), await reused()], [false, true])
-        const changed = endpointAt(peer.address, { serverName: 'localhost', ca: otherCa })
-        refused(await dial(changed, patient), 'E_UPSTREAM_TLS', /UNABLE_TO_VERIFY/)
       })
-    }
+
+      it('does a full handshake when the server knows them no more', async () => {
+        for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+          await using peer = await tlsPeer({ maxVersion })
+          await using restarted = await tlsPeer({ maxVersion })
+          const tls = { serverName: 'localhost', ca }
+          const endpoint = endpointAt(peer.address, tls)
+          await isReused(peer, endpoint)
+          const moved = { ...endpoint, address: restarted.address }
+          assert.equal(await isReused(restarted, moved), false)
+          assert.equal(await isReused(restarted, moved), true)
+        }
+      })
+
+      it('keeps none of a peer that was refused', async () => {
+        for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+          for (const wrong of [{ ca: otherCa }, { ca, serverName: 'chat.example.com' }]) {
+            await using peer = await tlsPeer({ maxVersion })
+            const endpoint = endpointAt(peer.address, { serverName: 'localhost', ...wrong })
+            refused(await dial(endpoint, patient), 'E_UPSTREAM_TLS', /UNABLE_TO|ALTNAME/)
+            assert.equal(endpoint.tls?.sessions.take(), undefined)
+            assert.deepEqual(endpoint.tls?.handshakes, { full: 0, resumed: 0 })
+          }
+        }
+      })
+
+      it('keeps those of unchecked peers where nobody is to be checked', async () => {
+        await using peer = await tlsPeer()
+        const insecure = endpointAt(peer.address, { serverName: 'x', ca: otherCa, insecure: true })
+        assert.equal(await isReused(peer, insecure), false)
+        assert.equal(await isReused(peer, insecure), true)
+      })
+    })
+
+    describe('insecure', () => {
+      for (const [what, tls] of [
+        ['issuer', { serverName: 'localhost' }],
+        ['name', { serverName: 'chat.example.com' }],
+      ] as const) {
+        it(`takes a certificate of any ${what}`, async () => {
+          await using peer = await tlsPeer()
+          const checked = endpointAt(peer.address, { ...tls, ca: what === 'name' ? ca : otherCa })
+          refused(await dial(checked, patient), 'E_UPSTREAM_TLS', /UNABLE_TO|ALTNAME/)
+          const unchecked = endpointAt(peer.address, { ...tls, ca: otherCa, insecure: true })
+          using socket = connected(await dial(unchecked, patient))
+          assert.ok(socket instanceof TLSSocket)
+          assert.equal(socket.authorized, false)
+          refused(await dial(checked, patient), 'E_UPSTREAM_TLS', /UNABLE_TO|ALTNAME/)
+        })
+      }
+    })
+
+    describe('minVersion', () => {
+      it('refuses a server of older versions with E_UPSTREAM_TLS', async () => {
+        await using peer = await tlsPeer({ maxVersion: 'TLSv1.2' })
+        const tls = { serverName: 'localhost', ca, minVersion: 'TLSv1.3' } as const
+        refused(await dial(endpointAt(peer.address, tls), patient), 'E_UPSTREAM_TLS', /minVersion/)
+      })
+
+      it('is reached by TLS 1.2 unless it says otherwise', async () => {
+        await using peer = await tlsPeer({ maxVersion: 'TLSv1.2' })
+        const endpoint = endpointAt(peer.address, { serverName: 'localhost', ca })
+        using socket = connected(await dial(endpoint, patient))
+        assert.ok(socket instanceof TLSSocket)
+        assert.equal(socket.getProtocol(), 'TLSv1.2')
+      })
+    })
+
+    describe('a client certificate', () => {
+      it('is shown to a server that asks', async () => {
+        for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+          await using peer = await tlsPeer({ maxVersion, requestCert: true, ca })
+          const accepted = peer.connection()
+          const endpoint = endpointAt(peer.address, { serverName: 'localhost', ca, cert, key })
+          using socket = connected(await dial(endpoint, patient))
+          const other = await accepted
+          assert.ok(other instanceof TLSSocket && !socket.destroyed)
+          assert.equal(other.authorized, true)
+          assert.equal(
+            other.getPeerCertificate().fingerprint256,
+            new X509Certificate(cert).fingerprint256,
+          )
+        }
+      })
+
+      it('is missed with a cause that says so', async () => {
+        await using peer = await tlsPeer({ maxVersion: 'TLSv1.2', requestCert: true, ca })
+        const endpoint = endpointAt(peer.address, { serverName: 'localhost', ca })
+        refused(await dial(endpoint, patient), 'E_UPSTREAM_TLS', /wants .* a client certificate/)
+      })
+    })
 
     it('refuses a certificate of another CA with E_UPSTREAM_TLS', async () => {
       await using peer = await tlsPeer()
@@ -323,7 +434,7 @@ describe('dial', () => {
 
     it("trusts the system's CAs alone when none is configured", async () => {
       await using peer = await tlsPeer()
-      const endpoint = endpointAt(peer.address, { serverName: 'localhost', ca: undefined })
+      const endpoint = endpointAt(peer.address, { serverName: 'localhost' })
       refused(await dial(endpoint, patient), 'E_UPSTREAM_TLS', /UNABLE_TO_VERIFY_LEAF_SIGNATURE/)
     })
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it, mock } from 'node:test'
 import type { Endpoint } from '../../src/balance/endpoint.ts'
+import { endpointTls } from '../support/endpoint-tls.ts'
 import { connectTo, endpointAt, startGateway, startUpstream, type Upstream } from './harness.ts'
 
 const GET = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
@@ -247,5 +248,5 @@ describe('Attempt', () => {
 
 /** Its connect never ends: the peer says nothing in the TLS handshake. */
 function hanging(upstream: Upstream): Endpoint {
-  return { ...endpointAt(upstream.address), tls: { serverName: 'x', ca: undefined } }
+  return { ...endpointAt(upstream.address), tls: endpointTls({ serverName: 'x' }) }
 }

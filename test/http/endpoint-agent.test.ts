@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { DialError, EndpointAgent, kConnecting } from '../../src/http/endpoint-agent.ts'
+import { endpointTls } from '../support/endpoint-tls.ts'
 import {
   closedAddress,
   connectTo,
@@ -127,7 +128,7 @@ describe('EndpointAgent', () => {
     const { port } = server.address() as net.AddressInfo
     const endpoint = endpointAt({ kind: 'tcp', host: '127.0.0.1', port })
     await using gateway = await startGateway([
-      { ...endpoint, tls: { serverName: 'localhost', ca } },
+      { ...endpoint, tls: endpointTls({ serverName: 'localhost', ca }) },
     ])
     const client = await connectTo(gateway)
     for (const word of ['one', 'two']) {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import net from 'node:net'
 import { describe, it } from 'node:test'
+import { endpointTls } from '../support/endpoint-tls.ts'
 import {
   closedAddress,
   connectTo,
@@ -205,7 +206,7 @@ describe('Forwarder', () => {
     client.send('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     const two = await busy.next()
     await two.head()
-    const secure = { serverName: 'other', ca: undefined }
+    const secure = endpointTls({ serverName: 'other' })
     gateway.forwarder.follow([{ ...endpointAt(idle.address), tls: secure }])
     await one.rest()
     assert.equal(two.hasEnded, false)

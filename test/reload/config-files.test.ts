@@ -11,7 +11,7 @@ describe('filesOf', () => {
     assert.deepEqual(filesOf(bare), [bare.file])
   })
 
-  it('is every certificate, key and CA, each once', () => {
+  it('is every certificate and key that clients are shown, each once, and no file of an upstream', () => {
     const tls = { cert: '/cert.pem', key: '/key.pem' }
     const [listener] = bare.listeners
     const [upstream] = bare.upstreams.values()
@@ -19,9 +19,11 @@ describe('filesOf', () => {
       ...bare,
       listeners: [listener, { ...listener, tls }],
       admin: { ...bare.admin, tls },
-      upstreams: new Map([['u', { ...upstream, tls: { ca: '/ca.pem', serverName: undefined } }]]),
-    } as Config
-    assert.deepEqual(filesOf(config), [bare.file, '/cert.pem', '/key.pem', '/ca.pem'])
+      upstreams: new Map([
+        ['u', { ...upstream, tls: { ca: '/ca.pem', cert: '/client.pem', key: '/client-key.pem' } }],
+      ]),
+    } as unknown as Config
+    assert.deepEqual(filesOf(config), [bare.file, '/cert.pem', '/key.pem'])
     assert.deepEqual(filesOf({ ...bare, admin: undefined }), [bare.file])
   })
 })

@@ -391,6 +391,22 @@ describe('createMetrics', () => {
     assert.deepEqual(gauges(after, echo), [1, 0])
   })
 
+  it('shows the handshakes of TLS with https endpoints, those that did not happen too', async () => {
+    const { endpoints, read } = setUp()
+    const name = 'upgate_upstream_tls_handshakes_total'
+    assert.ok(![...(await read()).keys()].some((series) => series.startsWith(name)))
+    const tls = { handshakes: { full: 3, resumed: 0 } }
+    const url = 'https://chat-2'
+    endpoints.push({ upstream: 'chat-pool', endpoint: { url, up: true, draining: false, tls } })
+    const labels = `upstream="chat-pool",endpoint="${url}"`
+    for (const resumed of [0, 2]) {
+      tls.handshakes.resumed = resumed
+      const seen = await read()
+      assert.equal(seen.get(`${name}{${labels},resumed="false"}`), 3)
+      assert.equal(seen.get(`${name}{${labels},resumed="true"}`), resumed)
+    }
+  })
+
   it('forgets the series of a route that a new config does not have, and begins those of a new one', async () => {
     const { metrics, read } = setUp()
     metrics.requestEnded('chat', 101)

@@ -451,6 +451,18 @@ describe('Report', () => {
     assert.deepEqual(lines(), [{ level: 'warn', keys, msg: 'config keys need a restart' }])
   })
 
+  it('warns of upstreams whose certificates are not checked', () => {
+    const { report, lines } = setUp()
+    report.upstreamInsecure('chat-pool')
+    assert.deepEqual(lines(), [
+      {
+        level: 'warn',
+        upstream: 'chat-pool',
+        msg: 'nobody checks who answers for this upstream',
+      },
+    ])
+  })
+
   it('tells of each change through the admin API what it was confined to', () => {
     const { report, lines } = setUp()
     const drain = { by: '127.0.0.1', upstream: 'chat-pool', endpoint: 'http://chat-1:3000' }

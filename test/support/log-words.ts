@@ -94,6 +94,12 @@ export const logMessages: readonly LogMessage[] = [
     fields: ['upstream'],
   },
   {
+    message: 'nobody checks who answers for this upstream',
+    level: 'warn',
+    when: 'At each start and reload with `tls.insecure: true`.',
+    fields: ['upstream'],
+  },
+  {
     message: 'admin action',
     level: 'info',
     when: 'Somebody changed something through the admin API.',

@@ -5,6 +5,7 @@ import type { BalanceConfig, RebalanceConfig, UpstreamConfig } from '../../src/c
 import { Refusal } from '../../src/errors.ts'
 import type { RequestFacts } from '../../src/request/facts.ts'
 import { NoRebalance, Rebalancer } from '../../src/tunnels/rebalance.ts'
+import { DEFAULT_TLS } from '../support/endpoint-tls.ts'
 import { FakeTunnels } from './fake-tunnels.ts'
 
 interface UpstreamOptions {
@@ -32,7 +33,7 @@ function upstreamConfig({
     })),
     balance,
     health: { setAsideMs: 3_600_000, setAsideMaxMs: 3_600_000 },
-    tls: { ca: undefined, serverName: undefined },
+    tls: DEFAULT_TLS,
     rebalance,
   }
 }
