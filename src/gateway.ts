@@ -1,21 +1,16 @@
 /** Starts, reloads and stops everything, in order, and wires the parts together. */
 
-import { randomUUID } from 'node:crypto'
 import { Closings } from './admin/closings.ts'
 import type { AdminParts } from './admin/server.ts'
 import { startEcho, type Echo } from './builtin/echo.ts'
 import type { Address, Config } from './config/config.ts'
 import { diffConfigs, diffLines } from './config/diff.ts'
 import { maskConfig } from './config/mask.ts'
-import { decide, type Decision } from './decide.ts'
-import type { Refusal } from './errors.ts'
-import { serializeHead } from './handshake/answer.ts'
-import type { Client } from './handshake/client.ts'
-import { refusalAnswer } from './handshake/refuse.ts'
+import type { Decision } from './decide.ts'
 import { Forwarder } from './http/forward.ts'
-import type { Listener, ListenHandlers } from './listen/listener.ts'
+import type { Listener } from './listen/listener.ts'
 import { Listeners } from './listen/listeners.ts'
-import { servePlain, serveRefused } from './plain.ts'
+import { urlOf } from './listen/url.ts'
 import { buildPlane, type Plane, type PlaneOptions } from './plane.ts'
 import type { Dialer } from './relay/dialer.ts'
 import { startEngine, type Engine } from './relay/engine.ts'
@@ -29,13 +24,14 @@ import { createLogger, type Logger } from './report/logger.ts'
 import { createMetrics, type Metrics } from './report/metrics.ts'
 import { Report, type ReloadCause } from './report/report.ts'
 import { version as gatewayVersion } from './report/version.ts'
+import { Requests } from './requests.ts'
 import { drain } from './tunnels/drain.ts'
 import { Expiry } from './tunnels/expiry.ts'
 import { Rebalancer } from './tunnels/rebalance.ts'
 import { Reconciler, survey } from './tunnels/reconcile.ts'
 import { Registry } from './tunnels/registry.ts'
 import type { RunningTunnel } from './tunnels/tunnel.ts'
-import { serveUpgrade, takeClient, type Exchanges } from './upgrade.ts'
+import type { Exchanges } from './upgrade.ts'
 
 export interface Gateway {
   /** Where it listens, in the order of the config, with the real ports. */
@@ -89,6 +85,7 @@ class RunningGateway implements Gateway, Exchanges {
   readonly #log: Logger
   readonly #metrics: Metrics
   readonly #engine: Engine
+  readonly #requests = new Requests(this, () => this.#plane as Plane)
   readonly #listeners: Listeners<Decision>
   readonly #admin: AdminDoor
   readonly #rebalancer: Rebalancer
@@ -96,8 +93,6 @@ class RunningGateway implements Gateway, Exchanges {
   readonly #closings: Closings
   readonly #reloads = new Reloads()
   readonly #planeOptions: PlaneOptions
-  /** Handshakes in progress; drain waits for them like for plain requests. */
-  readonly #handshakes = new Map<Promise<void>, Client>()
   /** What is in force. */
   #config: Config
   #plane: Plane | undefined
@@ -134,7 +129,7 @@ class RunningGateway implements Gateway, Exchanges {
     }
     const { acceptor } = this.#engine
     const listenOptions = { highWaterMark: config.relay.bufferBytes, acceptor }
-    this.#listeners = new Listeners(listenOptions, this.#handlers())
+    this.#listeners = new Listeners(listenOptions, this.#requests)
     this.#admin = new AdminDoor(this.#adminParts())
   }
 
@@ -177,12 +172,12 @@ class RunningGateway implements Gateway, Exchanges {
     const listeners = await this.#listeners.prepare(config.listeners)
     listeners.apply()
     const admin = await this.#admin.prepare(config.admin)
-    this.#tellInsecure()
     admin.apply()
     this.#tellListening(listeners.added, admin.added)
     const { version } = process
     const { name: relay, why } = this.#engine
     this.#log.info({ version: gatewayVersion, node: version, relay, why }, 'ready')
+    this.#tellInsecure()
   }
 
   reload(next: Config, options: ReloadOptions): Promise<ReloadResult> {
@@ -235,7 +230,9 @@ class RunningGateway implements Gateway, Exchanges {
             tunnels: survey(this.registry, plane),
           }
         : await this.#takeIntoUse(config, plane)
-      const certificates = newCertificates.map(({ address }) => urlOf(address, 'https'))
+      const certificates = newCertificates.map(({ address, config: { tls } }) =>
+        urlOf(address, tls),
+      )
       return {
         ok: true,
         dryRun,
@@ -275,16 +272,16 @@ class RunningGateway implements Gateway, Exchanges {
     this.#log.level = config.log.level
     this.#metrics.reconfigure(config.routes)
     this.forwarder.follow([...plane.endpoints()].map(({ endpoint }) => endpoint))
-    this.#tellInsecure()
     this.#rebalancer.reconfigure(config.upstreams, plane.pools)
     const overMs = Math.min(RELOAD_CLOSE_MS, config.shutdown.drainMs)
     const tunnels = this.#reconciler.reconcile(this.registry, plane, overMs)
+    this.#tellInsecure()
     this.#tellListening(listeners.added, admin.added)
     for (const {
       address,
       config: { tls },
     } of listeners.removed) {
-      this.#log.info({ url: urlOf(address, schemeOf(tls)) }, 'listening no more')
+      this.#log.info({ url: urlOf(address, tls) }, 'listening no more')
     }
     await this.#followFiles()
     return { newCertificates: listeners.newCertificates, tunnels }
@@ -305,15 +302,11 @@ class RunningGateway implements Gateway, Exchanges {
     this.#draining = true
     this.#log.info({ tunnels: this.registry.size, drainMs }, 'draining')
     this.#quiet()
-    const settled = Promise.all([this.#listeners.stopAccepting(), this.#handshakesDone()])
+    const settled = Promise.all([this.#listeners.stopAccepting(), this.#requests.handshakesDone()])
     const onProgress = (progress: { left: number; of: number }): void =>
       this.report.drainProgress({ reason: 'drain', ...progress })
     await drain(this.registry, { drainMs, spread, settled, onProgress })
     await this.destroy()
-  }
-
-  async #handshakesDone(): Promise<void> {
-    while (this.#handshakes.size > 0) await Promise.all(this.#handshakes.keys())
   }
 
   destroy(): Promise<void> {
@@ -326,8 +319,8 @@ class RunningGateway implements Gateway, Exchanges {
     this.#quiet()
     await this.#reloads.idle()
     this.#listeners.destroy()
-    for (const client of this.#handshakes.values()) client.destroy()
-    await this.#handshakesDone()
+    this.#requests.destroy()
+    await this.#requests.handshakesDone()
     for (const tunnel of this.registry) tunnel.cut('gateway', 'drain')
     await this.registry.empty()
     this.expiry.close()
@@ -345,40 +338,8 @@ class RunningGateway implements Gateway, Exchanges {
     this.#watch = undefined
     this.#reconciler.stop()
     this.#rebalancer.close()
-    this.#closings.close()
+    this.#closings.stop()
   }
-
-  #handlers(): ListenHandlers<Decision> {
-    return {
-      decide: (head, connection) => decide(this.#plane as Plane, head, connection),
-      upgrade: (decision, arrival) => {
-        if (!decision.upgrades) throw new Error('the listener upgrades what was not to be upgraded')
-        const client = takeClient(decision, arrival)
-        const done = serveUpgrade(this, decision, client)
-        this.#handshakes.set(done, client)
-        void done.finally(() => this.#handshakes.delete(done))
-      },
-      plain: (decision, request, response) => {
-        if ('refusal' in decision) void serveRefused(this, decision, request, response)
-        else if (!decision.upgrades) void servePlain(this, decision, request, response)
-      },
-      broken: (refusal, peerAddress) => this.#answerBroken(refusal, peerAddress),
-    }
-  }
-
-  #answerBroken(refusal: Refusal, peerAddress: string): string {
-    const requestId = randomUUID()
-    this.report.broken({ requestId, clientIp: peerAddress, refusal })
-    const answer = refusalAnswer(refusal, requestId)
-    const head = serializeHead({ ...answer, fields: [...answer.fields, 'Connection', 'close'] })
-    return Buffer.isBuffer(answer.body) ? head + answer.body.toString('latin1') : head
-  }
-  #tellInsecure(): void {
-    for (const { name, tls } of this.#config.upstreams.values()) {
-      if (tls.insecure) this.report.upstreamInsecure(name)
-    }
-  }
-
 
   #adminParts(): AdminParts {
     return {
@@ -412,13 +373,19 @@ class RunningGateway implements Gateway, Exchanges {
     await this.#watch.follow(filesOf(this.#config))
   }
 
+  #tellInsecure(): void {
+    for (const { name, tls } of this.#config.upstreams.values()) {
+      if (tls.insecure) this.report.upstreamInsecure(name)
+    }
+  }
+
   /** Where to look, in the order in which an operator does. */
   #tellListening(listeners: readonly Listener[], admin: Address | undefined): void {
     for (const { address, config } of listeners) {
-      this.#log.info({ url: urlOf(address, schemeOf(config.tls)) }, 'listening')
+      this.#log.info({ url: urlOf(address, config.tls) }, 'listening')
     }
     if (admin === undefined) return
-    const url = urlOf(admin, schemeOf(this.#config.admin?.tls))
+    const url = urlOf(admin, this.#config.admin?.tls)
     this.#log.info({ url: admin.kind === 'unix' ? url : `${url}metrics` }, 'admin listening')
   }
 }
@@ -430,18 +397,6 @@ function inForce(running: Config, next: Config): Config {
     relay: { ...running.relay, frames: next.relay.frames },
     log: { ...running.log, level: next.log.level },
   }
-}
-
-function schemeOf(tls: object | undefined): 'http' | 'https' {
-  return tls === undefined ? 'http' : 'https'
-}
-
-/** An URL that can be opened on this machine: the wildcard addresses are no place to go to. */
-function urlOf(address: Address, scheme: 'http' | 'https'): string {
-  if (address.kind === 'unix') return `unix:${address.path}`
-  const isWildcard = address.host === '0.0.0.0' || address.host === '::'
-  const host = isWildcard ? 'localhost' : address.host
-  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${address.port}/`
 }
 
 function usesEcho(config: Config): boolean {
