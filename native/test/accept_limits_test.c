@@ -58,6 +58,32 @@ static void clients_above_the_limit(void)
 	door_close(&door);
 }
 
+/* Who is there stays and counts, and what was accepted before a limit counts under it. */
+static void limits_change(void)
+{
+	struct guest guests[2];
+	int silent;
+
+	door_open(&door, 1, NO_LIMIT, NO_LIMIT);
+	guests[0] = door_guest(&door);
+	guests[1] = door_guest(&door);
+	relay_adjust(door.listener, NO_LIMIT, 2);
+	check_full();
+	relay_adjust(door.listener, NO_LIMIT, 1);
+	dismiss(&door, &guests[1]);
+	check_full();
+	relay_adjust(door.listener, NO_LIMIT, 2);
+	guests[1] = door_guest(&door);
+	check_full();
+	relay_adjust(door.listener, 20, 3);
+	silent = door_knock(&door);
+	expect_fin(silent);
+	(void)close(silent);
+	dismiss(&door, &guests[1]);
+	dismiss(&door, &guests[0]);
+	door_close(&door);
+}
+
 static void a_tunnel_keeps_its_place(void)
 {
 	struct guest guest;
@@ -330,6 +356,7 @@ int main(void)
 	const struct test tests[] = {
 		{"clients above the limit are turned away, and a place is free after an end",
 		 clients_above_the_limit},
+		{"limits change while clients are there", limits_change},
 		{"a tunnel keeps its client's place to its end", a_tunnel_keeps_its_place},
 		{"two threads share the clients", threads_share_the_clients},
 		{"a client that is handed to the other thread is like every other",

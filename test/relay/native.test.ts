@@ -167,6 +167,49 @@ describe('what the native relay leaves to the portable one', withNative, () => {
   }
 })
 
+describe('clients of the native relay', withNative, () => {
+  it('count under a limit that comes later, as sockets of node too', async () => {
+    using started = startNative()
+    const server = net.createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as net.AddressInfo
+    const { fd } = (server as unknown as { readonly _handle: { readonly fd: number } })._handle
+    const sockets: net.Socket[] = []
+    const options = { fd, headTimeoutMs: Infinity, connectionsMax: Infinity, highWaterMark: 65_536 }
+    const accepting = started.native.accept(options, (held) => ({
+      onText: () => {
+        const socket = held.toSocket()
+        sockets.push(socket)
+        socket.write('welcome')
+      },
+      onLate: () => assert.fail(),
+      onFin: () => assert.fail(),
+      onReset: () => assert.fail(),
+    }))
+    server.close()
+    async function knock(): Promise<{ readonly client: net.Socket; readonly answer: string }> {
+      const client = net.connect({ port, host: '127.0.0.1' })
+      client.on('error', () => {}).write('x')
+      return { client, answer: String(await readBytes(client, 7).catch(() => '')) }
+    }
+    const first = await knock()
+    accepting.adjust({ headTimeoutMs: Infinity, connectionsMax: 1 })
+    assert.deepEqual([first.answer, (await knock()).answer], ['welcome', ''])
+    const [socket] = sockets as [net.Socket]
+    socket.destroy()
+    await once(socket, 'close')
+    const second = await knock()
+    assert.deepEqual([second.answer, (await knock()).answer], ['welcome', ''])
+    accepting.adjust({ headTimeoutMs: Infinity, connectionsMax: Infinity })
+    const third = await knock()
+    assert.equal(third.answer, 'welcome')
+    accepting.stop()
+    accepting.adjust({ headTimeoutMs: 1, connectionsMax: 1 })
+    for (const { client } of [first, second, third]) client.destroy()
+    for (const each of sockets) each.destroy()
+  })
+})
+
 describe('a process with a native relay', withNative, () => {
   for (const then of ['stop', 'leave']) {
     it(`lives while a tunnel is open and ends after it (${then})`, async () => {
