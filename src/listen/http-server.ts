@@ -47,7 +47,7 @@ function optionsFor({ headBytesMax, headTimeoutMs, keepAliveTimeoutMs }: HttpLim
     headersTimeout: headTimeoutMs,
     keepAliveTimeout: keepAliveTimeoutMs,
     connectionsCheckingInterval: Math.min(
-      Math.max(headTimeoutMs / 8, HEAD_CHECK_MIN_MS),
+      Math.max(Math.ceil(headTimeoutMs / 8), HEAD_CHECK_MIN_MS),
       HEAD_CHECK_MAX_MS,
     ),
   }

@@ -106,6 +106,8 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   readonly #inProgress = new Map<Duplex, http.ServerResponse>()
   /** Connections whose stripped handshake the parser has read and not let go of yet. */
   readonly #takenOver = new WeakSet<Duplex>()
+  /** Sockets whose first bytes came before they were sockets: node does not count those. */
+  readonly #begun = new WeakSet<Duplex>()
   #config: ListenerConfig
   /** Undefined where clients speak plain HTTP. */
   #tls: TlsFront | undefined
@@ -219,6 +221,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
 
   /** A socket that was held until now: its first request is answered, also when no other one is accepted any more. */
   readonly #onParse = (socket: Socket): void => {
+    this.#begun.add(socket)
     this.#onSocket(socket)
     if (this.#tls === undefined) socket.resume()
   }
@@ -344,7 +347,8 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     const response = this.#inProgress.get(socket)
     if (response !== undefined) Object.assign(response, { [kBroken]: true })
     const refusal = parserRefusal(error)
-    const isSilent = refusal?.code === 'E_HEAD_TIMEOUT' && socket.bytesRead === 0
+    const isSilent =
+      refusal?.code === 'E_HEAD_TIMEOUT' && socket.bytesRead === 0 && !this.#begun.has(socket)
     if (refusal === undefined || isSilent || !socket.writable || response?.headersSent === true) {
       socket.destroy()
       return
@@ -365,6 +369,9 @@ function parserRefusal(error: NodeJS.ErrnoException): Refusal | undefined {
   const code = error.code ?? ''
   if (code === 'HPE_HEADER_OVERFLOW') return new Refusal('E_HEAD_TOO_LARGE', { cause: code })
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new Refusal('E_HEAD_TIMEOUT', { cause: code })
-  if (code.startsWith('HPE_')) return new Refusal('E_REQUEST_MALFORMED', { cause: code })
+  if (code.startsWith('HPE_')) {
+    const cause = code === 'HPE_PAUSED_H2_UPGRADE' ? 'HTTP/2 with prior knowledge' : code
+    return new Refusal('E_REQUEST_MALFORMED', { cause })
+  }
   return undefined
 }

@@ -78,6 +78,13 @@ const stalls: Stall[] = [
     request: 'GET /half HTTP/1.1\r\nHost: a\r\nConnec',
   },
   {
+    name: 'a client stalls in the middle of a head that only the parser reads',
+    code: 'E_HEAD_TIMEOUT',
+    status: 408,
+    route: '',
+    request: 'POST /half HTTP/1.1\r\nHost: a\r\nConnec',
+  },
+  {
     name: 'a TLS upstream never finishes its handshake',
     code: 'E_CONNECT_TIMEOUT',
     status: 504,
