@@ -9,7 +9,7 @@ import type { RunningTunnel } from '../tunnels/tunnel.ts'
 
 export class Closings {
   readonly #onProgress: ((drain: DrainReport) => void) | undefined
-  readonly #over = new AbortController()
+  #over = new AbortController()
   /** By the ids of the endpoints, which stay the same when the config changes. */
   readonly #drains = new Map<string, EndpointDrain>()
 
@@ -54,9 +54,10 @@ export class Closings {
     return this.#drains.has(id)
   }
 
-  /** Leaves all alone that were not told to end yet. */
-  close(): void {
+  /** Leaves all alone that were not told to end yet. Others may be asked for after it: an operator need not wait for the end of a drain. */
+  stop(): void {
     this.#over.abort()
+    this.#over = new AbortController()
     for (const id of this.#drains.keys()) this.stopDrain(id)
   }
 }

@@ -18,7 +18,7 @@ describe('Closings', () => {
     assert.equal(closings.isDraining('e1'), false)
   })
 
-  it('leaves all alone that were not told to end when it is closed', () => {
+  it('leaves all alone that were not told to end when it is stopped, and begins anew', () => {
     const closings = new Closings()
     const tunnels = new FakeTunnels()
     const some = tunnels.openMany(4, 'chat', endpoint) as unknown as RunningTunnel[]
@@ -31,9 +31,10 @@ describe('Closings', () => {
       3_600_000,
     )
     assert.equal(closings.isDraining('e2'), true)
-    closings.close()
+    closings.stop()
     assert.equal(closings.isDraining('e2'), false)
     assert.equal(tunnels.told.length, 2)
-    // The process ends when no timer is left.
+    closings.start(some, 0, (tunnel) => tunnel.end('admin', 'kill'))
+    assert.equal(tunnels.told.length, 5)
   })
 })

@@ -214,7 +214,7 @@ export class FakeAdmin implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.gateway.rebalancer.close()
-    this.gateway.closings.close()
+    this.gateway.closings.stop()
     await this.admin.close()
   }
 }
