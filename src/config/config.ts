@@ -191,7 +191,7 @@ export interface ForwardAuthConfig {
 export interface RouteConfig {
   readonly name: string
   readonly match: MatchConfig
-  /** Lower-case tokens that may be upgraded to; `any` is all but h2c. */
+  /** Lower-case tokens that may be upgraded to; `any` is all but those that carry HTTP. */
   readonly upgrade: readonly string[] | 'any'
   readonly http: boolean
   /** Every group must pass; a group passes when one of its checks does. */

@@ -101,7 +101,7 @@ const settings = {
       error: 'expected a list of tokens such as [websocket], [] for none, or any',
     }),
     ['websocket'],
-    'Upgrade tokens allowed; [] for none, any for all but h2c. Others are treated as plain HTTP.',
+    'Upgrade tokens allowed; [] for none, any for all but h2c, TLS and other HTTP. Others are treated as plain HTTP.',
   ),
   http: key(flag(), true, 'Whether plain requests are forwarded too; false answers them 426.'),
   auth: key(authGroups, [], 'Names from auth: all must pass; { any: [a, b] } for one of them.'),

@@ -93,8 +93,8 @@ function valueMatches(test: Exclude<ValueTest, { kind: 'absent' }>, value: strin
 
 /**
  * The tokens that the client asked for and the route allows, in the client's order and spelling. Tokens are compared
- * without regard to case; `any` is all but h2c, which a route has to name, since it turns a connection into one that later
- * requests pass without their checks.
+ * without regard to case; `any` is all but those that carry HTTP, which a route has to name, since they turn a connection
+ * into one that later requests pass without their checks.
  */
 export function allowedTokens(route: Route, facts: RequestFacts): readonly string[] {
   const asked = facts.upgrade
@@ -104,7 +104,10 @@ export function allowedTokens(route: Route, facts: RequestFacts): readonly strin
   return asked
 }
 
+/** HTTP/2 (h2c; h2, which some servers take as well; drafts such as h2c-14; HTTP/2.0), and TLS, inside which HTTP goes on (RFC 2817). */
+const CARRIES_HTTP = /^(?:h2c?|http|tls)(?:$|[-/])/
+
 function allows({ tokens }: Route, token: string): boolean {
   const lower = token.toLowerCase()
-  return tokens === 'any' ? lower !== 'h2c' : tokens.has(lower)
+  return tokens === 'any' ? !CARRIES_HTTP.test(lower) : tokens.has(lower)
 }

@@ -16,7 +16,7 @@ export interface Route {
   /** By lower-case field name. */
   readonly headers: readonly Condition[]
   readonly query: readonly Condition[]
-  /** Lower-case tokens; `any` is all but h2c. */
+  /** Lower-case tokens; `any` is all but those that carry HTTP. */
   readonly tokens: ReadonlySet<string> | 'any'
 }
 

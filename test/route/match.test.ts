@@ -439,7 +439,20 @@ describe('allowedTokens', () => {
       ['none where the route names none', [], 'tcp', []],
       ['no other version', ['spdy/3.1'], 'SPDY/3, SPDY', []],
       ['all but h2c for any', 'any', 'h2c, tcp, H2C, foo/1', ['tcp', 'foo/1']],
+      [
+        'none that carries HTTP for any',
+        'any',
+        'h2, h2c-14, h2c/2, HTTP/2.0, http/1.1, TLS/1.0, tls/1.2',
+        [],
+      ],
+      [
+        'what only begins like one of them for any',
+        'any',
+        'h2x, httpd, TLSish',
+        ['h2x', 'httpd', 'TLSish'],
+      ],
       ['h2c where the route names it', ['h2c'], 'h2c', ['h2c']],
+      ['TLS where the route names it', ['tls/1.2'], 'TLS/1.0, TLS/1.2', ['TLS/1.2']],
     ]
   for (const [name, upgrade, asked, allowed] of cases) {
     it(`gives ${name}`, () => {
