@@ -39,7 +39,7 @@ const document = operation({
   id: 'openApi',
   method: 'GET',
   path: '/api/openapi.json',
-  summary: 'This document',
+  summary: 'The OpenAPI document',
   query: {},
   options: {},
   answers: {

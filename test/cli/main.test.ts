@@ -9,8 +9,11 @@ import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
+import { apiDocument } from '../../src/admin/operations.ts'
 import { jsonSchema } from '../../src/config/json-schema.ts'
 import { fixtures } from '../config/load-text.ts'
+import { startTestGateway } from '../support/gateway.ts'
+import { handshake, rawClient } from '../support/raw-client.ts'
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const example = fileURLToPath(new URL('../../config/upgate.yaml', import.meta.url))
@@ -68,6 +71,18 @@ describe('upgate', () => {
     const { code, out } = await upgate(['schema'])
     assert.equal(code, 0)
     assert.equal(out, `${JSON.stringify(jsonSchema(), null, 2)}\n`)
+  })
+
+  it('prints the OpenAPI document', async () => {
+    const { code, out } = await upgate(['openapi'])
+    assert.equal(code, 0)
+    assert.equal(out, `${JSON.stringify(apiDocument(), null, 2)}\n`)
+  })
+
+  it('prints what one command takes', async () => {
+    const { code, out } = await upgate(['close', '--help'])
+    assert.equal(code, 0)
+    assert.match(out, /^upgate close ID[^]*--over TIME[^]*Examples\n/)
   })
 
   it('exits with 2 and a hint for a wrong command line', async () => {
@@ -135,6 +150,55 @@ ${file}:2:22: routes[0].upstream: no upstream is named "nobody"; there are none
     assert.equal(code, 1)
     assert.equal(out, '')
     assert.match(err, /^upgate: there is no config file: neither \.\/upgate\.yaml nor /)
+  })
+})
+
+describe('upgate, asking a running gateway', () => {
+  const yaml = 'routes: [{ name: chat, upstream: "builtin:echo" }]'
+
+  it('shows and closes tunnels, and exits with 1 when none is meant', async () => {
+    await using gateway = await startTestGateway(yaml)
+    await using client = await rawClient(gateway.port)
+    client.write(handshake('/room'))
+    await client.head()
+    const env = { UPGATE_ADMIN: `127.0.0.1:${gateway.adminPort}` }
+    const listed = await upgate(['tunnels', '--route', 'chat'], env)
+    assert.deepEqual([listed.code, listed.err], [0, ''])
+    assert.match(listed.out, /^ID +AGE [^]* websocket +\/room\n1 tunnel: /)
+    const asked = await upgate(['close', '--route', 'chat'], env)
+    assert.equal(asked.code, 2)
+    const closed = await upgate(['close', '--route', 'chat', '--yes'], env)
+    assert.deepEqual(closed, { code: 0, out: 'closing 1 tunnel\n', err: '' })
+    assert.equal((await upgate(['close', '--route', 'none', '--yes'], env)).code, 1)
+  })
+
+  it('says what a reload would change', async () => {
+    await using gateway = await startTestGateway(yaml)
+    const url = `http://127.0.0.1:${gateway.adminPort}`
+    const { code, out } = await upgate(['check', '-c', example, '--diff', url])
+    assert.equal(code, 0)
+    assert.match(out, /is right:[^]* has another file than this one: [^]*would change nothing\n$/)
+  })
+
+  it('exits with 3 and a hint when there is none', async () => {
+    const { code, out, err } = await upgate(['tunnels', '--admin', 'unix:/nonexistent.sock'])
+    assert.deepEqual([code, out], [3, ''])
+    assert.match(err, /^upgate: no gateway can be asked at unix:\/nonexistent\.sock: /)
+  })
+
+  it('watches until Ctrl-C, and exits with 0', async () => {
+    await using gateway = await startTestGateway(yaml)
+    const child = start(['tunnels', '--watch', '--admin', `127.0.0.1:${gateway.adminPort}`])
+    const closed = once(child, 'close')
+    let tables = 0
+    child.stderr.resume()
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      assert.match(text, /^(?:no tunnel is open\n)+$/)
+      tables += 1
+      // It listens for Ctrl-C since it has printed the first one.
+      if (tables === 2) child.kill('SIGINT')
+    })
+    assert.deepEqual(await closed, [0, null])
   })
 })
 

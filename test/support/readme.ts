@@ -7,6 +7,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Registry } from 'prom-client'
+import { operations } from '../../src/admin/operations.ts'
 import { catalogue } from '../../src/errors.ts'
 import { declareMetrics } from '../../src/report/declared.ts'
 import { configTable } from './config-table.ts'
@@ -24,6 +25,7 @@ const tables: ReadonlyMap<string, () => string> = new Map([
   ['log-lines', logLinesTable],
   ['logs', logFieldsTable],
   ['refusals', refusalsTable],
+  ['api', apiTable],
 ])
 
 /** `readme` with every table as the code has it now. Throws where a table is missing, unknown or there twice. */
@@ -111,6 +113,14 @@ function refusalsTable(): string {
     '| --- | --- | --- | --- | --- | --- |',
     ...rows,
   ].join('\n')
+}
+
+function apiTable(): string {
+  const rows = operations.map(({ method, path, summary, query, options }) => {
+    const names = [...Object.keys(query), ...Object.keys(options)].map((name) => `\`${name}\``)
+    return `| \`${method} ${path}\` | ${summary}. | ${names.join(' ')} |`
+  })
+  return ['| Call | | Parameters |', '| --- | --- | --- |', ...rows].join('\n')
 }
 
 if (import.meta.main) {
