@@ -2,61 +2,17 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { WebSocket } from 'ws'
-import { freePort } from '../support/free-port.ts'
 import { startTestGateway } from '../support/gateway.ts'
-import { findProgram, RunningProgram } from '../support/programs.ts'
+import { nginx, startNginx, type Nginx } from '../support/nginx.ts'
 import { scriptedUpstream } from '../support/scripted-upstream.ts'
 import { wsClient, wsServer } from '../support/ws-server.ts'
 
-const nginx = findProgram('nginx')
-
 const TRUST = 'trustedProxies: ["127.0.0.1"]'
 
-interface Nginx extends AsyncDisposable {
-  readonly port: number
-}
-
-/** In one process, as whoever runs the tests, with every file in a folder of its own. */
-async function startNginx(location: string): Promise<Nginx> {
-  const folder = await mkdtemp(join(tmpdir(), 'upgate-nginx-'))
-  const port = await freePort()
-  const file = join(folder, 'nginx.conf')
-  await writeFile(
-    file,
-    `daemon off;
-master_process off;
-pid ${folder}/nginx.pid;
-error_log stderr notice;
-events {}
-http {
-  access_log off;
-  client_body_temp_path ${folder}/body;
-  proxy_temp_path ${folder}/proxy;
-  fastcgi_temp_path ${folder}/fastcgi;
-  uwsgi_temp_path ${folder}/uwsgi;
-  scgi_temp_path ${folder}/scgi;
-  server {
-    listen 127.0.0.1:${port};
-    location / { ${location} }
-  }
-}
-`,
-  )
-  const program = new RunningProgram(nginx.path, ['-p', folder, '-c', file, '-e', 'stderr'])
-  // The last line before its event loop, when it listens already.
-  await program.output(/getrlimit/, 'stderr')
-  return {
-    port,
-    async [Symbol.asyncDispose]() {
-      await program[Symbol.asyncDispose]()
-      await rm(folder, { recursive: true })
-    },
-  }
+function frontNginx(location: string): Promise<Nginx> {
+  return startNginx(`location / { ${location} }`)
 }
 
 /** The status and body that a WebSocket client gets in place of a 101. */
@@ -87,7 +43,7 @@ for (const { version, directive } of [
       await using gateway = await startTestGateway(
         `${TRUST}\nroutes: [{ upstream: "${server.url}" }]`,
       )
-      await using front = await startNginx(
+      await using front = await frontNginx(
         `${directive}proxy_pass http://127.0.0.1:${gateway.port};`,
       )
       await using client = await wsClient(`ws://127.0.0.1:${front.port}/room?n=1`, ['chat'])
@@ -111,7 +67,7 @@ for (const { version, directive } of [
       await using gateway = await startTestGateway(
         `${TRUST}\nroutes: [{ upstream: "${upstream.url}" }]`,
       )
-      await using front = await startNginx(
+      await using front = await frontNginx(
         `${directive}proxy_pass http://127.0.0.1:${gateway.port};`,
       )
       const response = await fetch(`http://127.0.0.1:${front.port}/page`)
@@ -127,7 +83,7 @@ for (const { version, directive } of [
         await using gateway = await startTestGateway(
           `routes: [{ http: false, upstream: "${server.url}" }]`,
         )
-        await using front = await startNginx(
+        await using front = await frontNginx(
           `${directive}proxy_pass http://127.0.0.1:${gateway.port};`,
         )
         const { status, body } = await refusal(`ws://127.0.0.1:${front.port}/`)
@@ -146,7 +102,7 @@ for (const { version, directive } of [
           connection.write('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain')
         })
         await using gateway = await startTestGateway(`routes: [{ upstream: "${upstream.url}" }]`)
-        await using front = await startNginx(
+        await using front = await frontNginx(
           `${directive}proxy_pass http://127.0.0.1:${gateway.port};`,
         )
         assert.deepEqual(await refusal(`ws://127.0.0.1:${front.port}/`), {
@@ -162,7 +118,7 @@ describe('behind an nginx that passes the upgrade on', () => {
   it('serves a WebSocket client without any trust', { skip: nginx.skip }, async () => {
     await using server = await wsServer()
     await using gateway = await startTestGateway(`routes: [{ upstream: "${server.url}" }]`)
-    await using front = await startNginx(
+    await using front = await frontNginx(
       `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; proxy_pass http://127.0.0.1:${gateway.port};`,
     )
     await using client = await wsClient(`ws://127.0.0.1:${front.port}/`)

@@ -20,6 +20,7 @@ import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { findProgram, RunningProgram } from '../support/programs.ts'
 import { RawClient, rawClient } from '../support/raw-client.ts'
 import { readReadme, recipesOf } from '../support/readme.ts'
+import { secureServer } from '../support/secure-server.ts'
 import { wsClient, wsServer } from '../support/ws-server.ts'
 
 const recipes = recipesOf(readReadme())
@@ -233,6 +234,31 @@ describe("the recipe 'nginx'", { skip: nginx.skip }, () => {
     const plain = await fetch(`http://127.0.0.1:${front.port}/room`)
     assert.equal(plain.status, 426)
     assert.match(await plain.text(), /E_UPGRADE_REQUIRED/)
+  })
+})
+
+describe("the recipe 'forwarded'", () => {
+  it('believes Forwarded of its proxy alone, and tells the upstream in both families', async () => {
+    await using upstream = await headKeeper()
+    await using gateway = await recipeGateway('forwarded', [
+      ['10.0.0.5', '127.0.0.1'],
+      ['http://localhost:3000', upstream.url],
+    ])
+    await using client = await wsClient(`ws://127.0.0.1:${gateway.port}/`, [], {
+      headers: {
+        Forwarded: 'proto=https;host="chat.test";by=10.0.0.5;for="[2001:db8::7]"',
+        'X-Forwarded-For': '10.9.9.9',
+      },
+    })
+    await echoes(client, 'hello')
+    const { headers } = upstream.heads[0] as IncomingMessage
+    assert.equal(
+      headers['forwarded'],
+      'for="[2001:db8::7]";by=10.0.0.5;host=chat.test;proto=https, for=127.0.0.1',
+    )
+    assert.equal(headers['x-forwarded-for'], '2001:db8::7, 127.0.0.1')
+    assert.equal(headers['x-forwarded-proto'], 'https')
+    assert.equal((await gateway.log('tunnel open'))['clientIp'], '2001:db8::7')
   })
 })
 
@@ -560,5 +586,29 @@ describe("the recipe 'tls'", () => {
     const stranger = new WebSocket(`wss://localhost:${gateway.port}/`)
     const [error] = (await once(stranger, 'error')) as [NodeJS.ErrnoException]
     assert.equal(error.code, 'UNABLE_TO_VERIFY_LEAF_SIGNATURE')
+  })
+})
+
+describe("the recipe 'tls-endpoints'", () => {
+  it('shows a certificate to endpoints that ask, and resumes sessions with them', async () => {
+    const ask = { requestCert: true, ca: readFileSync(join(fixtures, 'tls/ca.pem')) }
+    await using one = await secureServer(ask)
+    await using two = await secureServer(ask)
+    await using gateway = await recipeGateway('tls-endpoints', [
+      ['https://10.0.0.5:8443', one.url],
+      ['https://10.0.0.6:8443', two.url],
+      ['./tls/ca.pem', join(fixtures, 'tls/ca.pem')],
+      ['chat.internal', 'localhost'],
+      ['./tls/client.pem', join(fixtures, 'tls/cert.pem')],
+      ['./tls/client-key.pem', join(fixtures, 'tls/key.pem')],
+    ])
+    for (let round = 0; round < 4; round += 1) {
+      await using client = await wsClient(`ws://127.0.0.1:${gateway.port}/`)
+      await echoes(client, 'hello')
+    }
+    for (const { subjects, reused } of [one, two]) {
+      assert.deepEqual(subjects, ['localhost', 'localhost'])
+      assert.deepEqual(reused, [false, true])
+    }
   })
 })
