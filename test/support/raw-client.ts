@@ -83,6 +83,17 @@ export class RawClient implements AsyncDisposable {
     return this.#length > 0
   }
 
+  /** Lets go of the socket, for another protocol: what was not read is the first that it reads. */
+  release(): net.Socket {
+    const { socket } = this
+    socket.pause()
+    for (const event of ['data', 'end', 'error', 'close']) socket.removeAllListeners(event)
+    if (this.#length > 0) socket.unshift(this.#received())
+    this.#chunks = []
+    this.#length = 0
+    return socket
+  }
+
   /** Waits until the other end has closed the connection, one way or another. */
   async gone(): Promise<void> {
     while (!this.#isOver()) await this.#next()
