@@ -12,7 +12,7 @@ import { problem } from './problem.ts'
 const number = z.int().min(0)
 const limit = z.int().min(1).nullable().describe('null for no limit.')
 
-export const routeSchema = named(
+const routeSchema = named(
   'Route',
   z.strictObject({
     name: z.string(),
@@ -29,7 +29,7 @@ export const routeSchema = named(
   }),
 )
 
-export const routeListSchema = named(
+const routeListSchema = named(
   'RouteList',
   z.strictObject({
     routes: z
@@ -38,7 +38,7 @@ export const routeListSchema = named(
   }),
 )
 
-export const configSchema = named(
+const configSchema = named(
   'Config',
   z.strictObject({
     file: z.string().describe('Its absolute path.'),
@@ -46,7 +46,7 @@ export const configSchema = named(
   }),
 )
 
-export const reloadSchema = named(
+const reloadSchema = named(
   'Reload',
   z.strictObject({
     ok: z.boolean(),

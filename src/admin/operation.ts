@@ -23,7 +23,7 @@ export interface Call<Query extends Shape, Options extends Shape> {
   readonly by: string | undefined
 }
 
-export interface OkAnswer {
+interface OkAnswer {
   readonly description: string
   readonly schema: z.ZodType
 }

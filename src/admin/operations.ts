@@ -15,7 +15,7 @@ import {
   stopRebalance,
 } from './upstream-operations.ts'
 
-export const indexSchema = named(
+const indexSchema = named(
   'Index',
   z.strictObject({
     calls: z.array(z.strictObject({ method: z.string(), path: z.string(), summary: z.string() })),

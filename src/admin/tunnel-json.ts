@@ -9,7 +9,7 @@ import type { Rate, Rates } from './rates.ts'
 const count = z.int().min(0)
 const perSecond = z.number()
 
-export const frameCountsSchema = named(
+const frameCountsSchema = named(
   'FrameCounts',
   z.strictObject({
     text: count,

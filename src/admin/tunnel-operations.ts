@@ -17,7 +17,7 @@ const LIMIT_DEFAULT = 100
 /** Far above what a process can hold open. */
 const OFFSET_MAX = 100_000_000
 
-export const tunnelListSchema = named(
+const tunnelListSchema = named(
   'TunnelList',
   z.strictObject({
     tunnels: z.array(tunnelSchema),
@@ -29,7 +29,7 @@ export const tunnelListSchema = named(
   }),
 )
 
-export const closingSchema = named(
+const closingSchema = named(
   'Closing',
   z.strictObject({
     matched: z.int().min(0).describe('How many tunnels were meant.'),

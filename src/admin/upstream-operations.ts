@@ -13,7 +13,7 @@ import { problem, type Answer } from './problem.ts'
 
 const number = z.int().min(0)
 
-export const endpointSchema = named(
+const endpointSchema = named(
   'Endpoint',
   z.strictObject({
     id: z.string(),
@@ -27,7 +27,7 @@ export const endpointSchema = named(
   }),
 )
 
-export const rebalanceSchema = named(
+const rebalanceSchema = named(
   'Rebalance',
   z.strictObject({
     upstream: z.string(),
@@ -39,7 +39,7 @@ export const rebalanceSchema = named(
   }),
 )
 
-export const upstreamSchema = named(
+const upstreamSchema = named(
   'Upstream',
   z.strictObject({
     name: z.string(),
@@ -50,12 +50,12 @@ export const upstreamSchema = named(
   }),
 )
 
-export const upstreamListSchema = named(
+const upstreamListSchema = named(
   'UpstreamList',
   z.strictObject({ upstreams: z.array(upstreamSchema) }),
 )
 
-export const drainSchema = named(
+const drainSchema = named(
   'Drain',
   z.strictObject({
     upstream: z.string(),
