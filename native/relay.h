@@ -283,7 +283,7 @@ struct event {
 	enum end_reason reason;
 	struct reading reading;
 	uint64_t duration_ns;
-	/* EVENT_FAILED, and EVENT_ENDED for REASON_RESET and REASON_ERROR: an errno, or 0. */
+	/* EVENT_FAILED, and EVENT_ENDED where a connection broke: an errno, or 0. */
 	int error;
 };
 

@@ -52,11 +52,30 @@ void tunnel_finish(struct worker *worker, struct tunnel *tunnel, bool reset)
 	worker_forget(worker, tunnel, EVENT_ENDED);
 }
 
-/* One peer broke the connection: the other one must not take it for an orderly end. */
+/* TCP has found that a peer which the policy has watched is not there any more. */
+static bool is_dead(const struct tunnel *tunnel, enum side side, int error)
+{
+	const struct relay_policy *policy = tunnel_policy(tunnel);
+
+	return error == ETIMEDOUT && policy->ping_ms != NO_LIMIT &&
+	       (side == SIDE_CLIENT || policy->ping_upstream);
+}
+
+/*
+ * One peer broke the connection: the other one must not take it for an orderly end, and is told where that can be said in
+ * words. The tunnel is not open any more then.
+ */
 static void fail(struct worker *worker, struct tunnel *tunnel, enum side side, int error)
 {
 	bool is_reset = error == ECONNRESET || error == EPIPE;
 
+	if (is_dead(tunnel, side, error)) {
+		if (tunnel_policy(tunnel)->frames) {
+			closing_bury(worker, tunnel, side);
+			return;
+		}
+		note(tunnel, BY_GATEWAY, REASON_DEAD, error);
+	}
 	note(tunnel, side == SIDE_CLIENT ? BY_CLIENT : BY_UPSTREAM,
 	     is_reset ? REASON_RESET : REASON_ERROR, error);
 	tunnel_finish(worker, tunnel, true);
@@ -125,7 +144,7 @@ bool tunnel_put(struct worker *worker, struct tunnel *tunnel, enum side side,
 	return false;
 }
 
-/* Sends what is held for an end. False when it does not take all, or when the tunnel is over. */
+/* Sends what is held for an end. False when it does not take all, or when the tunnel is not open any more. */
 static bool flush(struct worker *worker, struct tunnel *tunnel, enum side side)
 {
 	switch (stream_flush(worker, tunnel, side)) {
@@ -160,14 +179,14 @@ static bool pass_fin(struct worker *worker, struct tunnel *tunnel, enum side sid
 	return true;
 }
 
-/* One turn of one direction. Returns false when the tunnel is over. */
+/* One turn of one direction. Returns false when the tunnel is not open any more. */
 static bool pump(struct worker *worker, struct tunnel *tunnel, enum side side)
 {
 	struct end *from = &tunnel->ends[side];
 	struct end *to = &tunnel->ends[other(side)];
 
 	if (to->hold != NULL && !flush(worker, tunnel, other(side)))
-		return tunnel->state != STATE_OVER;
+		return tunnel->state == STATE_OPEN;
 	if (from->readable && !from->read_done) {
 		struct chunk chunk;
 		ssize_t got = stream_read(worker, tunnel, side, &chunk);
@@ -184,7 +203,7 @@ static bool pump(struct worker *worker, struct tunnel *tunnel, enum side side)
 				/* A reset may stand behind what is not read for now, and was told already. */
 				if (from->hung_up)
 					tunnel_check(worker, tunnel, side);
-				return tunnel->state != STATE_OVER;
+				return tunnel->state == STATE_OPEN;
 			}
 			/* The next turn is for the others first. */
 			if (from->readable)

@@ -24,7 +24,7 @@ void tunnel_expired(struct worker *worker, struct tunnel *tunnel);
 
 const struct relay_policy *tunnel_policy(const struct tunnel *tunnel);
 
-/* Sends to one side of an open tunnel, or holds. False when the tunnel is over. */
+/* Sends to one side of an open tunnel, or holds. False when the tunnel is not open any more. */
 bool tunnel_put(struct worker *worker, struct tunnel *tunnel, enum side side,
                 const unsigned char *bytes, size_t length);
 

@@ -1,4 +1,5 @@
 /* Pings to peers that are silent, and what becomes of those that do not answer. */
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -367,6 +368,38 @@ static void tcp_watches_too(void)
 	rig_stop(&rig);
 }
 
+/* A peer that takes nothing is given up by TCP: the other one of a WebSocket is told, and of another protocol reset. */
+static void tcp_finds_the_dead(void)
+{
+	rig_start(&rig, 1, BUFFER_BYTES);
+	for (unsigned has_frames = 0; has_frames < 2; has_frames++) {
+		struct relay_policy policy = ping_policy(150, 150, false);
+		struct joint joint;
+		struct bytes header = {0};
+		struct event event;
+
+		policy.frames = has_frames == 1;
+		joint = join_pinged(policy, TCP);
+		/* No ping finds a border in it. */
+		add_header(&header, SIDE_UPSTREAM, FIN | BINARY, MANY, 8);
+		put_bytes(joint.peers[SIDE_UPSTREAM], &header);
+		(void)stalled_flow(&joint, SIDE_UPSTREAM, MANY);
+		if (policy.frames) {
+			unsigned char payload[125];
+
+			(void)expect_own(joint.peers[SIDE_UPSTREAM], SIDE_UPSTREAM, FIN | CLOSE, payload);
+		} else {
+			expect_reset(joint.peers[SIDE_UPSTREAM]);
+		}
+		close_peers(&joint);
+		event = await_end(&rig);
+		check_end(&event, BY_GATEWAY, REASON_DEAD);
+		CHECK_EQUAL(event.error, policy.frames ? 0 : ETIMEDOUT);
+		bytes_free(&header);
+	}
+	rig_stop(&rig);
+}
+
 int main(void)
 {
 	const struct test tests[] = {
@@ -380,6 +413,7 @@ int main(void)
 		{"pongs to us are no activity", pongs_to_us_are_no_activity},
 		{"no ping goes where frames are not followed", no_ping_goes_where_frames_are_not_followed},
 		{"TCP watches too, whatever the protocol", tcp_watches_too},
+		{"who is dead for TCP is dead", tcp_finds_the_dead},
 	};
 
 	return RUN_TESTS(tests);
