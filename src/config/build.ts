@@ -123,7 +123,6 @@ function buildUpstream(name: string, value: Upstream, toFile: ToFile): UpstreamC
   }
 }
 
-function buildBalance(value: Upstream['balance']): BalanceConfig {
 function buildUpstreamTls(value: Upstream['tls'], toFile: ToFile): UpstreamTlsConfig {
   const { ca, serverName, cert, key, minVersion, insecure } = value
   return {
@@ -136,6 +135,7 @@ function buildUpstreamTls(value: Upstream['tls'], toFile: ToFile): UpstreamTlsCo
   }
 }
 
+function buildBalance(value: Upstream['balance']): BalanceConfig {
   if (typeof value !== 'string') return { policy: 'hash', key: buildHashKey(value.hash) }
   return value === 'hash' ? { policy: 'hash', key: { by: 'client' } } : { policy: value }
 }

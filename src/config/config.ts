@@ -84,16 +84,6 @@ export interface UpstreamConfig {
   readonly rebalance: RebalanceConfig | undefined
 }
 
-/** Tunnels of the fullest endpoints are closed, so that their clients come back to others. */
-export interface RebalanceConfig {
-  /** Tunnels closed a second. */
-  readonly rate: number
-  /** How far an endpoint may be above the mean, as a part of it: 0.1 for 10%. */
-  readonly spread: number
-}
-
-export interface EndpointConfig {
-  /** As written, e.g. `http://chat-1:3000`, `unix:/run/app.sock`, `builtin:echo`: the label in logs and metrics. */
 /** Files are absolute paths of PEM files. */
 export interface UpstreamTlsConfig {
   /** Authorities that are trusted in place of the system's. */
@@ -108,6 +98,16 @@ export interface UpstreamTlsConfig {
   readonly insecure: boolean
 }
 
+/** Tunnels of the fullest endpoints are closed, so that their clients come back to others. */
+export interface RebalanceConfig {
+  /** Tunnels closed a second. */
+  readonly rate: number
+  /** How far an endpoint may be above the mean, as a part of it: 0.1 for 10%. */
+  readonly spread: number
+}
+
+export interface EndpointConfig {
+  /** As written, e.g. `http://chat-1:3000`, `unix:/run/app.sock`, `builtin:echo`: the label in logs and metrics. */
   readonly url: string
   readonly address: Address | { readonly kind: 'builtin'; readonly name: 'echo' }
   readonly tls: boolean

@@ -523,13 +523,6 @@ describe('Pool', () => {
       assert.equal(secondB.draining, false)
     })
 
-    it('leaves the weights and the addresses of the old pool alone', () => {
-      const before = poolOf(upstream(['a'])).pool
-      const config = upstream([], { endpoints: [endpoint('a', { weight: 7 })] })
-      const after = poolOf(config, before).pool
-      assert.equal(before.endpoints[0]?.weight, 1)
-      assert.equal(after.endpoints[0]?.weight, 7)
-    })
     it('keeps the TLS sessions of endpoints whose TLS says the same', async (t) => {
       const folder = await mkdtemp(join(tmpdir(), 'pool-'))
       t.after(() => rm(folder, { recursive: true }))
@@ -570,6 +563,13 @@ describe('Pool', () => {
       assert.notEqual(pool.endpoints[0]?.tls?.sessions, pool.endpoints[1]?.tls?.sessions)
     })
 
+    it('leaves the weights and the addresses of the old pool alone', () => {
+      const before = poolOf(upstream(['a'])).pool
+      const config = upstream([], { endpoints: [endpoint('a', { weight: 7 })] })
+      const after = poolOf(config, before).pool
+      assert.equal(before.endpoints[0]?.weight, 1)
+      assert.equal(after.endpoints[0]?.weight, 7)
+    })
 
     it('takes an URL that is listed twice for two endpoints', () => {
       const before = poolOf(upstream(['a'])).pool

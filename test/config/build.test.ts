@@ -310,11 +310,11 @@ describe('an upstream', () => {
     assert.deepEqual(config.upstreams.get('a')?.tls, {
       ca: join(fixtures, 'tls/cert.pem'),
       serverName: 'b',
-    })
       cert: join(fixtures, 'tls/cert.pem'),
       key: join(fixtures, 'tls/key.pem'),
       minVersion: 'TLSv1.3',
       insecure: true,
+    })
   })
 })
 

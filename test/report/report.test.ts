@@ -444,13 +444,6 @@ describe('Report', () => {
     ])
   })
 
-  it('warns of keys that a reload cannot change', () => {
-    const { report, lines } = setUp()
-    report.keysNeedRestart(['listeners', 'relay.threads'])
-    const keys = ['listeners', 'relay.threads']
-    assert.deepEqual(lines(), [{ level: 'warn', keys, msg: 'config keys need a restart' }])
-  })
-
   it('warns of upstreams whose certificates are not checked', () => {
     const { report, lines } = setUp()
     report.upstreamInsecure('chat-pool')
@@ -461,6 +454,13 @@ describe('Report', () => {
         msg: 'nobody checks who answers for this upstream',
       },
     ])
+  })
+
+  it('warns of keys that a reload cannot change', () => {
+    const { report, lines } = setUp()
+    report.keysNeedRestart(['listeners', 'relay.threads'])
+    const keys = ['listeners', 'relay.threads']
+    assert.deepEqual(lines(), [{ level: 'warn', keys, msg: 'config keys need a restart' }])
   })
 
   it('tells of each change through the admin API what it was confined to', () => {
