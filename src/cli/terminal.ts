@@ -1,6 +1,6 @@
 /** Where commands print, and whom they may ask. */
 
-import { createInterface } from 'node:readline/promises'
+import { createInterface } from 'node:readline'
 
 import type { Environment } from '../config/environment.ts'
 
@@ -32,19 +32,29 @@ export function terminalOf(host: NodeJS.Process): Terminal {
     canAsk: stdin.isTTY && stderr.isTTY,
     print: (text) => void stdout.write(text),
     tell: (line) => void stderr.write(`${line}\n`),
-    ask: async (question) => {
-      const lines = createInterface({ input: stdin, output: stderr })
-      try {
-        return /^\s*y(?:es)?\s*$/i.test(await lines.question(question))
-      } finally {
-        lines.close()
-      }
-    },
+    ask: (question) => askYesNo(question, stdin, stderr),
     wait: (ms) => {
       interrupted ??= abortAtInterrupt(host)
       return elapsed(ms, interrupted.signal)
     },
   }
+}
+
+/** Ctrl-C, Ctrl-D and the end of a script are a no as well. */
+function askYesNo(
+  question: string,
+  input: NodeJS.ReadableStream,
+  output: NodeJS.WritableStream,
+): Promise<boolean> {
+  return new Promise((resolve) => {
+    const lines = createInterface({ input, output })
+    lines.once('SIGINT', () => lines.close())
+    lines.once('close', () => resolve(false))
+    lines.question(question, (answer) => {
+      resolve(/^\s*y(?:es)?\s*$/i.test(answer))
+      lines.close()
+    })
+  })
 }
 
 function abortAtInterrupt(host: NodeJS.Process): AbortController {

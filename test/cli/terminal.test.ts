@@ -58,6 +58,25 @@ describe('terminalOf', () => {
     })
   }
 
+  for (const [what, bytes] of [
+    ['Ctrl-C', '\x03'],
+    ['Ctrl-D', '\x04'],
+  ] as const) {
+    it(`takes ${what} for no`, async () => {
+      const host = fakeHost({ isTTY: true, columns: 80, rows: 24 })
+      const asked = terminal(host).ask('Really? ')
+      host.stdin.write(bytes)
+      assert.equal(await asked, false)
+    })
+  }
+
+  it('takes the end of what is typed for no', async () => {
+    const host = fakeHost()
+    const asked = terminal(host).ask('Really? ')
+    host.stdin.end()
+    assert.equal(await asked, false)
+  })
+
   it('waits, but not beyond Ctrl-C, and not after it', async () => {
     const host = fakeHost()
     const term = terminal(host)
