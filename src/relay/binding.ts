@@ -8,7 +8,7 @@ export interface RelayHandle {
 }
 
 /** Who accepts. */
-export interface ListenerHandle {
+interface ListenerHandle {
   readonly __listener: never
 }
 
