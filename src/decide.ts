@@ -60,7 +60,7 @@ function route(
   connection: Connection,
   known: Known,
 ): UpgradeDecision | PlainDecision | Refusal {
-  const facts = readFacts(head, connection, plane.trusted)
+  const facts = readFacts(head, connection, plane)
   if (facts instanceof Refusal) return facts
   known.facts = facts
   const matched = matchRoute(plane.table, facts)

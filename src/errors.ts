@@ -67,6 +67,14 @@ export const catalogue = {
     level: 'info',
     text: 'A WebSocket handshake is a GET with one valid Sec-WebSocket-Key.',
   },
+  E_FORWARDED_INVALID: {
+    status: 400,
+    source: 'client',
+    phase: 'facts',
+    retry: 'never',
+    level: 'info',
+    text: 'The Forwarded field of the request is not valid.',
+  },
   E_AUTH_MISSING: {
     status: 401,
     source: 'client',

@@ -8,7 +8,7 @@ import { compilePolicy, type Policy } from './auth/authorize.ts'
 import { createChecks, type Checks } from './auth/checks.ts'
 import type { Endpoint } from './balance/endpoint.ts'
 import { Pool } from './balance/pool.ts'
-import type { Address, Config, RouteConfig } from './config/config.ts'
+import type { Address, Config, ForwardedConfig, RouteConfig } from './config/config.ts'
 import type { Logger } from './report/logger.ts'
 import type { TunnelPolicy } from './relay/tunnel-policy.ts'
 import { addressSet, type AddressSet } from './request/address-set.ts'
@@ -34,6 +34,7 @@ interface PlaneParts {
 
 export class Plane {
   readonly trusted: AddressSet
+  readonly forwarded: ForwardedConfig | undefined
   readonly table: RouteTable
   readonly pools: ReadonlyMap<string, Pool>
   readonly checks: Checks
@@ -43,6 +44,7 @@ export class Plane {
 
   constructor(config: Config, parts: PlaneParts) {
     this.trusted = addressSet(config.trustedProxies)
+    this.forwarded = config.forwarded
     this.table = compileRoutes(config.routes)
     this.pools = parts.pools
     this.checks = parts.checks

@@ -59,7 +59,10 @@ function namedInConnection(fields: Fields): ReadonlySet<string> {
   return new Set(listItems(fieldValues(fields, 'connection')).map((name) => name.toLowerCase()))
 }
 
-/** Both dialects: X-Forwarded-* is Traefik's and Caddy's, X-Original-* is what nginx set-ups send. */
+/**
+ * Both dialects: X-Forwarded-* is Traefik's and Caddy's, X-Original-* is what nginx set-ups send. Forwarded has no words
+ * for the method and the URI, so it comes only beside them, and where upstreams get it.
+ */
 function addFacts(fields: string[], facts: RequestFacts): void {
   const { method, target, forwarded, clientIp } = facts
   const path = target.startsWith('/') ? target : ''
@@ -69,6 +72,7 @@ function addFacts(fields: string[], facts: RequestFacts): void {
   fields.push('X-Forwarded-Port', forwarded.port)
   fields.push('X-Forwarded-Uri', target)
   fields.push('X-Forwarded-For', forwarded.for)
+  if (forwarded.field !== undefined) fields.push('Forwarded', forwarded.field)
   fields.push('X-Original-Method', method)
   fields.push('X-Original-URI', target)
   fields.push('X-Original-URL', `${forwarded.proto}://${forwarded.host}${path}`)

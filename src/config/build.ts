@@ -64,6 +64,7 @@ export function buildConfig({ file, directory, input, output, warnings }: Built)
     admin: output.admin === 'off' ? undefined : buildAdmin(output.admin, toFile),
     log: output.log,
     trustedProxies: output.trustedProxies,
+    forwarded: output.forwarded === 'off' ? undefined : output.forwarded,
     shutdown: { drainMs: output.shutdown.drain, spread: output.shutdown.spread },
     reload: { watch: output.reload.watch },
     relay: buildRelay(output.relay),

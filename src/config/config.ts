@@ -13,6 +13,8 @@ export interface Config {
   readonly log: LogConfig
   /** CIDR blocks and single addresses, e.g. `10.0.0.0/8`, `::1`. */
   readonly trustedProxies: readonly string[]
+  /** `undefined` for `off`: X-Forwarded-* is read and written, and Forwarded of trusted proxies is passed as it came. */
+  readonly forwarded: ForwardedConfig | undefined
   readonly shutdown: ShutdownConfig
   /** `watch`: the file is read again by itself when it changes. */
   readonly reload: { readonly watch: boolean }
@@ -48,6 +50,14 @@ export interface AdminConfig {
   readonly tls: { readonly cert: string; readonly key: string } | undefined
   /** Lower-case names under which the API may be called, besides addresses and localhost. */
   readonly hosts: readonly string[]
+}
+
+/** X-Forwarded-*, or Forwarded (RFC 7239). */
+export interface ForwardedConfig {
+  /** What trusted proxies set. The other family is removed. */
+  readonly read: 'x-forwarded' | 'forwarded'
+  /** What upstreams get, made of the same facts. */
+  readonly write: 'x-forwarded' | 'forwarded' | 'both'
 }
 
 interface ShutdownConfig {

@@ -183,7 +183,29 @@ export const configSchema = section({
   trustedProxies: key(
     list(trustedBlock(), 'a list of addresses and blocks, such as [10.0.0.0/8]'),
     [],
-    'Whose X-Forwarded-*, X-Request-Id and stripped handshakes count; unix for peers on unix sockets.',
+    'Whose X-Forwarded-* or Forwarded, X-Request-Id and stripped handshakes count; unix for peers on unix sockets.',
+  ),
+  forwarded: key(
+    z.union(
+      [
+        choice(['off']),
+        section({
+          read: key(
+            choice(['x-forwarded', 'forwarded']),
+            'x-forwarded',
+            'What trusted proxies tell of clients by: X-Forwarded-*, or Forwarded (RFC 7239). The other one is removed.',
+          ),
+          write: key(
+            choice(['x-forwarded', 'forwarded', 'both']),
+            'x-forwarded',
+            'What upstreams are told by.',
+          ),
+        }),
+      ],
+      { error: 'expected off, or a map with keys of read, write' },
+    ),
+    'off',
+    'X-Forwarded-* or Forwarded, so that no upstream gets two stories. off: X-Forwarded-*, and Forwarded passes from trusted proxies as it came.',
   ),
   shutdown: key(
     section({

@@ -36,6 +36,7 @@ export const UNSET = new Opaque('unset', undefined)
 const offKeys: ReadonlySet<string> = new Set([
   'admin',
   'allow',
+  'forwarded',
   'keepalive',
   'origins',
   'rebalance',

@@ -9,6 +9,7 @@ import { Refusal, type Fields } from '../errors.ts'
 import { compiled, type CompiledEdits } from './edits.ts'
 import type { RequestFacts } from '../request/facts.ts'
 import { aliasOf, aliasesOf, isProtected, namedByConnection } from './field-names.ts'
+import { addForwarded, passesForwarded, passesXForwarded } from './forwarded-fields.ts'
 import { fieldValue, hopByHop, listItems } from '../request/headers.ts'
 import { onlyValue } from '../request/identifiers.ts'
 import { canonicalPath, readPath, type PathReadings } from '../request/paths.ts'
@@ -94,9 +95,19 @@ export interface OutgoingOptions {
 /**
  * What becomes of a client's field, by lower-case name:
  * `keep` in spite of being hop-by-hop, since the body's framing is passed on; `drop` for good, or since the gateway makes
- * its own; `trusted` kept only from a trusted proxy; the others have a rule of their own.
+ * its own; `trusted` kept only from a trusted proxy; `x-forwarded` kept where that family is; the others have a rule of
+ * their own.
  */
-type Fate = 'keep' | 'drop' | 'trusted' | 'host' | 'subprotocol' | 'tracestate' | 'h2c'
+type Fate =
+  | 'keep'
+  | 'drop'
+  | 'trusted'
+  | 'x-forwarded'
+  | 'forwarded'
+  | 'host'
+  | 'subprotocol'
+  | 'tracestate'
+  | 'h2c'
 
 const fates: ReadonlyMap<string, Fate> = new Map<string, Fate>([
   ...[...hopByHop].map((name) => [name, 'drop'] as const),
@@ -110,8 +121,9 @@ const fates: ReadonlyMap<string, Fate> = new Map<string, Fate>([
   ['x-auth-user', 'drop'],
   // No client has a use for it, and CGI-like upstreams turn it into HTTP_PROXY, their proxy for outgoing requests.
   ['proxy', 'drop'],
-  ['forwarded', 'trusted'],
-  ['x-real-ip', 'trusted'],
+  ['forwarded', 'forwarded'],
+  // It says the same as X-Forwarded-For, for upstreams that want one address.
+  ['x-real-ip', 'x-forwarded'],
   // Some frameworks take the path from these: it would not be the one that the route was chosen by.
   ['x-original-url', 'trusted'],
   ['x-rewrite-url', 'trusted'],
@@ -160,7 +172,7 @@ export function outgoingFields(
 
 function keptValue(lower: string, value: string, facts: RequestFacts): string | undefined {
   // X-Forwarded-Prefix, -Ssl, -Server and others: upstreams believe them as they believe the four that are made.
-  return facts.peerTrusted || !lower.startsWith('x-forwarded-') ? value : undefined
+  return !lower.startsWith('x-forwarded-') || passesXForwarded(facts) ? value : undefined
 }
 
 interface Outgoing {
@@ -177,6 +189,8 @@ function valueByFate(
   if (fate === 'keep') return value
   if (fate === 'drop') return undefined
   if (fate === 'trusted') return facts.peerTrusted ? value : undefined
+  if (fate === 'x-forwarded') return passesXForwarded(facts) ? value : undefined
+  if (fate === 'forwarded') return passesForwarded(facts) ? value : undefined
   if (fate === 'subprotocol') return withoutItems(value, identity.hiddenSubprotocols)
   const goesOn =
     fate === 'h2c'
@@ -203,10 +217,7 @@ interface Additions {
 function addOwnFields(outgoing: string[], { facts, identity, edits }: Additions): void {
   const { forwarded, requestId, traceparent } = facts
   const start = outgoing.length
-  if (forwarded.for !== '') outgoing.push('X-Forwarded-For', forwarded.for)
-  outgoing.push('X-Forwarded-Proto', forwarded.proto)
-  if (forwarded.host !== '') outgoing.push('X-Forwarded-Host', forwarded.host)
-  outgoing.push('X-Forwarded-Port', forwarded.port)
+  addForwarded(outgoing, forwarded)
   outgoing.push('X-Request-Id', requestId, 'traceparent', traceparent)
   if (identity.user !== undefined) outgoing.push('X-Auth-User', headerSafe(identity.user))
   for (let index = 0; index + 1 < identity.fields.length; index += 2) {

@@ -4,9 +4,9 @@
  */
 
 import { Refusal, type Fields } from '../errors.ts'
-import { plainAddress, type AddressSet } from './address-set.ts'
+import { plainAddress } from './address-set.ts'
 import { parseAuthority, type Authority } from './authority.ts'
-import { ownForwarded, trustedForwarded, type Forwarded } from './forwarded.ts'
+import { ownForwarded, trustedForwarded, type Forwarded, type Trust } from './forwarded.ts'
 import { fieldValues, listItems } from './headers.ts'
 import { onlyValue, requestIdOf, traceparentOf } from './identifiers.ts'
 import { parseTarget } from './target.ts'
@@ -48,7 +48,7 @@ export interface RequestFacts {
   readonly authority: string
   /**
    * The host that the client asked for, in lower case, without its port and without a trailing dot: that of `authority`,
-   * or of a trusted proxy's X-Forwarded-Host.
+   * or what a trusted proxy says in X-Forwarded-Host or Forwarded.
    */
   readonly host: string
   readonly httpVersion: '1.0' | '1.1'
@@ -68,13 +68,13 @@ export interface RequestFacts {
 }
 
 /**
- * Refuses with E_METHOD_DENIED (TRACE, CONNECT), E_TARGET_INVALID, E_TARGET_AMBIGUOUS, E_HOST_INVALID, E_BODY_MALFORMED
- * and E_WEBSOCKET_REQUEST.
+ * Refuses with E_METHOD_DENIED (TRACE, CONNECT), E_TARGET_INVALID, E_TARGET_AMBIGUOUS, E_HOST_INVALID, E_BODY_MALFORMED,
+ * E_WEBSOCKET_REQUEST and E_FORWARDED_INVALID.
  */
 export function readFacts(
   head: RequestHead,
   connection: Connection,
-  trusted: AddressSet,
+  trust: Trust,
 ): RequestFacts | Refusal {
   const { method, httpVersion, fields } = head
   if (method === 'TRACE' || method === 'CONNECT') return methodDenied(method)
@@ -88,14 +88,15 @@ export function readFacts(
   const { localPort } = connection
   const peer = plainAddress(connection.peerAddress) ?? ''
   // A TCP peer that is already gone has no address either: it must not pass for a unix socket's.
-  const peerTrusted = (peer !== '' || localPort === undefined) && trusted.has(peer)
+  const peerTrusted = (peer !== '' || localPort === undefined) && trust.trusted.has(peer)
   const asked = readUpgrade(head, peerTrusted)
   if (asked instanceof Refusal) return asked
 
   const proto = connection.encrypted ? 'https' : 'http'
-  const own = { peer, proto, authority: authority.text, localPort } as const
-  const told = peerTrusted ? trustedForwarded(fields, own, trusted) : undefined
-  const forwarded = told?.forwarded ?? ownForwarded(own)
+  const own = { peer, proto, authority, localPort } as const
+  const told = peerTrusted ? trustedForwarded(fields, own, trust) : undefined
+  if (told instanceof Refusal) return told
+  const forwarded = told?.forwarded ?? ownForwarded(own, trust.forwarded)
   return Object.freeze<RequestFacts>({
     requestId: requestIdOf(fields, peerTrusted),
     traceparent: traceparentOf(fields, peerTrusted),

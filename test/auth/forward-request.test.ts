@@ -29,6 +29,20 @@ describe('questionFields', () => {
     ])
   })
 
+  it('says the same in Forwarded where upstreams get it', () => {
+    const { forwarded } = fakeFacts()
+    const field = 'for=192.0.2.7;host=chat.example.com;proto=https'
+    const facts = fakeFacts({
+      forwarded: { ...forwarded, field },
+      fields: ['Forwarded', 'for=1'],
+    })
+    const lines = fieldLines(questionFields(facts, 'auth', new Set()))
+    assert.deepEqual(
+      lines.filter((line) => /^(?:forwarded|x-forwarded-for):/i.test(line)),
+      ['X-Forwarded-For: 192.0.2.7', `Forwarded: ${field}`],
+    )
+  })
+
   it('makes an URL without a path for OPTIONS *', () => {
     const fields = questionFields(fakeFacts({ target: '*' }), 'auth', new Set())
     assert.equal(fields[fields.indexOf('X-Original-URL') + 1], 'https://chat.example.com')

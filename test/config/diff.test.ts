@@ -242,6 +242,7 @@ const cases: [name: string, running: string, next: string, lines: string[]][] = 
 admin: { token: ${secret}3, address: "localhost:1", hosts: [a.com] }
 log: { level: warn, format: pretty }
 trustedProxies: [::1]
+forwarded: { write: both }
 shutdown: { drain: 0s, spread: false }
 reload: { watch: true }
 relay: { threads: 2, frames: off }
@@ -253,6 +254,7 @@ relay: { threads: 2, frames: off }
       'log.level: info -> warn',
       'log.format: json -> pretty (needs a restart)',
       'trustedProxies: [] -> [::1]',
+      'forwarded: off -> { read: x-forwarded, write: both }',
       'shutdown.drain: 30s -> 0s',
       'shutdown.spread: true -> false',
       'reload.watch: false -> true',

@@ -76,6 +76,13 @@ const cases: Case[] = [
     request: get('/', ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13']),
   },
   {
+    name: 'a Forwarded of a trusted proxy that cannot be read',
+    code: 'E_FORWARDED_INVALID',
+    yaml: (upstream) =>
+      `trustedProxies: [127.0.0.1]\nforwarded: { read: forwarded }\n${route(upstream)}`,
+    request: get('/', ['Forwarded: for="192.0.2.1']),
+  },
+  {
     name: 'a body whose chunks are broken',
     code: 'E_BODY_MALFORMED',
     yaml: (upstream) => route(upstream, ', upgrade: [tcp]'),

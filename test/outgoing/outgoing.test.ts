@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Identity } from '../../src/auth/identity.ts'
-import type { FieldEdits } from '../../src/config/config.ts'
+import type { FieldEdits, ForwardedConfig } from '../../src/config/config.ts'
 import {
   incomingFields,
   outgoingFields,
@@ -219,6 +219,66 @@ describe('outgoingFields', () => {
     ]) {
       assert.equal(all.filter((other) => other === line).length, 1, line)
     }
+  })
+
+  describe('Forwarded and X-Forwarded-*', () => {
+    const lines = [
+      'X-Forwarded-For: 198.51.100.7',
+      'X-Forwarded-Proto: https',
+      'X-Forwarded-Ssl: on',
+      'X-Real-IP: 198.51.100.7',
+      'Forwarded: for=192.0.2.9;proto=http',
+    ]
+    const x = [
+      'X-Forwarded-For: 198.51.100.7, 10.0.0.1',
+      'X-Forwarded-Proto: https',
+      'X-Forwarded-Host: example.com',
+      'X-Forwarded-Port: 443',
+    ]
+    const field = 'Forwarded: for=198.51.100.7;host=example.com;proto=https, for=10.0.0.1'
+    const others = ['X-Forwarded-Ssl: on', 'X-Real-IP: 198.51.100.7']
+    const ofForwarded = [
+      'X-Forwarded-For: 192.0.2.9, 10.0.0.1',
+      'X-Forwarded-Proto: http',
+      'X-Forwarded-Host: example.com',
+      'X-Forwarded-Port: 80',
+    ]
+    const told = 'Forwarded: for=192.0.2.9;host=example.com;proto=http, for=10.0.0.1'
+    const policies: [ForwardedConfig | undefined, string[]][] = [
+      [undefined, [...others, 'Forwarded: for=192.0.2.9;proto=http', ...x]],
+      [{ read: 'x-forwarded', write: 'x-forwarded' }, [...others, ...x]],
+      [{ read: 'x-forwarded', write: 'forwarded' }, [field]],
+      [{ read: 'x-forwarded', write: 'both' }, [...others, field, ...x]],
+      [{ read: 'forwarded', write: 'x-forwarded' }, ofForwarded],
+      [{ read: 'forwarded', write: 'forwarded' }, [told]],
+      [{ read: 'forwarded', write: 'both' }, [told, ...ofForwarded]],
+    ]
+    const about = /^(?:x-forwarded-|x-real-ip|forwarded)/i
+    for (const [policy, expected] of policies) {
+      const name = policy === undefined ? 'off' : `read ${policy.read}, write ${policy.write}`
+      it(`of a trusted proxy go on as one story (${name})`, () => {
+        const all = sent({ ...proxy, lines, ...(policy && { forwarded: policy }) })
+        assert.deepEqual(
+          all.filter((line) => about.test(line)),
+          expected,
+        )
+      })
+
+      it(`of a client go nowhere (${name})`, () => {
+        const claims = lines.map((line) => line.replace(/(?:198|192)[.\d]+|https?|on$/g, 'evil'))
+        const all = sent({ lines: claims, ...(policy && { forwarded: policy }) })
+        const seen = all.filter((line) => about.test(line)).join('\n')
+        assert.doesNotMatch(seen, /evil/)
+        assert.match(seen, policy?.write === 'forwarded' ? /for=203\.0\.113\.9/ : /-For: 203\.0/)
+      })
+    }
+
+    it('give way to edits', () => {
+      const edits = { set: [['Forwarded', 'for=_me']], remove: ['x-forwarded-for'] } as const
+      const all = sent({ forwarded: { read: 'forwarded', write: 'both' } }, {}, { edits })
+      const seen = all.filter((line) => /^(?:forwarded|x-forwarded-for):/i.test(line))
+      assert.deepEqual(seen, ['Forwarded: for=_me'])
+    })
   })
 
   it('sends no X-Forwarded-For for a unix peer that tells nothing', () => {

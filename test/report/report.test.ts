@@ -29,7 +29,14 @@ const facts: RequestFacts = {
   clientIp: '203.0.113.7',
   peerTrusted: false,
   proto: 'https',
-  forwarded: { for: '203.0.113.7', proto: 'https', host: 'chat.example.com', port: '443' },
+  forwarded: {
+    for: '203.0.113.7',
+    proto: 'https',
+    host: 'chat.example.com',
+    port: '443',
+    field: undefined,
+    policy: undefined,
+  },
   upgrade: ['WebSocket', 'other'],
   stripped: false,
 }

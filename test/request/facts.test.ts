@@ -265,6 +265,8 @@ describe('readFacts: the client', () => {
       proto: 'http',
       host: 'example.com',
       port: '8080',
+      field: undefined,
+      policy: undefined,
     })
   })
 
@@ -277,6 +279,41 @@ describe('readFacts: the client', () => {
     assert.equal(facts.authority, 'example.com')
     assert.equal(facts.requestId, 'from-proxy')
     assert.equal(facts.traceparent, '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01')
+  })
+
+  const forwarded = [
+    'Forwarded: for="[2001:db8::7]:80";host="Chat.example.com:1";proto=https',
+    ...lines,
+  ]
+
+  it('is what a trusted proxy says in Forwarded, where that is read', () => {
+    const facts = factsOf({
+      ...proxy,
+      lines: forwarded,
+      forwarded: { read: 'forwarded', write: 'x-forwarded' },
+    })
+    assert.equal(facts.clientIp, '2001:db8::7')
+    assert.equal(facts.proto, 'https')
+    assert.equal(facts.host, 'chat.example.com')
+    assert.equal(factsOf({ ...proxy, lines: forwarded }).clientIp, '198.51.100.7')
+  })
+
+  it('is believed in Forwarded by nobody, valid or not', () => {
+    for (const line of [forwarded[0] as string, 'Forwarded: "']) {
+      const facts = factsOf({ lines: [line], forwarded: { read: 'forwarded', write: 'both' } })
+      assert.equal(facts.clientIp, '203.0.113.9')
+      assert.equal(facts.host, 'example.com')
+      assert.equal(facts.forwarded.field, 'for=203.0.113.9;host=example.com;proto=http')
+    }
+  })
+
+  it('is refused when a trusted proxy sends a Forwarded that is not valid', () => {
+    const policy = { read: 'forwarded', write: 'forwarded' } as const
+    assert.equal(
+      codeOf(read({ ...proxy, lines: ['Forwarded: "'], forwarded: policy })),
+      'E_FORWARDED_INVALID',
+    )
+    assert.equal(factsOf({ ...proxy, lines: ['Forwarded: "'] }).clientIp, '10.0.0.1')
   })
 
   it('is https over an encrypted connection', () => {

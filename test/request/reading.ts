@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { Refusal, type Code } from '../../src/errors.ts'
+import type { ForwardedConfig } from '../../src/config/config.ts'
 import { addressSet } from '../../src/request/address-set.ts'
 import { readFacts, type RequestFacts } from '../../src/request/facts.ts'
 
@@ -16,6 +17,7 @@ export interface SampleRequest {
   readonly encrypted?: boolean
   readonly localPort?: number | undefined
   readonly trusted?: readonly string[]
+  readonly forwarded?: ForwardedConfig
 }
 
 /** The raw fields of `Name: value` lines. */
@@ -50,7 +52,7 @@ export function read(sample: SampleRequest = {}): RequestFacts | Refusal {
       encrypted: sample.encrypted ?? false,
       localPort: 'localPort' in sample ? sample.localPort : 8080,
     },
-    addressSet(sample.trusted ?? []),
+    { trusted: addressSet(sample.trusted ?? []), forwarded: sample.forwarded },
   )
 }
 
