@@ -63,7 +63,7 @@ export class Api {
     )
     const problems = [...asked.problems, ...unknown, ...twice, ...merged.problems]
     if (problems.length > 0) {
-      return problem(400, `${problems.join('; ')}.`, problems.length === 1 ? {} : { problems })
+      return problem(400, sentenceOf(problems), problems.length === 1 ? {} : { problems })
     }
     const { values } = merged
     return operation.run(this.#desk, {
@@ -73,6 +73,11 @@ export class Api {
       options: pick(values, options),
     })
   }
+}
+
+function sentenceOf(problems: readonly string[]): string {
+  const text = problems.join('; ')
+  return text.endsWith('?') ? text : `${text}.`
 }
 
 /** The path of a request, and its query without the question mark. */

@@ -52,6 +52,13 @@ describe('a call of the API', () => {
     ])
   })
 
+  it('is refused with a question where another parameter was meant', async () => {
+    await using admin = await fakeAdmin()
+    const { body } = await admin.call<ProblemBody>('DELETE', '/api/tunnels?all=true&reson=x')
+    assert.equal(body.detail, 'there is no parameter "reson", did you mean reason?')
+    assert.equal(body.problems, undefined)
+  })
+
   it('is refused when a parameter is there twice', async () => {
     await using admin = await fakeAdmin()
     const { status, body } = await admin.call<ProblemBody>('GET', '/api/tunnels?route=a&route=b')
