@@ -48,11 +48,16 @@ function askYesNo(
 ): Promise<boolean> {
   return new Promise((resolve) => {
     const lines = createInterface({ input, output })
+    const onUnanswered = (): void => {
+      output.write('\n')
+      resolve(false)
+    }
     lines.once('SIGINT', () => lines.close())
-    lines.once('close', () => resolve(false))
+    lines.once('close', onUnanswered)
     lines.question(question, (answer) => {
-      resolve(/^\s*y(?:es)?\s*$/i.test(answer))
+      lines.off('close', onUnanswered)
       lines.close()
+      resolve(/^\s*y(?:es)?\s*$/i.test(answer))
     })
   })
 }
