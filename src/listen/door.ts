@@ -15,7 +15,7 @@ export interface DoorOptions extends DoorLimits {
 }
 
 /** What a reload may change. */
-export interface DoorLimits {
+interface DoorLimits {
   readonly headTimeoutMs: number
   readonly headBytesMax: number
   readonly connectionsMax: number

@@ -16,7 +16,7 @@ export interface TunnelParts {
 }
 
 /** Who ends tunnels when their credentials end; see `expiry.ts`. */
-export interface Expiry {
+interface Expiry {
   watch(tunnel: RunningTunnel): void
   unwatch(tunnel: RunningTunnel): void
   /** Puts other grants in place of those that it has. */
