@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { freePort } from './free-port.ts'
 import { findProgram, RunningProgram } from './programs.ts'
 
-export const apache = findProgram('apache2')
+export const apache = findProgram('apache2', 'apache2-bin')
 
 const MODULES = '/usr/lib/apache2/modules'
 
