@@ -266,6 +266,15 @@ describe('trustedForwarded, by Forwarded', () => {
     assert.equal(told(lines(23), readForwarded).clientIp, '198.51.100.7')
     assert.equal(told(lines(24), readForwarded).clientIp, '10.2.2.2')
     assert.equal(told(lines(24), readForwarded).forwarded.for.split(',').length, 65)
+    assert.equal(told(lines(40), readForwarded).forwarded.for.split(',').length, 65)
+  })
+
+  it('continues nothing that stands to the left of a line that is not valid', () => {
+    const { forwarded } = told(
+      ['Forwarded: for=10.9.9.9', 'Forwarded: for="', 'Forwarded: for=198.51.100.7'],
+      readForwarded,
+    )
+    assert.equal(forwarded.for, 'unknown, 198.51.100.7, 10.0.0.1')
   })
 
   const refused: [name: string, lines: string[]][] = [
