@@ -206,9 +206,22 @@ class PortableTunnel implements Tunnel, Swept, FlowOwner {
   }
 
   onBroken(flow: Flow, reason: 'reset' | 'error', cause: string): void {
+    if (cause === 'ETIMEDOUT' && this.#isWatched(flow)) return this.#giveUp(flow, cause)
     this.note(flow.by, reason, cause)
     // Who is told that the tunnel ends may answer in peace, unless it has got a part of a frame.
     if (!this.#isTelling || !flow.isShut) resetSocket(flow.to)
+  }
+
+  /** TCP has found that a peer which is watched is not there any more. */
+  #giveUp(dead: Flow, cause: string): void {
+    this.note('gateway', 'dead', cause)
+    if (this.#policy.frames && !this.isClosing) this.#bury(dead)
+    else if (!this.#isTelling || !dead.isShut) resetSocket(dead.to)
+  }
+
+  #isWatched({ by }: Flow): boolean {
+    const { keepalive } = this.#policy
+    return keepalive !== undefined && (by === 'client' || keepalive.upstream)
   }
 
   /** The socket `flow.from` is closed. */

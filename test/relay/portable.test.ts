@@ -123,4 +123,38 @@ describe('the portable relay, below its frames', () => {
     assert.deepEqual(await client.getsPing(), payload)
     assert.equal(tunnel.read().webSocket?.up.pong, 0)
   })
+
+  it('takes for dead whom TCP gives up, where the route watches him', async () => {
+    await using a = await socketPair()
+    await using b = await socketPair()
+    const tunnel = open(a, b, { frames: true, keepalive: { ...KEEPALIVE, pingMs: 60_000 } })
+    const upstream = new FramePeer('upstream', b.peer)
+    a.socket.destroy(timedOut())
+    const { code, text } = CLOSE_FRAMES.dead
+    await upstream.getsClose(code, text)
+    b.peer.end()
+    const { by, reason, cause } = await tunnel.ended
+    assert.deepEqual({ by, reason, cause }, { by: 'gateway', reason: 'dead', cause: 'ETIMEDOUT' })
+  })
+
+  for (const [name, policy, ended] of [
+    ['a watched client', { keepalive: KEEPALIVE }, { by: 'gateway', reason: 'dead' }],
+    ['a client that nobody watches', {}, { by: 'client', reason: 'error' }],
+  ] as const) {
+    it(`resets the upstream when TCP gives up ${name} of another protocol`, async () => {
+      await using a = await socketPair()
+      await using b = await socketPair()
+      const tunnel = open(a, b, policy)
+      const failed = once(b.peer, 'error') as Promise<[NodeJS.ErrnoException]>
+      a.socket.destroy(timedOut())
+      assert.equal((await failed)[0].code, 'ECONNRESET')
+      const { by, reason, cause } = await tunnel.ended
+      assert.deepEqual({ by, reason, cause }, { ...ended, cause: 'ETIMEDOUT' })
+    })
+  }
 })
+
+/** What a socket says whose peer has answered nothing for too long. */
+function timedOut(): Error {
+  return Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' })
+}
