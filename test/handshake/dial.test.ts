@@ -10,6 +10,7 @@ import { before, describe, it } from 'node:test'
 import { createServer as createTlsServer, TLSSocket } from 'node:tls'
 import type { TlsOptions } from 'node:tls'
 import type { Endpoint } from '../../src/balance/endpoint.ts'
+import { TlsSessions } from '../../src/balance/tls-sessions.ts'
 import type { Address } from '../../src/config/config.ts'
 import { Refusal } from '../../src/errors.ts'
 import { dial as dialWith, type DialOptions } from '../../src/handshake/dial.ts'
@@ -344,8 +345,28 @@ describe('dial', () => {
           await isReused(peer, endpoint)
           const moved = { ...endpoint, address: restarted.address }
           assert.equal(await isReused(restarted, moved), false)
+          const kept = new Set(Array.from({ length: 5 }, () => endpoint.tls?.sessions.take()?.data))
+          assert.equal(kept.size, maxVersion === 'TLSv1.3' ? 2 : 1)
           assert.equal(await isReused(restarted, moved), true)
         }
+      })
+
+      it('reckons the age of those that resumed connections bring from the full handshake', async () => {
+        await using peer = await tlsPeer()
+        const clock = { nowMs: 0 }
+        const sessions = new TlsSessions(() => clock.nowMs)
+        const tls = { ...endpointTls({ serverName: 'localhost', ca }), sessions }
+        const endpoint = { ...endpointAt(peer.address), tls }
+        await isReused(peer, endpoint)
+        clock.nowMs = 59 * 60_000
+        using resumed = connected(await dial(endpoint, patient))
+        // As servers do that give a new ticket for each one that is shown; node's gives none.
+        resumed.emit('session', Buffer.from('new'))
+        assert.equal(String(sessions.take()?.data), 'new')
+        resumed.emit('session', Buffer.from('newer'))
+        clock.nowMs = 60 * 60_000
+        assert.equal(sessions.take(), undefined)
+        assert.deepEqual(tls.handshakes, { full: 1, resumed: 1 })
       })
 
       it('keeps none of a peer that was refused', async () => {

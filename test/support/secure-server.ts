@@ -22,13 +22,13 @@ export interface SecureServer extends AsyncDisposable {
   readonly subjects: readonly (string | undefined)[]
 }
 
-/** For localhost and 127.0.0.1, with a certificate of the authority in fixtures/tls/ca.pem unless `options` say otherwise. Echoes WebSocket messages, and answers everything else with `ok` over a connection of its own. */
+/** For localhost and 127.0.0.1, with a certificate of the authority in fixtures/tls/ca.pem unless `options` say otherwise. Echoes WebSocket messages, and answers everything else with `ok`. */
 export async function secureServer(options: TlsOptions = {}): Promise<SecureServer> {
   const reused: boolean[] = []
   const subjects: (string | undefined)[] = []
   const sockets = new Set<Socket>()
   const https = createHttpsServer({ ...fixture, ...options }, (_request, response) => {
-    response.setHeader('Connection', 'close').end('ok')
+    response.end('ok')
   })
   https.on('connection', (socket: Socket) => sockets.add(socket))
   https.on('secureConnection', (socket: TLSSocket) => {
