@@ -40,13 +40,13 @@ export class TlsSessions {
   }
 
   /**
-   * Of a connection whose certificate was right, or need not be. `resumed` is what that connection began with itself.
+   * Of a connection whose certificate was right, or need not be. `checkedAtMs` is that of
+   * the session that the connection itself has resumed; undefined for one with a full handshake.
    * `isSingleUse` is false with TLS 1.2, whose sessions are there to be shown again: one makes all others needless.
    */
-  keep(data: Buffer, isSingleUse: boolean, resumed: TlsSession | undefined): void {
+  keep(data: Buffer, isSingleUse: boolean, checkedAtMs = this.#now()): void {
     this.#count += 1
     if (!isSingleUse) this.#kept = []
-    const checkedAtMs = resumed?.checkedAtMs ?? this.#now()
     this.#kept.push({ data, checkedAtMs, number: this.#count })
     if (this.#kept.length > KEPT_MAX) this.#kept.shift()
   }

@@ -106,7 +106,7 @@ class Dial implements Dialing {
     })
     this.#secure = secure
     // TLS 1.3 sends its tickets with or after the first data, so this one listener stays.
-    secure.on('session', sessionKeeper(tls, this.#session))
+    secure.on('session', sessionKeeper(tls, this.#session?.checkedAtMs))
     secure.on('secureConnect', this.#onSecure)
     secure.on('error', this.#onError)
   }
@@ -142,11 +142,11 @@ class Dial implements Dialing {
 }
 
 /** Keeps what a connection may be resumed by. Node tells of no session before the certificate was looked at. */
-function sessionKeeper(tls: EndpointTls, offered: TlsSession | undefined) {
+function sessionKeeper(tls: EndpointTls, offeredCheckedAtMs: number | undefined) {
   return function (this: TLSSocket, data: Buffer): void {
     if (!this.authorized && !tls.insecure) return
-    const resumed = this.isSessionReused() ? offered : undefined
-    tls.sessions.keep(data, this.getProtocol() === 'TLSv1.3', resumed)
+    const checkedAtMs = this.isSessionReused() ? offeredCheckedAtMs : undefined
+    tls.sessions.keep(data, this.getProtocol() === 'TLSv1.3', checkedAtMs)
   }
 }
 

@@ -556,7 +556,7 @@ describe('Pool', () => {
       for (const change of changes) {
         const before = poolOf(secureUpstream({})).pool
         tlsIn(before).handshakes.full += 1
-        tlsIn(before).sessions.keep(Buffer.of(1), false, undefined)
+        tlsIn(before).sessions.keep(Buffer.of(1), false)
         const changed = tlsIn(poolOf(secureUpstream(change), before).pool)
         assert.equal(changed.sessions.take(), undefined)
         assert.deepEqual(changed.handshakes, { full: 1, resumed: 0 })
