@@ -10,6 +10,7 @@ import type { Decision } from './decide.ts'
 import { Forwarder } from './http/forward.ts'
 import type { Listener } from './listen/listener.ts'
 import { Listeners } from './listen/listeners.ts'
+import { CertificateWatch } from './listen/tls-watch.ts'
 import { urlOf } from './listen/url.ts'
 import { buildPlane, type Plane, type PlaneOptions } from './plane.ts'
 import type { Dialer } from './relay/dialer.ts'
@@ -87,6 +88,7 @@ class RunningGateway implements Gateway, Exchanges {
   readonly #engine: Engine
   readonly #requests = new Requests(this, () => this.#plane as Plane)
   readonly #listeners: Listeners<Decision>
+  readonly #certificates: CertificateWatch
   readonly #admin: AdminDoor
   readonly #rebalancer: Rebalancer
   readonly #reconciler = new Reconciler()
@@ -111,6 +113,7 @@ class RunningGateway implements Gateway, Exchanges {
       relay: this.#engine,
       openTunnels: () => this.registry,
       endpoints: () => this.#plane?.endpoints() ?? [],
+      listeners: () => this.#listeners.states(),
     })
     const report = new Report(this.#log, this.#metrics)
     this.report = report
@@ -130,6 +133,8 @@ class RunningGateway implements Gateway, Exchanges {
     const { acceptor } = this.#engine
     const listenOptions = { highWaterMark: config.relay.bufferBytes, acceptor }
     this.#listeners = new Listeners(listenOptions, this.#requests)
+    const listeners = (): readonly Listener[] => this.#listeners.current
+    this.#certificates = new CertificateWatch({ listeners, report })
     this.#admin = new AdminDoor(this.#adminParts())
   }
 
@@ -178,6 +183,7 @@ class RunningGateway implements Gateway, Exchanges {
     const { name: relay, why } = this.#engine
     this.#log.info({ version: gatewayVersion, node: version, relay, why }, 'ready')
     this.#tellInsecure()
+    await this.#certificates.follow()
   }
 
   reload(next: Config, options: ReloadOptions): Promise<ReloadResult> {
@@ -284,6 +290,7 @@ class RunningGateway implements Gateway, Exchanges {
       this.#log.info({ url: urlOf(address, tls) }, 'listening no more')
     }
     await this.#followFiles()
+    await this.#certificates.follow()
     return { newCertificates: listeners.newCertificates, tunnels }
   }
 
@@ -336,6 +343,7 @@ class RunningGateway implements Gateway, Exchanges {
   #quiet(): void {
     this.#watch?.close()
     this.#watch = undefined
+    this.#certificates.close()
     this.#reconciler.stop()
     this.#rebalancer.close()
     this.#closings.stop()

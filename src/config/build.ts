@@ -15,6 +15,7 @@ import type {
   JwtAuthConfig,
   KeepaliveConfig,
   ListenerConfig,
+  ListenerTlsConfig,
   MatchConfig,
   RouteConfig,
   UpstreamConfig,
@@ -23,11 +24,12 @@ import type {
 } from './config.ts'
 import { routesWithDefaults } from './defaults.ts'
 import { deepFreeze } from './freeze.ts'
+import type { Listener, ListenerTls } from './listener-schema.ts'
 import type { MatchEntry, ValueMatchEntry } from './match-schema.ts'
 import { routeName, upstreamName } from './route-checks.ts'
 import type { RouteEntry, RouteSettings } from './route-schema.ts'
 import { upstream } from './schema.ts'
-import type { Admin, ConfigInput, ConfigOutput, Listener, Upstream } from './schema.ts'
+import type { Admin, ConfigInput, ConfigOutput, Upstream } from './schema.ts'
 
 export interface Built {
   /** The file's absolute path. */
@@ -105,11 +107,28 @@ type ToFile = (path: string) => string
 function buildListener(value: Listener, toFile: ToFile): ListenerConfig {
   return {
     address: value.address,
-    tls: value.tls && { cert: toFile(value.tls.cert), key: toFile(value.tls.key) },
+    tls: value.tls && buildListenerTls(value.tls, toFile),
     headTimeoutMs: value.headTimeout,
     headBytesMax: value.headBytes,
     keepAliveTimeoutMs: value.keepAliveTimeout,
     connectionsMax: value.connections,
+  }
+}
+
+function buildListenerTls(value: ListenerTls, toFile: ToFile): ListenerTlsConfig {
+  return {
+    cert: value.cert && toFile(value.cert),
+    key: value.key && toFile(value.key),
+    certificates: value.certificates.map(({ cert, key, names }) => ({
+      cert: toFile(cert),
+      key: toFile(key),
+      names,
+    })),
+    unknownNames: value.unknownNames,
+    minVersion: value.minVersion,
+    ciphers: value.ciphers,
+    handshakeTimeoutMs: value.handshakeTimeout,
+    handshakesMax: value.handshakes,
   }
 }
 

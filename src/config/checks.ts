@@ -3,6 +3,7 @@
 import { authFindings } from './auth-checks.ts'
 import type { Address } from './config.ts'
 import { fileChecks } from './file-checks.ts'
+import { listenerFindings } from './listener-checks.ts'
 import { formatAddress, isLoopback } from './network.ts'
 import type { Part, Parts } from './parts.ts'
 import type { Finding, Path } from './problem.ts'
@@ -24,6 +25,7 @@ export function crossChecks(parts: Parts, directory: string): Checked {
   return {
     findings: [
       ...addressFindings(parts),
+      ...parts.listeners.flatMap(listenerFindings),
       ...parts.upstreams.flatMap(upstreamFindings),
       ...auth.findings,
       ...routeFindings(parts),

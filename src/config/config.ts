@@ -32,14 +32,36 @@ export type Address =
 
 export interface ListenerConfig {
   readonly address: Address
-  /** Absolute paths of PEM files. */
-  readonly tls: { readonly cert: string; readonly key: string } | undefined
+  readonly tls: ListenerTlsConfig | undefined
   readonly headTimeoutMs: number
   readonly headBytesMax: number
   /** How long a connection may wait for its next request. */
   readonly keepAliveTimeoutMs: number
   /** Connections open at once on this listener; `Infinity` for no limit. */
   readonly connectionsMax: number
+}
+
+/** Files are absolute paths of PEM files. */
+export interface ListenerTlsConfig {
+  /** Set together: the first certificate. Without them it is the first of `certificates`. */
+  readonly cert: string | undefined
+  readonly key: string | undefined
+  readonly certificates: readonly CertificateConfig[]
+  /** What becomes of clients that ask for a name without a certificate, or for none. */
+  readonly unknownNames: 'default' | 'refuse'
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
+  /** OpenSSL's list; `undefined` for Node's. */
+  readonly ciphers: string | undefined
+  readonly handshakeTimeoutMs: number
+  /** Handshakes of TLS in progress at once. */
+  readonly handshakesMax: number
+}
+
+export interface CertificateConfig {
+  readonly cert: string
+  readonly key: string
+  /** Lower-case names, some as `*.example.com`; `undefined` for those that the certificate has. */
+  readonly names: readonly string[] | undefined
 }
 
 export interface AdminConfig {

@@ -26,12 +26,20 @@ export function fileChecks(parts: Parts, directory: string): Results {
       return undefined
     }
   }
-  for (const { path, value } of [...parts.listeners, ...(parts.admin ? [parts.admin] : [])]) {
-    if (value === 'off' || value.tls === undefined) continue
-    const tlsPath = [...path, 'tls']
-    const certificate = read([...tlsPath, 'cert'], value.tls.cert)
-    const key = read([...tlsPath, 'key'], value.tls.key)
-    checkTls(tlsPath, { certificate, key }, results)
+  const readPair = (path: Path, { cert, key }: { cert: string; key: string }): void => {
+    const certificate = read([...path, 'cert'], cert)
+    checkTls(path, { certificate, key: read([...path, 'key'], key) }, results)
+  }
+  for (const { path, value } of parts.listeners) {
+    if (value.tls === undefined) continue
+    const { cert, key, certificates } = value.tls
+    if (cert !== undefined && key !== undefined) readPair([...path, 'tls'], { cert, key })
+    for (const [index, pair] of certificates.entries()) {
+      readPair([...path, 'tls', 'certificates', index], pair)
+    }
+  }
+  if (parts.admin !== undefined && parts.admin.value !== 'off' && parts.admin.value.tls) {
+    readPair([...parts.admin.path, 'tls'], parts.admin.value.tls)
   }
   for (const { path, value } of parts.upstreams) {
     const tlsPath = [...path, 'tls']

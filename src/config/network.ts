@@ -185,6 +185,17 @@ export function serverName() {
   })
 }
 
+/** A DNS name that a certificate is shown for, in lower case; `*.` in front stands for one label. */
+export function certificateName() {
+  const message = 'expected a host name such as chat.example.com or *.example.com'
+  return word(/^[^\s/]+$/, message)
+    .transform((value, context) => {
+      const name = value.toLowerCase().replace(/\.$/, '')
+      return hostNamePattern.test(name.replace(/^\*\./, '')) ? name : fail(context, message)
+    })
+    .meta({ title: 'name' })
+}
+
 const unixPathMessage = `a unix socket has an absolute path of at most ${unixPathBytesMax} bytes: unix:/run/app.sock`
 
 function unixPath(value: string): string | undefined {

@@ -8,11 +8,13 @@ import type { z } from 'zod'
 import { authEntry } from './auth-schema.ts'
 import type { AuthEntry } from './auth-schema.ts'
 import { findingsOf, valueAt } from './issues.ts'
+import { listener } from './listener-schema.ts'
+import type { Listener } from './listener-schema.ts'
 import type { Path } from './problem.ts'
 import { route, routeSettings } from './route-schema.ts'
 import type { RouteEntry, RouteSettings } from './route-schema.ts'
-import { configSchema, listener, upstream } from './schema.ts'
-import type { Admin, Listener, Upstream } from './schema.ts'
+import { configSchema, upstream } from './schema.ts'
+import type { Admin, Upstream } from './schema.ts'
 
 export interface Part<Value> {
   readonly path: Path

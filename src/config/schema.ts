@@ -6,6 +6,7 @@
 import { z } from 'zod'
 
 import { authEntry } from './auth-schema.ts'
+import { certificateFiles, listener } from './listener-schema.ts'
 import { address, serverName, trustedBlock } from './network.ts'
 import { endpoint, route, routeSettings } from './route-schema.ts'
 import {
@@ -14,7 +15,6 @@ import {
   duration,
   file,
   flag,
-  limit,
   list,
   name,
   percentage,
@@ -22,25 +22,6 @@ import {
   word,
 } from './scalars.ts'
 import { key, optional, required, section } from './section.ts'
-
-function tlsFiles(description: string) {
-  return optional(
-    section({
-      cert: required(file(), 'PEM file: the certificate, then those of its issuers.'),
-      key: required(file(), 'PEM file: the private key of the certificate.'),
-    }),
-    description,
-  )
-}
-
-export const listener = section({
-  address: key(address(), '0.0.0.0:8080', 'host:port, [::1]:port, :port or unix:/path.'),
-  tls: tlsFiles('Serves HTTPS here; plain HTTP if left out.'),
-  headTimeout: key(duration(), '10s', 'For a whole request head: 408 after it.'),
-  headBytes: key(size(1024, 1024 ** 2), '16KiB', 'The largest request head: 431 above it.'),
-  keepAliveTimeout: key(duration(), '75s', 'How long a connection may wait for its next request.'),
-  connections: key(limit(), 'off', 'Connections open at once on this listener.'),
-})
 
 const adminSection = section({
   address: key(
@@ -56,7 +37,7 @@ const adminSection = section({
     ).meta({ title: 'token' }),
     'Bearer token asked for by all but /healthz and /readyz, better ${FROM_ENV}. Without it the API is for this machine alone.',
   ),
-  tls: tlsFiles('Serves HTTPS; plain HTTP if left out.'),
+  tls: optional(section(certificateFiles), 'Serves HTTPS; plain HTTP if left out.'),
   hosts: key(
     list(serverName(), 'a list of host names, such as [ops.example.com]'),
     [],
@@ -275,6 +256,5 @@ export const configSchema = section({
 /** The file as written, before defaults. */
 export type ConfigInput = z.input<typeof configSchema>
 export type ConfigOutput = z.output<typeof configSchema>
-export type Listener = z.output<typeof listener>
 export type Admin = z.output<typeof admin>
 export type Upstream = z.output<typeof upstream>

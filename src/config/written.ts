@@ -49,6 +49,7 @@ const fileKeys: ReadonlyMap<string, string> = new Map([
   ['listeners.headBytesMax', 'headBytes'],
   ['listeners.connectionsMax', 'connections'],
   ['match.hosts', 'host'],
+  ['tls.handshakesMax', 'handshakes'],
 ])
 
 /** `value` as it would be written at `key`, which is that of `Config`. The `name` of a part is left out. */

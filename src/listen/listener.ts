@@ -15,7 +15,7 @@ import { methodDenied, type Connection, type RequestHead } from '../request/fact
 import { openDoor, type Door, type DoorHandlers } from './door.ts'
 import { adjustHttpServer, createHttpServer } from './http-server.ts'
 import { openNodeDoor } from './node-door.ts'
-import { TlsFront } from './tls-front.ts'
+import { TlsSide } from './tls-side.ts'
 
 /** What happens to requests. `D` is the decision, made once per request, when its head is there. */
 export interface ListenHandlers<D extends { readonly upgrades: boolean }> {
@@ -50,6 +50,7 @@ export interface Listener {
   /** As bound: the real port where the config says 0. */
   readonly address: Address
   readonly config: ListenerConfig
+  readonly tls: TlsSide
   /**
    * Reads what `config`, of the same address, needs, and changes nothing yet. Throws when a certificate cannot be read.
    * Connections that stand do not notice the change, save that their next request has the new limits.
@@ -69,6 +70,9 @@ export interface ListenerChange {
   /** Makes the change. It cannot fail. */
   apply(): void
 }
+
+/** What clients may speak over TLS, by its names in ALPN. */
+const PROTOCOLS: readonly string[] = ['http/1.1']
 
 const kDecision = Symbol('upgate.decision')
 const kBroken = Symbol('upgate.broken')
@@ -108,9 +112,8 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   readonly #takenOver = new WeakSet<Duplex>()
   /** Sockets whose first bytes came before they were sockets: node does not count those. */
   readonly #begun = new WeakSet<Duplex>()
+  readonly tls: TlsSide
   #config: ListenerConfig
-  /** Undefined where clients speak plain HTTP. */
-  #tls: TlsFront | undefined
   #door: Door | undefined
   #isAccepting = false
   #sockets = 0
@@ -122,7 +125,12 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     this.#options = options
     this.#handlers = handlers
     this.#server = createHttpServer(config, (request) => this.#decide(request).upgrades)
-    this.#tls = this.#tlsFor(config)
+    this.tls = new TlsSide({
+      protocols: PROTOCOLS,
+      onSecure: this.#toParser,
+      onFailed: this.#onClientError,
+    })
+    this.tls.use(this.tls.prepare(config.tls))
     this.#listen()
   }
 
@@ -157,29 +165,17 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   }
 
   prepare(config: ListenerConfig): ListenerChange {
-    const old = this.#tls
-    const tls = this.#tlsFor(config)
+    const next = this.tls.prepare(config.tls)
     return {
-      newCertificate: tls !== undefined && (old === undefined || tls.differsFrom(old)),
+      newCertificate: this.tls.isNew(next),
       apply: () => {
         this.#config = config
         // The socket is the same for both, and so are the connections that stand.
-        this.#tls = tls
+        this.tls.use(next)
         adjustHttpServer(this.#server, config)
         this.#door?.adjust(config)
       },
     }
-  }
-
-  #tlsFor({ tls, headTimeoutMs }: ListenerConfig): TlsFront | undefined {
-    if (tls === undefined) return undefined
-    const options = {
-      files: tls,
-      handshakeTimeoutMs: headTimeoutMs,
-      onSecure: this.#toParser,
-      onFailed: this.#onClientError,
-    }
-    return new TlsFront(options, this.#tls)
   }
 
   async stopAccepting(): Promise<void> {
@@ -198,6 +194,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   destroy(): void {
     this.#stopListening()
     this.#door?.forget()
+    this.tls.close()
     this.#server.close()
     this.#server.closeAllConnections()
   }
@@ -223,17 +220,17 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   readonly #onParse = (socket: Socket): void => {
     this.#begun.add(socket)
     this.#onSocket(socket)
-    if (this.#tls === undefined) socket.resume()
+    if (!this.tls.isOn) socket.resume()
   }
 
   readonly #onLate = (socket: Socket): void => {
     // Whoever has not begun with TLS could not read an answer.
-    if (this.#tls !== undefined) socket.destroy()
+    if (this.tls.isOn) socket.destroy()
     else this.#answerBroken(new Refusal('E_HEAD_TIMEOUT', { cause: 'no whole head' }), socket)
   }
 
   readonly #atDoor: DoorHandlers = {
-    isSecure: () => this.#tls !== undefined,
+    isSecure: () => this.tls.isOn,
     handshake: this.#onHandshake,
     parse: this.#onParse,
     late: this.#onLate,
@@ -242,8 +239,8 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   /** A client's first bytes come next, or have come. */
   readonly #onSocket = (socket: Socket): void => {
     this.#count(socket)
-    if (this.#tls === undefined) this.#toParser(socket)
-    else this.#tls.accept(socket)
+    if (this.tls.isOn) this.tls.accept(socket)
+    else this.#toParser(socket)
   }
 
   #count(socket: Socket): void {

@@ -3,6 +3,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { formatAddress } from '../config/network.ts'
 import type { ListenerConfig } from '../config/config.ts'
+import type { ListenerState } from '../report/declared.ts'
 import {
   startListener,
   type Listener,
@@ -10,7 +11,7 @@ import {
   type ListenHandlers,
   type ListenOptions,
 } from './listener.ts'
-import { checkTls } from './tls-front.ts'
+import { checkTls } from './tls-side.ts'
 
 /** Node's timers know nothing longer. */
 const TIMER_MAX = 2 ** 31 - 1
@@ -43,6 +44,15 @@ export class Listeners<D extends { readonly upgrades: boolean }> {
   /** In the order of the config. */
   get current(): readonly Listener[] {
     return this.#current
+  }
+
+  /** What those that speak TLS, or have, show and count. */
+  *states(): Iterable<ListenerState> {
+    for (const { config, tls } of this.#current) {
+      const { certificates, handshakes } = tls
+      if (handshakes === undefined) continue
+      yield { listener: formatAddress(config.address), certificates, handshakes }
+    }
   }
 
   /** Throws when a certificate of `configs` cannot be read. Nothing is bound. */

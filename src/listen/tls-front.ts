@@ -1,55 +1,161 @@
-/** TLS in front of a listener's parser. A new certificate is a new front: handshakes that have begun end in the old one, and connections that stand need none. */
+/**
+ * TLS in front of a listener's parser. New certificates are a new front: handshakes that have begun end in the old one, and
+ * connections that stand need none. Each group of certificates has a TLS server of its own, as node's contexts by name
+ * (SNICallback) know one certificate alone and could not have EC and RSA side by side; so where there are several groups, or
+ * names to refuse, the name is read here first.
+ */
 
-import { readFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
 import tls from 'node:tls'
 import type { Socket } from 'node:net'
-
-export interface TlsFiles {
-  readonly cert: string
-  readonly key: string
-}
+import type { ListenerTlsConfig } from '../config/config.ts'
+import { readClientHello, type Hello } from './client-hello.ts'
+import { isSameCertificate } from './tls-certificate.ts'
+import type { Handshakes } from './tls-handshakes.ts'
+import type { TlsMaterial } from './tls-material.ts'
+import { NameTable, type Group } from './tls-names.ts'
 
 export interface TlsFrontOptions {
-  readonly files: TlsFiles
-  /** For the whole TLS handshake. */
-  readonly handshakeTimeoutMs: number
+  readonly config: ListenerTlsConfig
+  readonly material: TlsMaterial
+  readonly ticketKeys: Buffer
+  readonly handshakes: Handshakes
+  /** In the order of preference (RFC 7301); `alpnProtocol` of a socket says which one it is, false for a client that named none. */
+  readonly protocols: readonly string[]
   /** A client's TLS connection stands. */
   readonly onSecure: (socket: tls.TLSSocket) => void
   readonly onFailed: (error: NodeJS.ErrnoException, socket: tls.TLSSocket) => void
 }
 
-/** Throws when one of the files cannot be read or holds nothing of use. */
-export function checkTls({ cert, key }: TlsFiles): void {
-  void tls.createSecureContext({ cert: readFileSync(cert), key: readFileSync(key) })
-}
+/** RFC 8446 6, RFC 6066 3: a fatal alert, before anything is encrypted. */
+const UNRECOGNIZED_NAME = Buffer.from([21, 3, 3, 0, 2, 2, 112])
 
 export class TlsFront {
-  readonly #server: tls.Server
-  readonly #cert: Buffer
-  readonly #key: Buffer
+  readonly material: TlsMaterial
+  readonly #options: TlsFrontOptions
+  readonly #names: NameTable
+  readonly #servers: ReadonlyMap<Group, tls.Server>
+  /** Of the only group there is, where no client is refused for its name. */
+  readonly #only: tls.Server | undefined
 
-  /** Reads the files. Throws when one cannot be read or holds nothing of use. Sessions of `previous` are resumed. */
-  constructor(options: TlsFrontOptions, previous?: TlsFront) {
-    this.#cert = readFileSync(options.files.cert)
-    this.#key = readFileSync(options.files.key)
-    this.#server = tls.createServer({
-      cert: this.#cert,
-      key: this.#key,
-      handshakeTimeout: options.handshakeTimeoutMs,
-      ALPNProtocols: ['http/1.1'],
-      ...(previous === undefined ? {} : { ticketKeys: previous.#server.getTicketKeys() }),
-    })
-    this.#server.on('secureConnection', options.onSecure)
-    this.#server.on('tlsClientError', options.onFailed)
+  /** Throws where OpenSSL takes no such certificate, key or cipher. */
+  constructor(options: TlsFrontOptions) {
+    this.#options = options
+    this.material = options.material
+    this.#names = new NameTable(options.material.certificates)
+    const servers = this.#names.groups.map((group) => [group, this.#serverOf(group)] as const)
+    this.#servers = new Map(servers)
+    const isOpen = options.config.unknownNames === 'default'
+    this.#only = servers.length === 1 && isOpen ? servers[0]?.[1] : undefined
   }
 
   /** A client that is about to begin its handshake; it may have done so. */
   accept(socket: Socket): void {
-    this.#server.emit('connection', socket)
+    if (socket.destroyed) return
+    if (!this.#options.handshakes.mayBegin()) socket.destroy()
+    else if (this.#only === undefined) this.#listen(socket)
+    else handOver(socket, this.#only)
   }
 
-  /** Whether `other` shows clients another certificate. */
-  differsFrom(other: TlsFront): boolean {
-    return !this.#cert.equals(other.#cert) || !this.#key.equals(other.#key)
+  /** Takes new ticket keys into use. */
+  rotate(keys: Buffer): void {
+    for (const server of this.#servers.values()) server.setTicketKeys(keys)
   }
+
+  /** Whether `other` shows clients other certificates. */
+  differsFrom({ material: { certificates: others } }: TlsFront): boolean {
+    const { certificates } = this.material
+    return (
+      certificates.length !== others.length ||
+      !certificates.every((own, index) => {
+        const other = others[index]
+        return other !== undefined && isSameCertificate(own, other)
+      })
+    )
+  }
+
+  #serverOf(group: Group): tls.Server {
+    const { config, ticketKeys, protocols } = this.#options
+    const server = tls.createServer({
+      cert: group.map(({ cert }) => cert),
+      key: group.map(({ key }) => key),
+      minVersion: config.minVersion,
+      ...(config.ciphers === undefined ? {} : { ciphers: config.ciphers }),
+      handshakeTimeout: config.handshakeTimeoutMs,
+      ALPNProtocols: [...protocols],
+      ticketKeys,
+      sessionIdContext: sessionContext(group),
+    })
+    server.on('secureConnection', this.#onSecure)
+    server.on('tlsClientError', this.#onFailed)
+    return server
+  }
+
+  readonly #onSecure = (socket: tls.TLSSocket): void => {
+    const { handshakes, onSecure } = this.#options
+    handshakes.end(socket.isSessionReused() ? 'resumed' : 'full')
+    socket.allowHalfOpen = true
+    onSecure(socket)
+  }
+
+  readonly #onFailed = (error: NodeJS.ErrnoException, socket: tls.TLSSocket): void => {
+    const { handshakes, onFailed } = this.#options
+    handshakes.end('failed')
+    onFailed(error, socket)
+  }
+
+  /** Reads until it is known which server the client is for. */
+  #listen(socket: Socket): void {
+    const chunks: Buffer[] = []
+    const onData = (chunk: Buffer): void => {
+      chunks.push(chunk)
+      const bytes = chunks.length === 1 ? chunk : Buffer.concat(chunks)
+      const hello = readClientHello(bytes)
+      if (hello === 'more') return
+      stop()
+      if (socket.destroyed) return
+      socket.pause()
+      socket.unshift(bytes)
+      this.#direct(socket, hello)
+    }
+    const onGone = (): void => {
+      stop()
+      this.#options.handshakes.end('failed')
+      socket.destroy()
+    }
+    const gone = ['end', 'error', 'close'] as const
+    const timer = setTimeout(onGone, this.#options.config.handshakeTimeoutMs)
+    const stop = (): void => {
+      clearTimeout(timer)
+      socket.off('data', onData)
+      for (const event of gone) socket.off(event, onGone)
+    }
+    for (const event of gone) socket.on(event, onGone)
+    socket.on('data', onData)
+    socket.resume()
+  }
+
+  #direct(socket: Socket, hello: Hello | undefined): void {
+    const { handshakes, config } = this.#options
+    const group = hello?.name === undefined ? undefined : this.#names.find(hello.name)
+    if (group === undefined && config.unknownNames === 'refuse') {
+      handshakes.end('failed')
+      socket.on('error', () => socket.destroy())
+      socket.end(UNRECOGNIZED_NAME, () => socket.destroy())
+      return
+    }
+    handOver(socket, this.#servers.get(group ?? this.#names.default) as tls.Server)
+  }
+}
+
+function handOver(socket: Socket, server: tls.Server): void {
+  // Whoever ends in the middle of its handshake has left, and shall not keep its place until the timeout.
+  socket.allowHalfOpen = false
+  server.emit('connection', socket)
+}
+
+/** A session is resumed for the names that it began with. At most 32 bytes, by OpenSSL. */
+function sessionContext(group: Group): string {
+  const names = [...new Set(group.flatMap((certificate) => certificate.names))].toSorted()
+  return createHash('sha256').update(JSON.stringify(names)).digest('hex').slice(0, 32)
 }

@@ -23,11 +23,20 @@ export interface EndpointState {
   }
 }
 
+/** A listener that speaks TLS, or has. */
+export interface ListenerState {
+  /** Its address in the config. */
+  readonly listener: string
+  readonly certificates: readonly { readonly title: string; readonly expiresAtMs: number }[]
+  readonly handshakes: Readonly<Record<'full' | 'resumed' | 'failed' | 'refused', number>>
+}
+
 /** What is asked at each read. */
 export interface ReadSources {
   /** Which relay moves the bytes, and why that one. */
   readonly relay: { readonly name: string; readonly why: string }
   readonly endpoints: () => Iterable<EndpointState>
+  readonly listeners: () => Iterable<ListenerState>
 }
 
 export type DeclaredMetrics = ReturnType<typeof declareMetrics>
@@ -36,6 +45,7 @@ export type DeclaredMetrics = ReturnType<typeof declareMetrics>
 export function declareMetrics(registry: Registry, sources: ReadSources) {
   declareEndpoints(registry, sources)
   declareTlsHandshakes(registry, sources)
+  declareListeners(registry, sources)
   declareBuildInfo(registry, sources)
   const registers = [registry]
   return {
@@ -185,6 +195,38 @@ function declareTlsHandshakes(registry: Registry, { endpoints }: ReadSources): v
         const { full, resumed } = endpoint.tls.handshakes
         counter.inc({ upstream, endpoint: endpoint.url, resumed: 'false' }, full)
         counter.inc({ upstream, endpoint: endpoint.url, resumed: 'true' }, resumed)
+      }
+    },
+  })
+}
+
+function declareListeners(registry: Registry, { listeners }: ReadSources): void {
+  const expiry = new Gauge({
+    name: 'upgate_certificate_expiry_timestamp_seconds',
+    help: 'When a certificate of a listener expires, by the first name that it has; of several with one name the first to expire.',
+    labelNames: ['listener', 'name'],
+    registers: [registry],
+    collect: () => {
+      expiry.reset()
+      for (const { listener, certificates } of listeners()) {
+        const latestFirst = certificates.toSorted((a, b) => b.expiresAtMs - a.expiresAtMs)
+        for (const { title: name, expiresAtMs } of latestFirst) {
+          expiry.set({ listener, name }, expiresAtMs / 1000)
+        }
+      }
+    },
+  })
+  const counter = new Counter({
+    name: 'upgate_tls_handshakes_total',
+    help: 'Handshakes of TLS with clients: full, resumed, failed, or refused since too many were in progress.',
+    labelNames: ['listener', 'result'],
+    registers: [registry],
+    collect: () => {
+      counter.reset()
+      for (const { listener, handshakes } of listeners()) {
+        for (const [result, count] of Object.entries(handshakes)) {
+          counter.inc({ listener, result }, count)
+        }
       }
     },
   })

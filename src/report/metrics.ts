@@ -9,7 +9,12 @@ import type { Tried } from '../auth/authorize.ts'
 import type { RouteConfig } from '../config/config.ts'
 import type { Code } from '../errors.ts'
 import type { TunnelEnd, TunnelReading } from '../relay/tunnel-end.ts'
-import { declareMetrics, type DeclaredMetrics, type EndpointState } from './declared.ts'
+import {
+  declareMetrics,
+  type DeclaredMetrics,
+  type EndpointState,
+  type ListenerState,
+} from './declared.ts'
 import { processMetrics } from './process-metrics.ts'
 import type { Cell, Series } from './series.ts'
 import { FRAME_TYPES, Traffic } from './traffic.ts'
@@ -48,6 +53,7 @@ export interface MetricsSources {
   /** A tunnel leaves in the same turn of the event loop in which `tunnelClosed` is called for it. */
   readonly openTunnels: () => Iterable<OpenTunnel>
   readonly endpoints: () => Iterable<EndpointState>
+  readonly listeners: () => Iterable<ListenerState>
 }
 
 export interface OpenTunnel {

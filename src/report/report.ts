@@ -86,6 +86,18 @@ export interface ReportedTunnel {
   readonly handshakeMs: number
 }
 
+/** A certificate of a listener. */
+export interface CertificateLine {
+  /** Of the listener. */
+  readonly url: string
+  /** The first name that it has. */
+  readonly certificate: string
+  /** Its absolute path. */
+  readonly file: string
+  /** When it ends, as in RFC 3339. */
+  readonly expires: string
+}
+
 /** What made the gateway read its config again. */
 export type ReloadCause = 'signal' | 'file' | 'api'
 
@@ -291,6 +303,26 @@ export class Report {
   /** A reload left what changed under these keys as it was. */
   keysNeedRestart(keys: readonly string[]): void {
     this.#log.warn({ keys }, 'config keys need a restart')
+  }
+
+  /** Its files have changed: new clients are shown it from now on. */
+  certificateReloaded(line: CertificateLine): void {
+    this.#log.info(line, 'certificate reloaded')
+  }
+
+  /** Its files have changed, and cannot be used. */
+  certificateNotReloaded(failure: {
+    readonly url: string
+    readonly file: string
+    readonly cause: string
+  }): void {
+    this.#log.error(failure, 'certificate not reloaded, the old one stays in use')
+  }
+
+  /** Soon, or already. */
+  certificateExpires(line: CertificateLine, hasExpired: boolean): void {
+    if (hasExpired) this.#log.error(line, 'certificate has expired')
+    else this.#log.warn(line, 'certificate expires soon')
   }
 
   adminAction(action: AdminReport): void {

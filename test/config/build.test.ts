@@ -376,6 +376,37 @@ describe('a listener', () => {
     assert.deepEqual(config.listeners[0]?.tls, {
       cert: join(fixtures, 'tls/cert.pem'),
       key: join(fixtures, 'tls/key.pem'),
+      certificates: [],
+      unknownNames: 'default',
+      minVersion: 'TLSv1.2',
+      ciphers: undefined,
+      handshakeTimeoutMs: 10_000,
+      handshakesMax: 1000,
+    })
+  })
+
+  it('has several certificates, with names in lower case', () => {
+    const pair = 'cert: "${FIXTURES}/tls/cert.pem", key: "${FIXTURES}/tls/key.pem"'
+    const config = loadText(
+      withRoute(
+        `listeners: [{ tls: { certificates: [{ ${pair}, names: [A.test., "*.B.test"] }], unknownNames: refuse, minVersion: TLSv1.3, ciphers: ECDHE+AESGCM, handshakeTimeout: 3s, handshakes: 50 } }]`,
+      ),
+    )
+    assert.deepEqual(config.listeners[0]?.tls, {
+      cert: undefined,
+      key: undefined,
+      certificates: [
+        {
+          cert: join(fixtures, 'tls/cert.pem'),
+          key: join(fixtures, 'tls/key.pem'),
+          names: ['a.test', '*.b.test'],
+        },
+      ],
+      unknownNames: 'refuse',
+      minVersion: 'TLSv1.3',
+      ciphers: 'ECDHE+AESGCM',
+      handshakeTimeoutMs: 3000,
+      handshakesMax: 50,
     })
   })
 })

@@ -231,7 +231,9 @@ const cases: [name: string, running: string, next: string, lines: string[]][] = 
     beside(
       'listeners: [{ address: "a:1", tls: { cert: "${FIXTURES}/tls/cert.pem", key: "${FIXTURES}/tls/key.pem" } }]',
     ),
-    ['listener a:1: tls: unset -> { cert: TLS/cert.pem, key: TLS/key.pem }'],
+    [
+      'listener a:1: tls: unset -> { cert: TLS/cert.pem, key: TLS/key.pem, certificates: [], unknownNames: default, minVersion: TLSv1.2, handshakeTimeout: 10s, handshakes: 1000 }',
+    ],
   ],
   [
     'what has no name, and what a reload cannot change of it',

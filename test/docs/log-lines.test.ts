@@ -160,6 +160,7 @@ function toldLines(): readonly LogLine[] {
       relay: { name: '', why: '' },
       openTunnels: () => [],
       endpoints: () => [],
+      listeners: () => [],
     }),
   )
   const [upstream, endpoint] = ['chat', 'http://chat-1:3000']
@@ -178,6 +179,12 @@ function toldLines(): readonly LogLine[] {
     tunnels: 1,
   })
   report.rebalanceStuck(upstream)
+  const pair = { url: 'https://localhost:8443/', file: '/cert.pem' }
+  const certificate = { ...pair, certificate: 'a.test', expires: '2027-01-01T00:00:00.000Z' }
+  report.certificateReloaded(certificate)
+  report.certificateNotReloaded({ ...pair, cause: 'no certificate' })
+  report.certificateExpires(certificate, false)
+  report.certificateExpires(certificate, true)
   report.upstreamInsecure(upstream)
   report.keysNeedRestart(['relay'])
   report.recheckFailed({ route: 'chat', check: 'portal', tunnelId: '1', cause: 'ECONNREFUSED' })

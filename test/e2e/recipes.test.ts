@@ -14,6 +14,7 @@ import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose'
 import { Server } from 'socket.io'
 import { io } from 'socket.io-client'
 import { WebSocket, type ClientOptions } from 'ws'
+import { TestAuthority } from '../support/certificates.ts'
 import { Crowd, CountingServers } from '../support/crowd.ts'
 import { freePort } from '../support/free-port.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
@@ -586,6 +587,38 @@ describe("the recipe 'tls'", () => {
     const stranger = new WebSocket(`wss://localhost:${gateway.port}/`)
     const [error] = (await once(stranger, 'error')) as [NodeJS.ErrnoException]
     assert.equal(error.code, 'UNABLE_TO_VERIFY_LEAF_SIGNATURE')
+  })
+})
+
+describe("the recipe 'tls-names'", () => {
+  it('shows each client the certificate of its name, and strangers none', async () => {
+    await using upstream = await headKeeper()
+    await using authority = await TestAuthority.create()
+    const files: Record<string, string> = {}
+    for (const [name, names, keyType] of [
+      ['chat', 'DNS:chat.test', 'ec'],
+      ['chat-rsa', 'DNS:chat.test', 'rsa'],
+      ['wildcard', 'DNS:*.chat.test', 'ec'],
+    ] as const) {
+      const { cert, key } = await authority.issue({ names: [names], keyType })
+      files[`${name}.pem`] = cert
+      files[`${name}-key.pem`] = key
+    }
+    const yaml = recipeYaml('tls-names', [
+      ['0.0.0.0:8443', '127.0.0.1:0'],
+      ['http://localhost:3000', upstream.url],
+    ]).replaceAll('./tls/', './')
+    await using gateway = await startTestGateway(yaml, files)
+    const ca = await authority.cert
+    for (const servername of ['chat.test', 'a.chat.test']) {
+      const options = { ca, servername } as ClientOptions
+      await using client = await wsClient(`wss://localhost:${gateway.port}/`, [], options)
+      await echoes(client, 'hello')
+    }
+    const options = { ca, servername: 'other.test' } as ClientOptions
+    const stranger = new WebSocket(`wss://localhost:${gateway.port}/`, options)
+    const [error] = (await once(stranger, 'error')) as [Error]
+    assert.match(error.message, /unrecognized name/)
   })
 })
 

@@ -24,6 +24,7 @@ const otherPem = {
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 const PLAIN = '{ address: "127.0.0.1:0" }'
 const TLS = '{ address: "127.0.0.1:0", tls: { cert: ./cert.pem, key: ./key.pem } }'
+const HASTY = TLS.replace('tls: {', 'headTimeout: 200ms, tls: { handshakeTimeout: 200ms,')
 
 interface SecureClient extends RawClient {
   readonly socket: tls.TLSSocket
@@ -291,7 +292,7 @@ describe('listeners in a reload', () => {
   it('close whoever says nothing, or no TLS, to one that has come to speak TLS', async () => {
     await using upstream = await serving()
     await using gateway = await startTestGateway(yaml([PLAIN], upstream), pem)
-    await gateway.reload(yaml([TLS.replace('tls', 'headTimeout: 200ms, tls')], upstream))
+    await gateway.reload(yaml([HASTY], upstream))
     await using silent = await rawClient(gateway.port)
     await using begun = await rawClient(gateway.port)
     // The begin of a ClientHello.

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { ListenerConfig } from '../../src/config/config.ts'
 import { Listeners } from '../../src/listen/listeners.ts'
 import { freePort } from '../support/free-port.ts'
 import { rawClient } from '../support/raw-client.ts'
 import { CONFIG } from './test-listener.ts'
+import { filesIn, tlsConfig } from './tls-config.ts'
 
-const folder = join(import.meta.dirname, '../fixtures/tls')
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 
 /** Listeners, without a native relay, that answer every request with its target. */
@@ -98,18 +97,15 @@ describe('Listeners', () => {
     using opened = answering()
     const { listeners } = opened
     const port = await freePort()
-    const tls = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') }
+    const tls = tlsConfig(filesIn('tls'))
     assert.deepEqual(listeners.check([at(port, { tls })]).newCertificates, [])
     assert.equal(await isOpen(port), false)
-    const missing = { ...tls, cert: join(folder, 'missing.pem') }
+    const missing = { ...tls, cert: '/nowhere/missing.pem' }
     assert.throws(() => listeners.check([at(port, { tls: missing })]), { code: 'ENOENT' })
     const start = await listeners.prepare([at(port, { tls })])
     start.apply()
     assert.deepEqual(listeners.check([at(port, { tls })]).newCertificates, [])
-    const other = {
-      cert: join(folder, '../config/tls/cert.pem'),
-      key: join(folder, '../config/tls/key.pem'),
-    }
+    const other = tlsConfig(filesIn('config/tls'))
     assert.deepEqual(listeners.check([at(port, { tls: other })]).newCertificates, listeners.current)
   })
 

@@ -6,35 +6,41 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import tls from 'node:tls'
-import { checkTls, TlsFront, type TlsFiles } from '../../src/listen/tls-front.ts'
+import type { ListenerTlsConfig } from '../../src/config/config.ts'
+import { TlsFront, type TlsFrontOptions } from '../../src/listen/tls-front.ts'
+import { Handshakes } from '../../src/listen/tls-handshakes.ts'
+import { readMaterial } from '../../src/listen/tls-material.ts'
 import { rawClient } from '../support/raw-client.ts'
+import { filesIn, tlsConfig } from './tls-config.ts'
 
-const fixtures = join(import.meta.dirname, '../fixtures')
-const files = filesIn('tls')
-const otherFiles = filesIn('config/tls')
-
-function filesIn(folder: string): TlsFiles {
-  return { cert: join(fixtures, folder, 'cert.pem'), key: join(fixtures, folder, 'key.pem') }
-}
-
-function ignore(): void {}
+const files = tlsConfig(filesIn('tls'))
+const otherFiles = tlsConfig(filesIn('config/tls'))
+/** Two groups: the name is read before TLS begins. */
+const both = tlsConfig({
+  certificates: [
+    { ...filesIn('tls'), names: ['one.test'] },
+    { ...filesIn('config/tls'), names: ['other.test'] },
+  ],
+})
 
 /** Greets whoever has come through with one byte. */
-function frontOf(from: TlsFiles, handshakeTimeoutMs = 60_000, previous?: TlsFront) {
+function frontOf(config: ListenerTlsConfig, options: Partial<TlsFrontOptions> = {}) {
   const failures: unknown[] = []
-  const front = new TlsFront(
-    {
-      files: from,
-      handshakeTimeoutMs,
-      onSecure: (socket) => socket.end('!'),
-      onFailed: (error, socket) => {
-        failures.push(error.code)
-        socket.destroy()
-      },
+  const handshakes = new Handshakes()
+  const front = new TlsFront({
+    config,
+    material: readMaterial(config),
+    ticketKeys: Buffer.alloc(48, 1),
+    handshakes,
+    protocols: ['http/1.1'],
+    onSecure: (socket) => socket.end('!'),
+    onFailed: (error, socket) => {
+      failures.push(error.code)
+      socket.destroy()
     },
-    previous,
-  )
-  return { front, failures }
+    ...options,
+  })
+  return { front, failures, counts: handshakes.counts }
 }
 
 /** A port whose sockets go to a front. */
@@ -45,40 +51,88 @@ async function listening(accept: (socket: net.Socket) => void) {
   return { port, [Symbol.asyncDispose]: async () => void server.close() }
 }
 
-async function connect(port: number): Promise<tls.TLSSocket> {
-  const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+async function connect(port: number, options: tls.ConnectionOptions = {}): Promise<tls.TLSSocket> {
+  const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ...options })
   await once(socket, 'secureConnect')
   return socket
 }
 
-describe('TlsFront', () => {
-  it('hands clients on when their connection is secure', async () => {
-    const { front } = frontOf(files)
-    await using server = await listening((socket) => front.accept(socket))
-    const client = await connect(server.port)
-    assert.equal(client.getPeerCertificate().subject.CN, 'localhost')
-    const [greeting] = (await once(client, 'data')) as [Buffer]
-    assert.equal(greeting.toString(), '!')
-    client.destroy()
-  })
+/** The first bytes of a client that asks for a name. */
+async function helloFor(servername: string): Promise<Buffer> {
+  const taken = Promise.withResolvers<Buffer>()
+  await using server = await listening((socket) => socket.once('data', taken.resolve))
+  const client = tls.connect({ port: server.port, host: '127.0.0.1', servername })
+  client.on('error', () => {})
+  const hello = await taken.promise
+  client.destroy()
+  return hello
+}
 
-  it('takes clients of which something was read already', async () => {
-    const { front } = frontOf(files)
-    await using server = await listening((socket) => {
-      socket.once('data', (hello) => {
-        socket.pause()
-        socket.unshift(hello)
-        front.accept(socket)
-      })
+describe('TlsFront', () => {
+  for (const [what, config] of [
+    ['one certificate', files],
+    ['several', both],
+  ] as const) {
+    it(`hands clients on when their connection is secure, with ${what}`, async () => {
+      const { front, counts } = frontOf(config)
+      await using server = await listening((socket) => front.accept(socket))
+      const client = await connect(server.port)
+      assert.equal(client.getPeerCertificate().subject.CN, 'localhost')
+      const [greeting] = (await once(client, 'data')) as [Buffer]
+      assert.equal(greeting.toString(), '!')
+      client.destroy()
+      assert.deepEqual(counts, { full: 1, resumed: 0, failed: 0, refused: 0 })
     })
-    const client = await connect(server.port)
-    const [greeting] = (await once(client, 'data')) as [Buffer]
-    assert.equal(greeting.toString(), '!')
-    client.destroy()
+
+    it(`takes clients of which something was read already, with ${what}`, async () => {
+      const { front } = frontOf(config)
+      await using server = await listening((socket) => {
+        socket.once('data', (hello) => {
+          socket.pause()
+          socket.unshift(hello)
+          front.accept(socket)
+        })
+      })
+      const client = await connect(server.port)
+      const [greeting] = (await once(client, 'data')) as [Buffer]
+      assert.equal(greeting.toString(), '!')
+      client.destroy()
+    })
+
+    it(`lets go of clients that leave during the handshake, with ${what}`, async () => {
+      const { front, counts } = frontOf(config)
+      const hello = await helloFor('one.test')
+      for (const [index, begun] of [hello, hello.subarray(0, 10), Buffer.alloc(0)].entries()) {
+        await using server = await listening((socket) => front.accept(socket))
+        await using client = await rawClient(server.port)
+        client.write(begun)
+        client.socket.end()
+        await client.gone()
+        assert.equal(counts.failed, index + 1)
+      }
+    })
+  }
+
+  it('shows the certificate of the name, however the first bytes come', async () => {
+    const { front } = frontOf(both)
+    for (const [servername, subject] of [
+      ['one.test', 'localhost'],
+      ['other.test', 'chat.example.com'],
+    ] as const) {
+      await using server = await listening((socket) => front.accept(socket))
+      const client = await connect(server.port, { servername })
+      assert.equal(client.getPeerCertificate().subject.CN, subject)
+      client.destroy()
+      const hello = await helloFor(servername)
+      await using slow = await rawClient(server.port)
+      slow.socket.setNoDelay(true)
+      for (const byte of hello) slow.write(Buffer.of(byte))
+      assert.equal(await slow.bytes(1), '\x16')
+    }
   })
 
   it('tells of a client that speaks no TLS, and of one that is too slow', async () => {
-    const { front, failures } = frontOf(files, 50)
+    const { front, failures, counts } = frontOf({ ...files, handshakeTimeoutMs: 50 })
     await using server = await listening((socket) => front.accept(socket))
     await using wrong = await rawClient(server.port)
     wrong.write('GET / HTTP/1.1\r\n\r\n')
@@ -86,30 +140,47 @@ describe('TlsFront', () => {
     await using slow = await rawClient(server.port)
     await slow.gone()
     assert.deepEqual(failures, ['ERR_SSL_HTTP_REQUEST', 'ERR_TLS_HANDSHAKE_TIMEOUT'])
+    assert.equal(counts.failed, 2)
+  })
+
+  it('takes no client that has left, and none beyond the limit', async () => {
+    const handshakes = new Handshakes()
+    handshakes.max = 0
+    const { front } = frontOf(files, { handshakes })
+    front.accept(new net.Socket().destroy())
+    assert.equal(handshakes.counts.refused, 0)
+    await using server = await listening((socket) => front.accept(socket))
+    await using client = await rawClient(server.port)
+    await client.gone()
+    assert.equal(handshakes.counts.refused, 1)
+  })
+
+  it('refuses tickets of other keys', async () => {
+    const { front } = frontOf(files, { onSecure: (socket) => socket.write('!') })
+    await using server = await listening((socket) => front.accept(socket))
+    const begun = await connect(server.port)
+    const [session] = (await once(begun.resume(), 'session')) as [Buffer]
+    begun.destroy()
+    const isResumed = async (): Promise<boolean> => {
+      const client = await connect(server.port, { session })
+      const reused = client.isSessionReused()
+      client.destroy()
+      return reused
+    }
+    assert.equal(await isResumed(), true)
+    front.rotate(Buffer.alloc(48, 2))
+    assert.equal(await isResumed(), false)
   })
 
   it('differs from another one by the content of its files', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'upgate-tls-'))
     const copy = { cert: join(folder, 'c.pem'), key: join(folder, 'k.pem') }
-    await writeFile(copy.cert, await readFile(files.cert))
-    await writeFile(copy.key, await readFile(files.key))
+    await writeFile(copy.cert, await readFile(filesIn('tls').cert))
+    await writeFile(copy.key, await readFile(filesIn('tls').key))
     const { front } = frontOf(files)
-    assert.equal(frontOf(copy).front.differsFrom(front), false)
+    assert.equal(frontOf(tlsConfig(copy)).front.differsFrom(front), false)
     assert.equal(frontOf(otherFiles).front.differsFrom(front), true)
+    assert.equal(frontOf(both).front.differsFrom(front), true)
     await rm(folder, { recursive: true })
-  })
-
-  it('throws for files that are missing, or do not fit each other', () => {
-    const missing = { cert: files.cert, key: '/nowhere/key.pem' }
-    const unfit = { cert: files.cert, key: otherFiles.key }
-    const options = { handshakeTimeoutMs: 1000, onSecure: ignore, onFailed: ignore }
-    for (const [wrong, error] of [
-      [missing, { code: 'ENOENT' }],
-      [unfit, /key/],
-    ] as const) {
-      assert.throws(() => checkTls(wrong), error)
-      assert.throws(() => new TlsFront({ ...options, files: wrong }), error)
-    }
-    checkTls(files)
   })
 })

@@ -11,17 +11,15 @@ describe('filesOf', () => {
     assert.deepEqual(filesOf(bare), [bare.file])
   })
 
-  it('is every certificate and key that clients are shown, each once, and no file of an upstream', () => {
+  it('is what clients of the admin are shown, and no file of a listener or an upstream', () => {
     const tls = { cert: '/cert.pem', key: '/key.pem' }
     const [listener] = bare.listeners
     const [upstream] = bare.upstreams.values()
     const config = {
       ...bare,
-      listeners: [listener, { ...listener, tls }],
+      listeners: [{ ...listener, tls: { cert: '/listener.pem', key: '/listener-key.pem' } }],
       admin: { ...bare.admin, tls },
-      upstreams: new Map([
-        ['u', { ...upstream, tls: { ca: '/ca.pem', cert: '/client.pem', key: '/client-key.pem' } }],
-      ]),
+      upstreams: new Map([['u', { ...upstream, tls: { ca: '/ca.pem', cert: '/client.pem' } }]]),
     } as unknown as Config
     assert.deepEqual(filesOf(config), [bare.file, '/cert.pem', '/key.pem'])
     assert.deepEqual(filesOf({ ...bare, admin: undefined }), [bare.file])

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers'
 import { describe, it } from 'node:test'
 import type { RouteConfig } from '../../src/config/config.ts'
 import { createMetrics, NONE, type OpenTunnel } from '../../src/report/metrics.ts'
-import type { EndpointState } from '../../src/report/declared.ts'
+import type { EndpointState, ListenerState } from '../../src/report/declared.ts'
 import type { TunnelReading } from '../../src/relay/tunnel-end.ts'
 import { frameCounts, reading, tunnelEnd } from './readings.ts'
 
@@ -25,13 +25,15 @@ function setUp() {
     { upstream: 'chat-pool', endpoint: { url: 'http://chat-1:3000', up: true, draining: false } },
     { upstream: 'wild-pool', endpoint: { url: 'builtin:echo', up: false, draining: true } },
   ]
+  const listeners: ListenerState[] = []
   const metrics = createMetrics({
     routes: [chat, wild] as unknown as RouteConfig[],
     relay: { name: 'portable', why: 'relay.engine is portable' },
     openTunnels: () => open,
     endpoints: () => endpoints,
+    listeners: () => listeners,
   })
-  return { metrics, open, endpoints, read: () => values(metrics.text()) }
+  return { metrics, open, endpoints, listeners, read: () => values(metrics.text()) }
 }
 
 /** Value by series, as in `name{label="value"}`. */
@@ -554,6 +556,26 @@ describe('createMetrics', () => {
       2000,
     )
     assert.equal(after.get('upgate_requests_total{route="-",status="404"}'), 2000)
+  })
+
+  it('tells when certificates expire, the first of one name, and how handshakes ended', async () => {
+    const { listeners, read } = setUp()
+    const handshakes = { full: 3, resumed: 2, failed: 1, refused: 0 }
+    const certificates = [
+      { title: 'a.test', expiresAtMs: 5000 },
+      { title: 'a.test', expiresAtMs: 4000 },
+      { title: 'b.test', expiresAtMs: 9000 },
+    ]
+    listeners.push({ listener: 'a:1', certificates, handshakes })
+    const expiry = 'upgate_certificate_expiry_timestamp_seconds'
+    const ended = 'upgate_tls_handshakes_total'
+    const first = await read()
+    assert.equal(first.get(`${expiry}{listener="a:1",name="a.test"}`), 4)
+    assert.equal(first.get(`${expiry}{listener="a:1",name="b.test"}`), 9)
+    assert.equal(first.get(`${ended}{listener="a:1",result="full"}`), 3)
+    assert.equal(first.get(`${ended}{listener="a:1",result="refused"}`), 0)
+    listeners.pop()
+    assert.ok(![...(await read()).keys()].some((series) => series.includes('listener=')))
   })
 
   it('knows the status of a client that has left', async () => {

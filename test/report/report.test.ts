@@ -63,6 +63,7 @@ function setUp() {
     routes: [route],
     relay: { name: 'portable', why: 'relay.engine is portable' },
     openTunnels: () => [],
+    listeners: () => [],
     endpoints: () => [
       {
         upstream: 'chat-pool',

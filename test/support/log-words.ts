@@ -148,6 +148,30 @@ export const logMessages: readonly LogMessage[] = [
     fields: ['file', 'what', 'cause'],
   },
   {
+    message: 'certificate reloaded',
+    level: 'info',
+    when: 'The files of a certificate of a listener have changed: new clients are shown the new one.',
+    fields: ['url', 'certificate', 'file', 'expires'],
+  },
+  {
+    message: 'certificate not reloaded, the old one stays in use',
+    level: 'error',
+    when: 'They have changed and are wrong, or do not belong to each other.',
+    fields: ['url', 'file', 'cause'],
+  },
+  {
+    message: 'certificate expires soon',
+    level: 'warn',
+    when: 'In 21 days or less: at the start, when a certificate is new, and once a day.',
+    fields: ['url', 'certificate', 'file', 'expires'],
+  },
+  {
+    message: 'certificate has expired',
+    level: 'error',
+    when: 'The same for one that clients refuse by now.',
+    fields: ['url', 'certificate', 'file', 'expires'],
+  },
+  {
     message: 'key set not available',
     level: 'warn',
     when: 'The `jwks` URL of a check gives no keys. Once, not at each try.',
@@ -245,6 +269,8 @@ export const logFields: ReadonlyMap<string, string> = new Map([
   ['why', 'Why that one, and how many threads it has: see [Which relay runs](#which-relay-runs).'],
   ['file', 'Its absolute path.'],
   ['what', 'What the file is for.'],
+  ['certificate', 'The first name that it has.'],
+  ['expires', 'When it ends, as `time`.'],
   ['check', 'The name of the check in the config.'],
   ['lines', 'How many.'],
   [

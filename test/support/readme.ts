@@ -93,6 +93,7 @@ function metricsTable(): string {
   declareMetrics(registry, {
     relay: { name: '', why: '' },
     endpoints: () => [],
+    listeners: () => [],
   })
   // Its types tell less than every metric of prom-client has.
   const metrics = registry.getMetricsAsArray() as unknown as readonly Metric[]

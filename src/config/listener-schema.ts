@@ -1,0 +1,73 @@
+/** One entry of `listeners` as the file has it. */
+
+import type { z } from 'zod'
+
+import { address, certificateName } from './network.ts'
+import { choice, count, duration, file, limit, list, size, text } from './scalars.ts'
+import { key, optional, required, section } from './section.ts'
+
+/** Where there is one certificate. */
+export const certificateFiles = {
+  cert: required(file(), 'PEM file: the certificate, then those of its issuers.'),
+  key: required(file(), 'PEM file: the private key of the certificate.'),
+}
+
+const certificate = section({
+  ...certificateFiles,
+  names: optional(
+    list(certificateName(), 'a list of names, such as [chat.example.com, "*.example.com"]', 1),
+    'Names that it is shown for; those that it has if left out.',
+  ),
+})
+
+const tls = section({
+  cert: optional(file(), 'PEM file: the certificate, then those of its issuers.'),
+  key: optional(file(), 'PEM file: the private key of the certificate.'),
+  certificates: key(
+    list(certificate, 'a list of certificates, such as [{ cert: a.pem, key: a-key.pem }]'),
+    [],
+    'More of them, chosen by the name that a client asks for; of one name EC and RSA. The first of all is the default.',
+  ),
+  unknownNames: key(
+    choice(['default', 'refuse']),
+    'default',
+    'What clients get that ask for a name without a certificate, or for none: the default one, or unrecognized_name.',
+  ),
+  minVersion: key(
+    choice(['TLSv1.2', 'TLSv1.3']),
+    'TLSv1.2',
+    'The least version; clients with older ones are refused.',
+  ),
+  ciphers: optional(
+    text('a list of ciphers'),
+    "OpenSSL's cipher list, those of TLS 1.3 by their names: TLS_AES_256_GCM_SHA384:ECDHE+AESGCM. Node's if left out.",
+  ),
+  handshakeTimeout: key(duration(), '10s', 'For the handshake of TLS; then the client is closed.'),
+  handshakes: key(
+    count(1, 1_000_000),
+    1000,
+    'Handshakes of TLS in progress at once; clients beyond it are closed.',
+  ),
+}).superRefine((value, context) => {
+  const { cert, key: keyFile, certificates } = value
+  const missing = (name: string): void => {
+    context.addIssue({ code: 'custom', path: [name], message: 'expected the path of a file' })
+  }
+  if (cert !== undefined && keyFile === undefined) missing('key')
+  else if (cert === undefined && keyFile !== undefined) missing('cert')
+  else if (cert === undefined && certificates.length === 0) {
+    context.addIssue({ code: 'custom', message: 'expected cert and key, or certificates' })
+  }
+})
+
+export const listener = section({
+  address: key(address(), '0.0.0.0:8080', 'host:port, [::1]:port, :port or unix:/path.'),
+  tls: optional(tls, 'Serves HTTPS here; plain HTTP if left out.'),
+  headTimeout: key(duration(), '10s', 'For a whole request head: 408 after it.'),
+  headBytes: key(size(1024, 1024 ** 2), '16KiB', 'The largest request head: 431 above it.'),
+  keepAliveTimeout: key(duration(), '75s', 'How long a connection may wait for its next request.'),
+  connections: key(limit(), 'off', 'Connections open at once on this listener.'),
+})
+
+export type Listener = z.output<typeof listener>
+export type ListenerTls = NonNullable<Listener['tls']>

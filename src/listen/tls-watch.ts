@@ -1,0 +1,102 @@
+/**
+ * Keeps the certificates of listeners as their files have them, and tells in time when they expire. New ones are shown to
+ * new connections; nobody who is connected notices.
+ */
+
+import { FileWatch } from '../reload/file-watch.ts'
+import type { CertificateLine, Report } from '../report/report.ts'
+import type { Listener } from './listener.ts'
+import type { LoadedCertificate } from './tls-certificate.ts'
+import { filesOf } from './tls-material.ts'
+import { urlOf } from './url.ts'
+
+/** What it tells; `Report` is one. */
+export type CertificateReport = Pick<
+  Report,
+  'certificateReloaded' | 'certificateNotReloaded' | 'certificateExpires'
+>
+
+export interface CertificateWatchOptions {
+  readonly listeners: () => readonly Listener[]
+  readonly report: CertificateReport
+  /** How often the files are looked at; 1 s unless given. */
+  readonly intervalMs?: number
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000
+const EXPIRES_SOON_MS = 21 * DAY_MS
+
+export class CertificateWatch {
+  readonly #options: CertificateWatchOptions
+  readonly #files: FileWatch
+  readonly #timer: NodeJS.Timeout
+  /** Those that were looked at for the present day. */
+  #told = new WeakSet<LoadedCertificate>()
+
+  constructor(options: CertificateWatchOptions) {
+    this.#options = options
+    this.#files = new FileWatch({ onChange: () => this.#renew(), intervalMs: options.intervalMs })
+    this.#timer = setInterval(() => {
+      this.#told = new WeakSet()
+      this.#tellExpiry()
+    }, DAY_MS).unref()
+  }
+
+  /** From now on it looks at the files of the present listeners. What has changed in them since they were read is seen. */
+  async follow(): Promise<void> {
+    this.#tellExpiry()
+    const files = this.#options
+      .listeners()
+      .flatMap(({ config: { tls } }) => (tls === undefined ? [] : filesOf(tls)))
+    await this.#files.follow([...new Set(files)])
+    this.#renew()
+  }
+
+  /** Looks at the files now; it does so by itself at each interval. Fulfilled when it has. */
+  look(): Promise<void> {
+    return this.#files.look()
+  }
+
+  /** Ends the watch. */
+  close(): void {
+    this.#files.close()
+    clearInterval(this.#timer)
+  }
+
+  #renew(): void {
+    const { listeners, report } = this.#options
+    for (const listener of listeners()) {
+      const { renewed, failed } = listener.tls.renew()
+      for (const certificate of renewed) report.certificateReloaded(lineOf(listener, certificate))
+      for (const { file, cause } of failed) {
+        report.certificateNotReloaded({ url: placeOf(listener), file, cause })
+      }
+    }
+    this.#tellExpiry()
+  }
+
+  #tellExpiry(): void {
+    for (const listener of this.#options.listeners()) {
+      for (const certificate of listener.tls.certificates) {
+        if (this.#told.has(certificate)) continue
+        this.#told.add(certificate)
+        const leftMs = certificate.expiresAtMs - Date.now()
+        if (leftMs > EXPIRES_SOON_MS) continue
+        this.#options.report.certificateExpires(lineOf(listener, certificate), leftMs < 0)
+      }
+    }
+  }
+}
+
+function lineOf(listener: Listener, certificate: LoadedCertificate): CertificateLine {
+  return {
+    url: placeOf(listener),
+    certificate: certificate.title,
+    file: certificate.files.cert,
+    expires: new Date(certificate.expiresAtMs).toISOString(),
+  }
+}
+
+function placeOf({ address, config }: Listener): string {
+  return urlOf(address, config.tls)
+}

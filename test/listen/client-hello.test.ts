@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import net, { type AddressInfo } from 'node:net'
+import { before, describe, it } from 'node:test'
+import tls from 'node:tls'
+import { readClientHello } from '../../src/listen/client-hello.ts'
+import { Dice } from '../relay/dice.ts'
+
+/** What node's client sends first. */
+async function helloOf(options: tls.ConnectionOptions): Promise<Buffer> {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const client = tls.connect({ port, host: '127.0.0.1', ...options })
+  client.on('error', () => {})
+  const [socket] = (await once(server, 'connection')) as [net.Socket]
+  const [hello] = (await once(socket, 'data')) as [Buffer]
+  client.destroy()
+  socket.destroy()
+  server.close()
+  return hello
+}
+
+/** The same message in records of so many bytes. */
+function split(hello: Buffer, bytes: number): Buffer {
+  const message = hello.subarray(5)
+  const records: Buffer[] = []
+  for (let start = 0; start < message.length; start += bytes) {
+    const part = message.subarray(start, start + bytes)
+    records.push(Buffer.from([22, 3, 1, part.length >> 8, part.length & 255]), part)
+  }
+  return Buffer.concat(records)
+}
+
+describe('readClientHello', () => {
+  let hello: Buffer
+  before(async () => {
+    hello = await helloOf({ servername: 'Chat.Example.com' })
+  })
+
+  it('finds the name, in lower case', () => {
+    assert.deepEqual(readClientHello(hello), { name: 'chat.example.com' })
+  })
+
+  it('finds none where the client names none', async () => {
+    assert.deepEqual(readClientHello(await helloOf({})), { name: undefined })
+  })
+
+  it('waits for the whole of it, wherever it is cut', () => {
+    for (let end = 0; end < hello.length; end += 1) {
+      assert.equal(readClientHello(hello.subarray(0, end)), 'more', `${end} bytes`)
+    }
+  })
+
+  it('puts together what is in several records, and leaves what is behind it', () => {
+    for (const bytes of [200, 500]) {
+      assert.deepEqual(readClientHello(split(hello, bytes)), { name: 'chat.example.com' })
+    }
+    assert.deepEqual(readClientHello(Buffer.concat([hello, hello])), { name: 'chat.example.com' })
+  })
+
+  it('knows what is none by its first bytes', () => {
+    for (const text of ['G', 'GET / HTTP/1.1', '\x16\x02', '\x16\x03\x01\x00\x05\x02']) {
+      assert.equal(readClientHello(Buffer.from(text, 'latin1')), undefined, text)
+    }
+    assert.equal(readClientHello(Buffer.alloc(0)), 'more')
+  })
+
+  it('does not wait for what is too long, in too many records, or empty', () => {
+    const long = Buffer.from([22, 3, 1, 0x40, 0, 1, 0, 0x40, 0])
+    assert.equal(readClientHello(long), undefined)
+    assert.equal(readClientHello(split(hello, 5)), undefined)
+    assert.equal(readClientHello(Buffer.from([22, 3, 1, 0, 0])), undefined)
+  })
+
+  it('never throws, whatever is changed in it', () => {
+    const dice = new Dice(7)
+    for (let round = 0; round < 5000; round += 1) {
+      const changed = Buffer.from(hello)
+      for (let count = 1 + dice.count(4); count > 0; count -= 1)
+        changed[dice.count(changed.length)] = dice.count(256)
+      const read = readClientHello(changed.subarray(0, 1 + dice.count(changed.length)))
+      assert.ok(read === undefined || read === 'more' || 'name' in read)
+    }
+  })
+})
