@@ -22,12 +22,6 @@ export const logMessages: readonly LogMessage[] = [
     fields: ['url'],
   },
   {
-    message: 'listening no more',
-    level: 'info',
-    when: 'A reload has removed a listener: it accepts nobody, and its tunnels go on.',
-    fields: ['url'],
-  },
-  {
     message: 'admin listening',
     level: 'info',
     when: 'The admin address is bound.',
