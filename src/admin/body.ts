@@ -21,12 +21,18 @@ export async function readBody(
   // What is left of a longer one is read by node, and thrown away, once the answer is out.
   const chunks: Buffer[] = []
   let bytes = 0
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    bytes += chunk.length
-    if (bytes > BODY_BYTES_MAX) {
-      return problem(413, `A body has at most ${BODY_BYTES_MAX / 1024} KiB here.`)
+  const body = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
+  try {
+    for await (const chunk of body) {
+      bytes += chunk.length
+      if (bytes > BODY_BYTES_MAX) {
+        return problem(413, `A body has at most ${BODY_BYTES_MAX / 1024} KiB here.`)
+      }
+      chunks.push(chunk)
     }
-    chunks.push(chunk)
+  } catch {
+    // Who calls has left, or was too slow for node, which has told him so: nobody reads this.
+    return problem(400, 'The body ends too early.')
   }
   return parse(Buffer.concat(chunks).toString('utf8'))
 }

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
-import net from 'node:net'
+import { once } from 'node:events'
+import http from 'node:http'
+import net, { type AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { describe, it } from 'node:test'
+import { readBody } from '../../src/admin/body.ts'
 import { fakeAdmin, type FakeAdmin } from './fake-api.ts'
 
 /** Closes all tunnels, with this body; returns the status line and the detail. */
@@ -78,5 +81,21 @@ describe('the body of a call', () => {
       await sendJson(admin, ofBytes(16 * 1024 + 1)),
       '413 A body has at most 16 KiB here.',
     )
+  })
+
+  it('that ends too early is the fault of who calls, not of the gateway', async () => {
+    const server = http.createServer()
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const socket = net.connect((server.address() as AddressInfo).port, '127.0.0.1')
+    const head = 'POST /api/reload HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json'
+    socket.write(`${head}\r\nContent-Length: 10\r\n\r\n{`)
+    const [request] = (await once(server, 'request')) as [http.IncomingMessage]
+    const body = readBody(request)
+    socket.destroy()
+    const answer = await body
+    assert.equal('status' in answer && answer.status, 400)
+    server.close()
+    await once(server, 'close')
   })
 })
