@@ -119,40 +119,41 @@ static enum side side_of(napi_env env, napi_value value)
 	return int_of(env, value) == 0 ? SIDE_CLIENT : SIDE_UPSTREAM;
 }
 
-/* An address literal and a port, or the path of a unix socket and port -1. False when it is neither. */
-static bool read_address(napi_env env, napi_value host, int32_t port, struct dial_request *request)
+/*
+ * An address literal and a port, or the path of a unix socket and port -1. Returns the bytes of the address; 0 when it is
+ * neither.
+ */
+static socklen_t read_address(napi_env env, napi_value host, int32_t port,
+                              struct sockaddr_storage *address)
 {
-	struct sockaddr_un *local = (struct sockaddr_un *)&request->address;
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&request->address;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&request->address;
+	struct sockaddr_un *local = (struct sockaddr_un *)address;
+	struct sockaddr_in *v4 = (struct sockaddr_in *)address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
 	char text[sizeof local->sun_path];
 	size_t length = 0;
 
 	(void)napi_get_value_string_utf8(env, host, NULL, 0, &length);
 	if (length == 0 || length >= sizeof text)
-		return false;
+		return 0;
 	(void)napi_get_value_string_utf8(env, host, text, sizeof text, &length);
 	if (port < 0) {
 		local->sun_family = AF_UNIX;
 		memcpy(local->sun_path, text, length + 1);
-		request->address_bytes = sizeof *local;
-		return true;
+		return sizeof *local;
 	}
 	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
 		v4->sin_family = AF_INET;
 		v4->sin_port = htons((uint16_t)port);
-		request->address_bytes = sizeof *v4;
-		return true;
+		return sizeof *v4;
 	}
 	if (inet_pton(AF_INET6, text, &v6->sin6_addr) != 1)
-		return false;
+		return 0;
 	v6->sin6_family = AF_INET6;
 	v6->sin6_port = htons((uint16_t)port);
-	request->address_bytes = sizeof *v6;
-	return true;
+	return sizeof *v6;
 }
 
-/* dial(relay, id | -1, host, port, head, connectMs, handshakeMs): the id, or a negated errno */
+/* dial(relay, id | -1, host, port, head, connectMs, handshakeMs, from | ''): the id, or a negated errno */
 static napi_value dial(napi_env env, napi_callback_info info)
 {
 	struct call call;
@@ -167,7 +168,10 @@ static napi_value dial(napi_env env, napi_callback_info info)
 		if (request.tunnel == NULL)
 			return NULL;
 	}
-	if (!read_address(env, call.arguments[2], int_of(env, call.arguments[3]), &request))
+	request.address_bytes =
+		read_address(env, call.arguments[2], int_of(env, call.arguments[3]), &request.address);
+	request.from_bytes = read_address(env, call.arguments[7], 0, &request.from);
+	if (request.address_bytes == 0)
 		return make_integer(env, -EINVAL);
 	request.head = hold_of(env, call.arguments[4], &failed);
 	request.connect_ms = limit_of(env, call.arguments[5]);

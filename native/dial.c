@@ -1,6 +1,7 @@
 #include "dial.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -68,19 +69,37 @@ static void start_deadline(struct worker *worker, struct tunnel *tunnel, uint64_
 	wheel_start(&worker->wheel, &tunnel->timer, tunnel->deadline_ms);
 }
 
+/* Returns 0 or an errno. */
+static int bind_to(int fd, const struct sockaddr_storage *from, socklen_t bytes)
+{
+	int on = 1;
+
+	/*
+	 * The port is chosen by the connect, which knows the endpoint: an address has all its ports for each endpoint
+	 * then, not once for all of them. For IPv6 too, though its name says otherwise. Kernels before 4.2 do not know it.
+	 */
+	(void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+	return bind(fd, (const struct sockaddr *)from, bytes) == 0 ? 0 : errno;
+}
+
 /* Returns 0 or an errno. A connect that is under way is no error. */
 static int begin_connect(struct worker *worker, struct tunnel *tunnel)
 {
 	struct end *end = &tunnel->ends[SIDE_UPSTREAM];
-	int family = tunnel->address->ss_family;
-	int error;
+	const struct sockaddr_storage *address = &tunnel->addresses[0];
+	int family = address->ss_family;
+	int error = 0;
 
 	end->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (end->fd < 0)
 		return errno;
 	if (family != AF_UNIX)
 		set_tcp_options(end->fd);
-	if (connect(end->fd, (const struct sockaddr *)tunnel->address, tunnel->address_bytes) != 0 &&
+	if (tunnel->from_bytes > 0)
+		error = bind_to(end->fd, &tunnel->addresses[1], tunnel->from_bytes);
+	if (error != 0)
+		return error;
+	if (connect(end->fd, (const struct sockaddr *)address, tunnel->address_bytes) != 0 &&
 	    errno != EINPROGRESS && errno != EINTR)
 		return errno;
 	error = worker_watch(worker, tunnel, SIDE_UPSTREAM);
@@ -97,8 +116,8 @@ void dial_start(struct worker *worker, struct tunnel *tunnel)
 	tunnel->ends[SIDE_UPSTREAM].hold = tunnel->first[SIDE_UPSTREAM];
 	tunnel->first[SIDE_UPSTREAM] = NULL;
 	error = begin_connect(worker, tunnel);
-	free(tunnel->address);
-	tunnel->address = NULL;
+	free(tunnel->addresses);
+	tunnel->addresses = NULL;
 	tunnel->state = STATE_DIALING;
 	tunnel->born_at_ns = clock_ns();
 	if (error != 0) {

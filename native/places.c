@@ -11,8 +11,8 @@
 
 void tunnel_free_parts(struct tunnel *tunnel)
 {
-	free(tunnel->address);
-	tunnel->address = NULL;
+	free(tunnel->addresses);
+	tunnel->addresses = NULL;
 	free(tunnel->words);
 	tunnel->words = NULL;
 	relay_policy_drop(tunnel->policy);

@@ -98,18 +98,20 @@ void relay_destroy(struct relay *relay)
 struct tunnel *relay_dial(struct relay *relay, const struct dial_request *request)
 {
 	struct tunnel *tunnel = request->tunnel != NULL ? request->tunnel : relay_allot(relay, NULL);
-	struct sockaddr_storage *address = malloc(sizeof *address);
+	struct sockaddr_storage *addresses = malloc(2 * sizeof *addresses);
 
-	if (tunnel == NULL || address == NULL) {
-		free(address);
+	if (tunnel == NULL || addresses == NULL) {
+		free(addresses);
 		hold_free(request->head);
 		if (tunnel != NULL && request->tunnel == NULL)
 			relay_put_back(tunnel);
 		return NULL;
 	}
-	*address = request->address;
-	tunnel->address = address;
+	addresses[0] = request->address;
+	addresses[1] = request->from;
+	tunnel->addresses = addresses;
 	tunnel->address_bytes = request->address_bytes;
+	tunnel->from_bytes = request->from_bytes;
 	tunnel->connect_ms = request->connect_ms;
 	tunnel->handshake_ms = request->handshake_ms;
 	tunnel->first[SIDE_UPSTREAM] = request->head;

@@ -103,6 +103,9 @@ struct dial_request {
 	struct tunnel *tunnel;
 	struct sockaddr_storage address;
 	socklen_t address_bytes;
+	/* An address of this machine, of the same family and with port 0; with `from_bytes` 0 the kernel picks one. */
+	struct sockaddr_storage from;
+	socklen_t from_bytes;
 	/* The request head; taken over, also when the dial fails. */
 	struct hold *head;
 	uint64_t connect_ms;

@@ -91,8 +91,10 @@ struct tunnel {
 
 	/* Of the owner until a task is mailed and after an event is taken, of the thread in between. */
 	struct end ends[SIDES];
-	struct sockaddr_storage *address;
+	/* For TASK_DIAL: where to, and behind it where from, if `from_bytes` is not 0. */
+	struct sockaddr_storage *addresses;
 	socklen_t address_bytes;
+	socklen_t from_bytes;
 	bool is_connected;
 	/*
 	 * For TASK_DIAL and TASK_OPEN: what goes first, and the sockets that the owner gives (-1 for none). Not in `ends`

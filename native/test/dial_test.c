@@ -1,6 +1,9 @@
 /* The way to an endpoint: the request, its answer, and what becomes of it. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -274,6 +277,71 @@ static void a_released_socket_outlives_the_relay(void)
 	(void)close(endpoint);
 }
 
+/* Binds the dial to an address of this machine. */
+static void set_from(struct dial_request *request, const char *text)
+{
+	struct sockaddr_in *from = (struct sockaddr_in *)&request->from;
+
+	memset(&request->from, 0, sizeof request->from);
+	from->sin_family = AF_INET;
+	CHECK_EQUAL(inet_pton(AF_INET, text, &from->sin_addr), 1);
+	request->from_bytes = sizeof *from;
+}
+
+static void a_dial_from_an_address(void)
+{
+	const char *const addresses[] = {"127.0.0.2", "127.0.0.3"};
+	struct dial_request request;
+	int listener = listen_at(TCP, 8, &request);
+
+	start();
+	for (unsigned index = 0; index < 2; index++) {
+		struct sockaddr_in peer;
+		socklen_t bytes = sizeof peer;
+		struct tunnel *tunnel;
+		char text[INET_ADDRSTRLEN];
+		int endpoint;
+		int fd;
+		int late = 0;
+		socklen_t late_bytes = sizeof late;
+
+		set_from(&request, addresses[index]);
+		tunnel = dial(&rig, &request, NO_LIMIT, NO_LIMIT);
+		endpoint = accept_from(listener);
+		CHECK_EQUAL(getpeername(endpoint, (struct sockaddr *)&peer, &bytes), 0);
+		CHECK(inet_ntop(AF_INET, &peer.sin_addr, text, sizeof text) != NULL);
+		CHECK(strcmp(text, addresses[index]) == 0);
+		put(endpoint, "x");
+		await_bytes(&rig, tunnel, "x");
+		fd = relay_release(tunnel, SIDE_UPSTREAM);
+		(void)await_end(&rig);
+		/* The port was chosen for this endpoint alone. */
+		if (getsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &late, &late_bytes) == 0)
+			CHECK_EQUAL(late, 1);
+		else
+			/* Emulators do not know it. */
+			CHECK(errno == ENOPROTOOPT || errno == EOPNOTSUPP);
+		(void)close(fd);
+		(void)close(endpoint);
+	}
+	(void)close(listener);
+	rig_stop(&rig);
+}
+
+static void a_dial_from_nowhere(void)
+{
+	struct dial_request request;
+	int listener = listen_at(TCP, 8, &request);
+
+	start();
+	/* Of a block for examples (RFC 5737): nobody has it. */
+	set_from(&request, "203.0.113.1");
+	(void)dial(&rig, &request, NO_LIMIT, NO_LIMIT);
+	await_failure(&rig, STAGE_CONNECT, false, EADDRNOTAVAIL);
+	(void)close(listener);
+	rig_stop(&rig);
+}
+
 int main(void)
 {
 	const struct test tests[] = {
@@ -287,6 +355,8 @@ int main(void)
 		 an_open_without_descriptors_may_be_tried_again},
 		{"a relay that is destroyed resets its dials", a_relay_takes_its_dials_with_it},
 		{"a released socket outlives the relay", a_released_socket_outlives_the_relay},
+		{"a dial comes from the address that it is given", a_dial_from_an_address},
+		{"a dial from an address that the machine does not have fails", a_dial_from_nowhere},
 	};
 
 	return RUN_TESTS(tests);

@@ -37,6 +37,7 @@ int listen_at(enum transport transport, int backlog, struct dial_request *reques
 	int fd;
 
 	request->tunnel = NULL;
+	request->from_bytes = 0;
 	set_address(transport, request);
 	fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	CHECK(fd >= 0);

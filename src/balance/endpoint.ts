@@ -2,6 +2,7 @@
 
 import type { SecureContext } from 'node:tls'
 import type { Address } from '../config/config.ts'
+import type { LocalAddresses } from './local-addresses.ts'
 import type { TlsSessions } from './tls-sessions.ts'
 
 export interface Endpoint {
@@ -12,6 +13,8 @@ export interface Endpoint {
   readonly address: Address
   /** Set for https endpoints. */
   readonly tls: EndpointTls | undefined
+  /** Where connections to it come from, if it is no unix socket. The kernel picks where it is left out. */
+  readonly local?: LocalAddresses | undefined
   readonly weight: number
   /** Leases that are out: handshakes, tunnels and plain requests in progress. */
   readonly inUse: number

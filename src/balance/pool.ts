@@ -16,6 +16,7 @@ import type { RequestFacts } from '../request/facts.ts'
 import { cookieValue, fieldValue } from '../request/headers.ts'
 import type { Endpoint, EndpointLease, EndpointTls, TlsHandshakes } from './endpoint.ts'
 import { Health } from './health.ts'
+import { LocalAddresses } from './local-addresses.ts'
 import { hashText, pickFor } from './pick.ts'
 import type { Candidate, Pick } from './pick.ts'
 import { UpstreamTls } from './upstream-tls.ts'
@@ -39,6 +40,7 @@ export class Pool {
   readonly #members: readonly Member[]
   /** Where there are https endpoints. */
   readonly #tls: UpstreamTls | undefined
+  readonly #local: LocalAddresses | undefined
   readonly #pick: Pick
   readonly #hashKey: HashKey | undefined
   readonly #now: () => number
@@ -47,7 +49,8 @@ export class Pool {
   /**
    * Reads the files of the upstream's `tls`. Throws when one cannot be read or is wrong. Endpoints that `previous`, an
    * upstream of the same name, has under the same URL keep their count, their health and whether they are draining, and
-   * their TLS sessions where TLS has not changed; leases of either pool then count for both.
+   * their TLS sessions where TLS has not changed; leases of either pool then count for both. The same addresses of ours
+   * go on in turn.
    */
   constructor(config: UpstreamConfig, options: PoolOptions, previous?: Pool) {
     this.name = config.name
@@ -62,6 +65,10 @@ export class Pool {
     const known = new Map(members.map((member) => [member.id, member]))
     const shared = { health: config.health, onChange: options.onChange, now: this.#now }
     const ids = endpointIds(config)
+    this.#local = LocalAddresses.of(
+      config.localAddress,
+      previous === undefined ? undefined : previous.#local,
+    )
     this.#members = config.endpoints.map((endpoint, index) => {
       const id = ids[index] as string
       const before = known.get(id)
@@ -77,7 +84,7 @@ export class Pool {
             before?.tls,
           )
         : undefined
-      return new Member({ id, config: endpoint, address, tls, state, shared })
+      return new Member({ id, config: endpoint, address, tls, local: this.#local, state, shared })
     })
     this.endpoints = this.#members
   }
@@ -175,6 +182,7 @@ interface MemberOptions {
   readonly config: EndpointConfig
   readonly address: Address
   readonly tls: EndpointTls | undefined
+  readonly local: LocalAddresses | undefined
   readonly state: MemberState
   readonly shared: Shared
 }
@@ -184,16 +192,18 @@ class Member implements Endpoint, Candidate {
   readonly url: string
   readonly address: Address
   readonly tls: EndpointTls | undefined
+  readonly local: LocalAddresses | undefined
   readonly weight: number
   readonly seed: number
   readonly state: MemberState
   readonly shared: Shared
 
-  constructor({ id, config, address, tls, state, shared }: MemberOptions) {
+  constructor({ id, config, address, tls, local, state, shared }: MemberOptions) {
     this.id = id
     this.url = config.url
     this.address = address
     this.tls = tls
+    this.local = address.kind === 'tcp' ? local : undefined
     this.weight = config.weight
     this.seed = hashText(config.url)
     this.state = state

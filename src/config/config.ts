@@ -114,6 +114,8 @@ export interface UpstreamConfig {
   readonly tls: UpstreamTlsConfig
   /** `undefined` where nobody rebalances by himself. */
   readonly rebalance: RebalanceConfig | undefined
+  /** IP addresses of this machine that connections come from, in turn; the kernel picks where there is none. */
+  readonly localAddress: readonly string[] | undefined
 }
 
 /** Files are absolute paths of PEM files. */

@@ -134,6 +134,17 @@ export function addressBlock(
     .meta({ title: 'address block' })
 }
 
+/** An address of this machine to connect from. */
+export function localAddress() {
+  const message = 'expected an IP address of this machine, such as 10.0.0.5 or 2001:db8::5'
+  return word(/^[0-9A-Fa-f:.]+$/, message)
+    .transform((value, context) => {
+      const isOne = isIP(value) !== 0 && !/^(?:0\.0\.0\.0|::|::ffff:.*)$/i.test(value)
+      return isOne ? value : fail(context, message)
+    })
+    .meta({ title: 'IP address' })
+}
+
 /** The Origin field of a page: `scheme://host[:port]` or `null`. The result is as browsers write it. */
 export function origin() {
   const message =

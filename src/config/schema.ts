@@ -7,7 +7,7 @@ import { z } from 'zod'
 
 import { authEntry } from './auth-schema.ts'
 import { certificateFiles, listener } from './listener-schema.ts'
-import { address, serverName, trustedBlock } from './network.ts'
+import { address, localAddress, serverName, trustedBlock } from './network.ts'
 import { endpoint, route, routeSettings } from './route-schema.ts'
 import {
   choice,
@@ -17,6 +17,7 @@ import {
   flag,
   list,
   name,
+  oneOrMore,
   percentage,
   size,
   word,
@@ -135,6 +136,10 @@ export const upstream = section({
     ),
     'off',
     'Closes tunnels of the fullest endpoints until all have their share; their clients come back to others.',
+  ),
+  localAddress: optional(
+    oneOrMore(localAddress(), 'an IP address of this machine, or a list of them'),
+    "IP addresses of this machine that connections to the endpoints come from, in turn: each has ports of its own. The kernel's choice if left out.",
   ),
 })
 

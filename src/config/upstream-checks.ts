@@ -1,5 +1,7 @@
 /** The rules of `upstreams` that go beyond one key. */
 
+import { isIP } from 'node:net'
+
 import type { Part } from './parts.ts'
 import type { Finding, Path } from './problem.ts'
 import type { Upstream } from './schema.ts'
@@ -8,6 +10,7 @@ export function upstreamFindings({ path, value, isWhole }: Part<Upstream>): Find
   const findings = [
     ...duplicateEndpoints([...path, 'endpoints'], value.endpoints),
     ...halfPairs([...path, 'tls'], value.tls, isWhole),
+    ...unreachable([...path, 'localAddress'], value),
   ]
   if (isWhole && value.health.setAside > value.health.setAsideMax) {
     const text = 'must not be longer than setAsideMax'
@@ -39,6 +42,20 @@ function halfPairs(path: Path, { cert, key }: Upstream['tls'], isWhole: boolean)
   if (!isWhole || (cert === undefined) === (key === undefined)) return []
   const [there, missing] = cert === undefined ? ['key', 'cert'] : ['cert', 'key']
   return [{ path: [...path, there], text: `needs ${missing} beside it` }]
+}
+
+/** Between two families there is no connection. Names may have addresses of both. */
+function unreachable(path: Path, { endpoints, localAddress }: Upstream): Finding[] {
+  if (localAddress === undefined) return []
+  const families = new Set(localAddress.map(isIP))
+  if (endpoints.every(({ address }) => address.kind !== 'tcp')) {
+    return [{ path, text: 'is for endpoints over TCP, and there is none' }]
+  }
+  return endpoints.flatMap(({ url, address }) => {
+    const family = address.kind === 'tcp' ? isIP(address.host) : 0
+    if (family === 0 || families.has(family)) return []
+    return [{ path, text: `has no IPv${family} address, which ${url} can be connected to from` }]
+  })
 }
 
 function isHash(balance: Upstream['balance']): boolean {

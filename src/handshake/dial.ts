@@ -3,13 +3,16 @@
  * socket that nobody has read from, without our listeners, or a Refusal.
  */
 
+import { lookup } from 'node:dns'
 import { isIP, Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { Endpoint, EndpointTls } from '../balance/endpoint.ts'
+import type { LocalAddresses } from '../balance/local-addresses.ts'
 import type { TlsSession } from '../balance/tls-sessions.ts'
 import { Refusal } from '../errors.ts'
 import type { Code } from '../errors.ts'
+import { noLocalAddress, Targets, type TcpTarget } from './targets.ts'
 
 /** Gets the connected socket, or one of E_CONNECT_TIMEOUT, E_UPSTREAM_REFUSED, E_UPSTREAM_UNREACHABLE, E_UPSTREAM_TLS, E_CLIENT_GONE. */
 export type DialDone = (result: Socket | Refusal) => void
@@ -26,6 +29,9 @@ export interface Dialing {
   /** The client is gone: closes the socket and ends with E_CLIENT_GONE. Without effect after the end. */
   cancel(): void
 }
+
+/** How long one of several addresses of a name may take before the next one is tried; node's own sockets do the same. */
+export const ADDRESS_TIMEOUT_MS = 250
 
 /** Above it `setTimeout` fires at once. */
 const timerMaxMs = 2 ** 31 - 1
@@ -55,13 +61,16 @@ function withBuffer(
 
 class Dial implements Dialing {
   readonly #endpoint: Endpoint
-  readonly #socket: Socket
+  #socket: Socket
   readonly #onDone: DialDone
   readonly #timer: NodeJS.Timeout | undefined
   readonly #bufferBytes: number | undefined
   #secure: TLSSocket | undefined
   /** What was offered to be resumed. */
   #session: TlsSession | undefined
+  /** Of an endpoint that is connected to from addresses of ours: what is still to be tried. */
+  #targets: Targets | undefined
+  #addressTimer: NodeJS.Timeout | undefined
   #isOver = false
 
   constructor(endpoint: Endpoint, options: DialOptions, onDone: DialDone) {
@@ -72,11 +81,65 @@ class Dial implements Dialing {
       connectTimeoutMs <= timerMaxMs
         ? setTimeout(onDeadline, connectTimeoutMs, this, connectTimeoutMs)
         : undefined
-    this.#socket = new Socket(bufferBytes === undefined ? socketOptions : withBuffer(bufferBytes))
     this.#bufferBytes = bufferBytes
-    this.#socket.on('connect', this.#onConnect)
-    this.#socket.on('error', this.#onError)
-    this.#socket.connect(endpoint.address)
+    this.#socket = this.#newSocket()
+    const { address, local } = endpoint
+    if (local === undefined || address.kind === 'unix') this.#socket.connect(address)
+    else this.#find(address, local)
+  }
+
+  #newSocket(): Socket {
+    const bytes = this.#bufferBytes
+    return new Socket(bytes === undefined ? socketOptions : withBuffer(bytes))
+      .on('connect', this.#onConnect)
+      .on('error', this.#onError)
+  }
+
+  /** Node would look up one address, of either family, whatever the family of ours. */
+  #find({ host, port }: TcpTarget, local: LocalAddresses): void {
+    if (isIP(host) !== 0) {
+      process.nextTick(this.#onFound, [host], port, local)
+      return
+    }
+    lookup(host, { all: true }, (error, found) => {
+      if (error === null) {
+        this.#onFound(
+          found.map((each) => each.address),
+          port,
+          local,
+        )
+      } else this.refuse(connectRefusal(error))
+    })
+  }
+
+  readonly #onFound = (hosts: readonly string[], port: number, local: LocalAddresses): void => {
+    if (this.#isOver) return
+    this.#targets = new Targets(hosts, port, local)
+    const target = this.#targets.next()
+    if (target === undefined) this.refuse(noLocalAddress(hosts))
+    else this.#connectTo(target)
+  }
+
+  #connectTo({ host, port, from = '' }: TcpTarget): void {
+    clearTimeout(this.#addressTimer)
+    if (this.#targets !== undefined && this.#targets.left > 0) {
+      this.#addressTimer = setTimeout(this.#onAddressLate, ADDRESS_TIMEOUT_MS)
+    }
+    this.#socket.connect({ host, port, localAddress: from })
+  }
+
+  /** Only where another one is left. */
+  readonly #onAddressLate = (): void => {
+    this.#connectAnew(this.#targets?.next())
+  }
+
+  #connectAnew(target: TcpTarget | undefined): boolean {
+    if (target === undefined) return false
+    this.#unlisten()
+    this.#socket.on('error', ignoreError).destroy()
+    this.#socket = this.#newSocket()
+    this.#connectTo(target)
+    return true
   }
 
   cancel(): void {
@@ -93,6 +156,7 @@ class Dial implements Dialing {
   }
 
   readonly #onConnect = (): void => {
+    clearTimeout(this.#addressTimer)
     const { tls } = this.#endpoint
     if (tls === undefined) {
       this.#onDone(this.#release())
@@ -122,13 +186,16 @@ class Dial implements Dialing {
   }
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
-    this.refuse(this.#secure === undefined ? connectRefusal(error) : tlsRefusal(error))
+    if (this.#secure !== undefined) this.refuse(tlsRefusal(error))
+    else if (!this.#connectAnew(this.#targets?.after(error.code)))
+      this.refuse(connectRefusal(error))
   }
 
   /** The socket as it is to be handed over or thrown away, free of this dial. */
   #release(): Socket {
     this.#isOver = true
     clearTimeout(this.#timer)
+    clearTimeout(this.#addressTimer)
     this.#unlisten()
     return this.#secure ?? this.#socket
   }

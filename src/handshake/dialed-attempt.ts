@@ -9,10 +9,8 @@ import { Refusal } from '../errors.ts'
 import type { Dialed, Dialer, DialListener, DialTarget } from '../relay/dialer.ts'
 import { AnswerReader, judge, type Answered, type Granted } from './answer-reader.ts'
 import type { AttemptOptions } from './attempt.ts'
-import { connectRefusal, connectTimeout } from './dial.ts'
-
-/** How long one of several addresses may take before the next one is tried; node's own sockets do the same. */
-const ADDRESS_TIMEOUT_MS = 250
+import { ADDRESS_TIMEOUT_MS, connectRefusal, connectTimeout } from './dial.ts'
+import { noLocalAddress, Targets } from './targets.ts'
 
 /** Never rejects; for endpoints without TLS and requests without a body. Refusals are those of `dial` and of `offer`. */
 export function attemptDialed(
@@ -27,8 +25,8 @@ class DialedAttempt implements DialListener {
   readonly #dialer: Dialer
   readonly #resolve: (outcome: Granted | Answered | Refusal) => void
   readonly #reader: AnswerReader
-  /** Those that are still to be tried. */
-  #targets: DialTarget[] = []
+  /** What is still to be tried; undefined where there is one place alone. */
+  #targets: Targets | undefined
   #deadlineMs = Infinity
   #lookupTimer: NodeJS.Timeout | undefined
   #dialed: Dialed | undefined
@@ -47,14 +45,19 @@ class DialedAttempt implements DialListener {
 
   start(): void {
     const { client, endpoint, connectTimeoutMs } = this.#options
-    const { address } = endpoint
+    const { address, local } = endpoint
     client.onGone = this.#onClientGone
     if (this.#isOver) return
-    if (address.kind === 'unix' || isIP(address.host) !== 0) {
+    const isLiteral = address.kind === 'tcp' && isIP(address.host) !== 0
+    if (address.kind === 'unix' || (isLiteral && local === undefined)) {
       this.#dial(address, connectTimeoutMs)
       return
     }
     this.#deadlineMs = performance.now() + connectTimeoutMs
+    if (isLiteral) {
+      this.#begin([address.host], address.port)
+      return
+    }
     // The lookup cannot be called off: when it is late, or the client is gone, its result is of no use to anybody.
     if (connectTimeoutMs !== Infinity) {
       this.#lookupTimer = setTimeout(this.#onLate, connectTimeoutMs)
@@ -66,21 +69,24 @@ class DialedAttempt implements DialListener {
         this.#settle(connectRefusal(error))
         return
       }
-      this.#targets = found.map((each) => ({
-        kind: 'tcp',
-        host: each.address,
-        port: address.port,
-      }))
-      this.#dialNext()
+      this.#begin(
+        found.map((each) => each.address),
+        address.port,
+      )
     })
   }
 
-  #dialNext(): void {
+  #begin(hosts: readonly string[], port: number): void {
+    this.#targets = new Targets(hosts, port, this.#options.endpoint.local)
+    const target = this.#targets.next()
+    if (target === undefined) this.#settle(noLocalAddress(hosts))
+    else this.#dialOneOf(this.#targets, target)
+  }
+
+  #dialOneOf({ left }: Targets, target: DialTarget): void {
     const leftMs = this.#deadlineMs - performance.now()
-    const target = this.#targets.shift() as DialTarget
     if (leftMs <= 0) this.#onLate()
-    else
-      this.#dial(target, this.#targets.length > 0 ? Math.min(leftMs, ADDRESS_TIMEOUT_MS) : leftMs)
+    else this.#dial(target, left > 0 ? Math.min(leftMs, ADDRESS_TIMEOUT_MS) : leftMs)
   }
 
   #dial(target: DialTarget, connectMs: number): void {
@@ -108,7 +114,9 @@ class DialedAttempt implements DialListener {
     this.#dialed = undefined
     const { handshakeTimeoutMs } = this.#options
     if (stage === 'connect') {
-      if (this.#targets.length > 0) this.#dialNext()
+      const targets = this.#targets
+      const next = targets?.after(code)
+      if (targets !== undefined && next !== undefined) this.#dialOneOf(targets, next)
       else if (timedOut) this.#onLate()
       else this.#settle(connectRefusal({ code, message: `connect ${code}` }))
     } else if (timedOut) {

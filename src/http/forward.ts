@@ -96,16 +96,17 @@ export class Forwarder {
    * closed now, and each other one when its exchange is over.
    */
   follow(endpoints: Iterable<Endpoint>): void {
-    const agents = new Map([...this.#agents].map(([endpoint, agent]) => [placeOf(endpoint), agent]))
+    const agents = new Map([...this.#agents].map((each) => [placeOf(each[0]), each]))
     this.#agents.clear()
     for (const endpoint of endpoints) {
       const place = placeOf(endpoint)
-      const agent = agents.get(place)
-      if (agent === undefined) continue
+      const [before, agent] = agents.get(place) ?? []
+      // Connections that come from other addresses are none of this one's.
+      if (agent === undefined || before?.local !== endpoint.local) continue
       agents.delete(place)
       this.#agents.set(endpoint, agent)
     }
-    for (const agent of agents.values()) agent.close()
+    for (const [, agent] of agents.values()) agent.close()
   }
 
   /** Closes idle connections now, and each other one when its exchange is over. */

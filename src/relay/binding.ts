@@ -85,7 +85,10 @@ export interface Binding {
   leave(relay: RelayHandle, listener: ListenerHandle): void
   /** After 'request': waits for more of the head. */
   hear(relay: RelayHandle, id: number): void
-  /** To an address literal and a port, or to the path of a unix socket and port -1, for the client `id` or for nobody (-1). `head` is latin1. */
+  /**
+   * To an address literal and a port, or to the path of a unix socket and port -1, for the client `id` or for nobody (-1).
+   * `head` is latin1; `from` is an address of this machine, of the same family, or empty.
+   */
   dial(
     relay: RelayHandle,
     id: number,
@@ -94,6 +97,7 @@ export interface Binding {
     head: string,
     connectMs: number,
     handshakeMs: number,
+    from: string,
   ): number
   /** After 'answer': waits for more of it, with `refresh` for the whole time once more. */
   proceed(relay: RelayHandle, id: number, refresh: boolean): void

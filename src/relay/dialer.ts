@@ -8,7 +8,13 @@ import type { Side } from './relay.ts'
 
 /** An address literal and a port, or the path of a unix socket. */
 export type DialTarget =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | {
+      readonly kind: 'tcp'
+      readonly host: string
+      readonly port: number
+      /** An address of this machine, of the same family. The kernel picks one where it is left out. */
+      readonly from?: string
+    }
   | { readonly kind: 'unix'; readonly path: string }
 
 export interface DialRequest {

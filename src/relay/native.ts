@@ -101,9 +101,12 @@ export class NativeRelay implements Dialer, Acceptor {
   dial(request: DialRequest, listener: DialListener): Dialed | string {
     const { target, client, head, connectMs, handshakeMs } = request
     const held = client instanceof NativeConnection ? client : undefined
-    const [host, port] = target.kind === 'unix' ? [target.path, -1] : [target.host, target.port]
+    const isUnix = target.kind === 'unix'
+    const [host, port] = isUnix ? [target.path, -1] : [target.host, target.port]
+    const from = isUnix ? '' : (target.from ?? '')
     const { binding, handle } = this
-    const id = binding.dial(handle, held?.id ?? -1, host, port, head, connectMs, handshakeMs)
+    const owner = held?.id ?? -1
+    const id = binding.dial(handle, owner, host, port, head, connectMs, handshakeMs, from)
     if (id < 0) return getSystemErrorName(id)
     const connection = held ?? new NativeConnection(this, id, { highWaterMark: this.#bufferBytes })
     this.#entries[id] = connection

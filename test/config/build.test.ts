@@ -57,6 +57,7 @@ describe('the configuration of the smallest file', () => {
         health: { setAsideMs: 1000, setAsideMaxMs: 60_000 },
         tls: DEFAULT_TLS,
         rebalance: undefined,
+        localAddress: undefined,
       },
     })
   })

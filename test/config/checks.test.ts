@@ -109,6 +109,29 @@ routes: [{ upstream: a }]`,
     withRoute('upstreams: { a: { endpoints: ["http://a"], rebalance: on } }'),
     ['1:55: upstreams.a.rebalance: expected off, or a map with keys of rate, spread'],
   ],
+  ...['0.0.0.0', '"::"', 'fe80::1%25', '::ffff:10.0.0.5', 'eth0'].map((own): Case => [
+    `refuses to connect from ${own}`,
+    withRoute(`upstreams: { a: { endpoints: ["http://a"], localAddress: ${own} } }`),
+    [
+      '1:58: upstreams.a.localAddress: expected an IP address of this machine, such as 10.0.0.5 or 2001:db8::5',
+    ],
+  ]),
+  [
+    'refuses addresses to connect from of the other family only',
+    withRoute(
+      'upstreams: { a: { localAddress: 10.0.0.5, endpoints: ["http://a", "http://[::1]", "http://10.0.0.1"] } }',
+    ),
+    [
+      '1:33: upstreams.a.localAddress: has no IPv6 address, which http://[::1] can be connected to from',
+    ],
+  ],
+  [
+    'refuses addresses to connect from where all endpoints are on this machine',
+    withRoute(
+      'upstreams: { a: { localAddress: 10.0.0.5, endpoints: ["unix:/a", "builtin:echo"] } }',
+    ),
+    ['1:33: upstreams.a.localAddress: is for endpoints over TCP, and there is none'],
+  ],
 ])
 
 const tokenMessage = 'expected a token of at least 16 letters, digits and -._~+/'

@@ -71,7 +71,7 @@ describe('the native functions', withNative, () => {
     const relay = native.start(1, 65_536, NONE, reading)
     native.stop(relay)
     const problem = { message: 'the relay is stopped' }
-    assert.throws(() => native.dial(relay, -1, '127.0.0.1', 1, 'x', 1, 1), problem)
+    assert.throws(() => native.dial(relay, -1, '127.0.0.1', 1, 'x', 1, 1, ''), problem)
     assert.throws(() => native.stop(relay), problem)
   })
 
@@ -115,10 +115,10 @@ describe('the native functions', withNative, () => {
     const policy = newPolicy()
     const EINVAL = -constants.errno.EINVAL
     for (const host of ['', 'localhost', '127.0.0.1.', '1.2.3', '[::1]', 'x'.repeat(200)]) {
-      assert.equal(native.dial(relay, -1, host, 80, 'x', 1, 1), EINVAL, host)
+      assert.equal(native.dial(relay, -1, host, 80, 'x', 1, 1, ''), EINVAL, host)
     }
-    assert.equal(native.dial(relay, -1, `/tmp/${'x'.repeat(200)}`, -1, 'x', 1, 1), EINVAL)
-    assert.equal(native.dial(relay, -1, '127.0.0.1', 80, '', 1, 1), EINVAL)
+    assert.equal(native.dial(relay, -1, `/tmp/${'x'.repeat(200)}`, -1, 'x', 1, 1, ''), EINVAL)
+    assert.equal(native.dial(relay, -1, '127.0.0.1', 80, '', 1, 1, ''), EINVAL)
     assert.equal(
       native.open(relay, -1, 1_000_000, 1_000_000, 'a', 'b', 0, policy),
       -constants.errno.EBADF,
@@ -134,7 +134,7 @@ describe('the native functions', withNative, () => {
     await once(server, 'listening')
     const accepted = once(server, 'connection') as Promise<[net.Socket]>
     const { port } = server.address() as net.AddressInfo
-    assert.ok(native.dial(relay, -1, '127.0.0.1', port, 'hello', Infinity, Infinity) >= 0)
+    assert.ok(native.dial(relay, -1, '127.0.0.1', port, 'hello', Infinity, Infinity, '') >= 0)
     const [socket] = await accepted
     assert.equal(String((await once(socket, 'data'))[0]), 'hello')
     const failed = once(socket, 'error') as Promise<[NodeJS.ErrnoException]>
