@@ -15,6 +15,8 @@ import { ConfigError } from './config/problem.ts'
 import { version } from './report/version.ts'
 
 const command = parseArguments(process.argv.slice(2))
+// The log of a gateway has a stream of its own.
+if (command.name !== 'run') process.stdout.on('error', leaveUnread)
 switch (command.name) {
   case 'help':
     print(command.command === undefined ? help : helpOf(command.command))
@@ -106,6 +108,13 @@ function read(file: string): Config {
 function giveUp(message: string): undefined {
   process.stderr.write(`${message}\n`)
   process.exitCode = 1
+}
+
+/** Who reads what is printed may have had enough of it (`| head`): that is no fault. */
+function leaveUnread({ code, message }: NodeJS.ErrnoException): void {
+  if (code === 'EPIPE') process.exit()
+  tell(`standard output cannot be written: ${message}`)
+  process.exit(1)
 }
 
 function print(text: string): void {

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  watch,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -78,6 +86,34 @@ describe('upgate', () => {
     assert.equal(code, 0)
     assert.equal(out, `${JSON.stringify(apiDocument(), null, 2)}\n`)
   })
+
+  it('ends without a word when nobody reads what it prints', async () => {
+    const child = start(['schema'])
+    let err = ''
+    child.stdout.destroy()
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
+    const [code] = (await once(child, 'close')) as [number | null]
+    assert.deepEqual([code, err], [0, ''])
+  })
+
+  const isLinux = process.platform === 'linux'
+  it(
+    'exits with 1 and one line when what it prints cannot be written',
+    {
+      skip: !isLinux,
+    },
+    async () => {
+      const full = openSync('/dev/full', 'w')
+      const child = spawn(process.execPath, [main, 'schema'], { stdio: ['ignore', full, 'pipe'] })
+      closeSync(full)
+      assert.ok(child.stderr)
+      let err = ''
+      child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
+      const [code] = (await once(child, 'close')) as [number | null]
+      assert.equal(code, 1)
+      assert.match(err, /^upgate: standard output cannot be written: ENOSPC[^\n]*\n$/)
+    },
+  )
 
   it('prints what one command takes', async () => {
     const { code, out } = await upgate(['close', '--help'])
