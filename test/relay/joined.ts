@@ -1,7 +1,7 @@
 /** A tunnel of a relay between two peers that a test plays. */
 
 import type { Relay, Side } from '../../src/relay/relay.ts'
-import { socketPair, type SocketPair } from '../support/socket-pair.ts'
+import { readBytes, socketPair, type SocketPair } from '../support/socket-pair.ts'
 import { tunnelPolicy } from '../support/tunnel-policy.ts'
 import { openTunnel, type TunnelLimits, type WatchedTunnel } from '../support/watched-tunnel.ts'
 
@@ -41,4 +41,18 @@ export async function join(
       await tunnel.ended
     },
   }
+}
+
+/** A round trip through a tunnel of its own: what the relay was told before it is done when it comes back. */
+export async function roundTrip({ client, upstream }: Joined): Promise<void> {
+  client.write('x')
+  await readBytes(upstream, 1)
+  upstream.write('x')
+  await readBytes(client, 1)
+}
+
+/** Fulfilled when the relay has done what it was told. */
+export async function hasDone(relay: Relay): Promise<void> {
+  await using joined = await join(relay)
+  await roundTrip(joined)
 }

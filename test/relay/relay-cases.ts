@@ -8,16 +8,8 @@ import { settled } from '../support/settled.ts'
 import { readBytes, readToEnd, socketPair } from '../support/socket-pair.ts'
 import { tunnelPolicy } from '../support/tunnel-policy.ts'
 import { openTunnel } from '../support/watched-tunnel.ts'
-import { join, NO_LIMITS, type Joined } from './joined.ts'
+import { join, NO_LIMITS, roundTrip } from './joined.ts'
 import { relayFrameCases } from './relay-frame-cases.ts'
-
-/** A round trip through a tunnel of its own: what the relay was told before it is done when it comes back. */
-async function roundTrip({ client, upstream }: Joined): Promise<void> {
-  client.write('x')
-  await readBytes(upstream, 1)
-  upstream.write('x')
-  await readBytes(client, 1)
-}
 
 export interface StartedRelay {
   readonly relay: Relay

@@ -7,6 +7,7 @@ import type { EndedBy, EndReason, WebSocketReading } from '../../src/relay/tunne
 import { socketPair } from '../support/socket-pair.ts'
 import { CLOSE_FRAMES, tunnelPolicy } from '../support/tunnel-policy.ts'
 import { openTunnel, type WatchedTunnel } from '../support/watched-tunnel.ts'
+import { hasDone } from './joined.ts'
 import type { FrameSchedule, FrameStep } from './frame-schedule.ts'
 import { closePayload, downFrame, masked, upFrame, CLOSE, PING, PONG } from './made-frames.ts'
 import { other, type Who } from './schedule.ts'
@@ -173,7 +174,7 @@ export async function runFrameSchedule(
     { socket: b.socket, unread: [], ended: false },
     { head: '', policy: tunnelPolicy({ frames: true, keepalive }) },
   )
-  for (const step of schedule.steps) await take(step, peers, tunnel)
+  for (const step of schedule.steps) await take(step, peers, tunnel, relay)
   const { by, reason, webSocket } = await tunnel.ended
   for (const who of SIDES) await peers[who].until(() => peers[who].hasFin || peers[who].isClosed)
   check(schedule, peers)
@@ -195,13 +196,20 @@ export async function runFrameSchedule(
   }
 }
 
-async function take(step: FrameStep, peers: Peers, tunnel: WatchedTunnel): Promise<void> {
+async function take(
+  step: FrameStep,
+  peers: Peers,
+  tunnel: WatchedTunnel,
+  relay: Relay,
+): Promise<void> {
   if (step.do === 'over') {
     await tunnel.ended
     return
   }
   if (step.do === 'close') {
     tunnel.close(step.by, 'drain', { frame: CLOSE_FRAMES.drain, timeoutMs: step.graceMs })
+    // A FIN that comes next must not overtake it on its way to the relay's thread.
+    await hasDone(relay)
     return
   }
   const peer = peers[step.who]
