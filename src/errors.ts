@@ -35,6 +35,14 @@ export const catalogue = {
     level: 'info',
     text: 'The request needs exactly one valid Host field.',
   },
+  E_PROXY_HEADER: {
+    status: 400,
+    source: 'client',
+    phase: 'listen',
+    retry: 'never',
+    level: 'info',
+    text: 'The connection begins with no PROXY header that counts; it is closed without an answer.',
+  },
   E_TARGET_INVALID: {
     status: 400,
     source: 'client',

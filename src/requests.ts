@@ -49,6 +49,10 @@ export class Requests implements ListenHandlers<Decision> {
     return Buffer.isBuffer(answer.body) ? head + answer.body.toString('latin1') : head
   }
 
+  trusts(peerAddress: string): boolean {
+    return this.#plane().trusted.has(peerAddress)
+  }
+
   /** Fulfilled when no handshake is in progress. */
   async handshakesDone(): Promise<void> {
     while (this.#handshakes.size > 0) await Promise.all(this.#handshakes.keys())

@@ -108,6 +108,7 @@ function buildListener(value: Listener, toFile: ToFile): ListenerConfig {
   return {
     address: value.address,
     tls: value.tls && buildListenerTls(value.tls, toFile),
+    proxyProtocol: value.proxyProtocol,
     headTimeoutMs: value.headTimeout,
     headBytesMax: value.headBytes,
     keepAliveTimeoutMs: value.keepAliveTimeout,

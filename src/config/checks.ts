@@ -26,6 +26,7 @@ export function crossChecks(parts: Parts, directory: string): Checked {
     findings: [
       ...addressFindings(parts),
       ...parts.listeners.flatMap(listenerFindings),
+      ...proxyFindings(parts),
       ...parts.upstreams.flatMap(upstreamFindings),
       ...auth.findings,
       ...routeFindings(parts),
@@ -46,6 +47,16 @@ function adminWarnings(part: Part<Admin> | undefined): Finding[] {
   if (part.value.token !== undefined || isLoopback(part.value.address)) return []
   const text = 'without admin.token the API answers this machine alone'
   return [{ path: [...part.path, 'address'], text }]
+}
+
+/** Who is believed nothing can tell of nobody. */
+function proxyFindings({ listeners, trustedProxies }: Parts): Finding[] {
+  if (trustedProxies?.isWhole !== true || trustedProxies.value.length > 0) return []
+  const text =
+    'no proxy is trusted to say whose connection it is; expected trustedProxies with its addresses'
+  return listeners
+    .filter(({ value }) => value.proxyProtocol !== 'off')
+    .map(({ path }) => ({ path: [...path, 'proxyProtocol'], text }))
 }
 
 /** Two listeners that would compete for one address. */

@@ -33,6 +33,8 @@ export type Address =
 export interface ListenerConfig {
   readonly address: Address
   readonly tls: ListenerTlsConfig | undefined
+  /** Whether proxies say by the PROXY protocol whose connections they pass on. */
+  readonly proxyProtocol: 'off' | 'optional' | 'required'
   readonly headTimeoutMs: number
   readonly headBytesMax: number
   /** How long a connection may wait for its next request. */

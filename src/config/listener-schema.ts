@@ -63,6 +63,11 @@ const tls = section({
 export const listener = section({
   address: key(address(), '0.0.0.0:8080', 'host:port, [::1]:port, :port or unix:/path.'),
   tls: optional(tls, 'Serves HTTPS here; plain HTTP if left out.'),
+  proxyProtocol: key(
+    choice(['off', 'optional', 'required']),
+    'off',
+    'Trusted proxies say by the PROXY protocol (v1, v2) whose connections they pass on. optional: some do; required: who does not is closed.',
+  ),
   headTimeout: key(duration(), '10s', 'For a whole request head: 408 after it.'),
   headBytes: key(size(1024, 1024 ** 2), '16KiB', 'The largest request head: 431 above it.'),
   keepAliveTimeout: key(duration(), '75s', 'How long a connection may wait for its next request.'),

@@ -26,6 +26,7 @@ export interface Part<Value> {
 export interface Parts {
   readonly listeners: readonly Part<Listener>[]
   readonly admin: Part<Admin> | undefined
+  readonly trustedProxies: Part<readonly string[]> | undefined
   readonly upstreams: readonly Part<Upstream>[]
   readonly auth: readonly Part<AuthEntry>[]
   readonly defaults: Part<RouteSettings> | undefined
@@ -47,6 +48,7 @@ export function partsOf(raw: unknown): Parts {
         }))
       : partsBelow(raw, 'listeners', listener),
     admin: partAt(configSchema.shape.admin, raw, ['admin']),
+    trustedProxies: partAt(configSchema.shape.trustedProxies, raw, ['trustedProxies']),
     upstreams: partsBelow(raw, 'upstreams', upstream),
     auth: partsBelow(raw, 'auth', authEntry),
     defaults: partAt(routeSettings, raw, ['defaults']),

@@ -23,8 +23,8 @@ interface DoorLimits {
 
 /** What becomes of a client. */
 export interface DoorHandlers {
-  /** Whether clients speak TLS: nothing is read of them here then. */
-  isSecure(): boolean
+  /** Whether clients begin with TLS or a PROXY header: nothing is read of them here then. */
+  isForNode(): boolean
   /** An ordinary handshake; false when it is for the parser all the same. `ended` tells of its FIN. */
   handshake(connection: HeldConnection, heard: HandshakeHead, ended: boolean): boolean
   /** For node's parser, with what it has sent so far. */
@@ -108,7 +108,7 @@ class Heard implements HeldListener {
       return
     }
     this.#text = this.#text === '' ? text : this.#text + text
-    if (handlers.isSecure()) {
+    if (handlers.isForNode()) {
       this.#parse(handlers)
       return
     }

@@ -7,6 +7,7 @@
 import type http from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
 import type { Address, ListenerConfig } from '../config/config.ts'
 import { Refusal } from '../errors.ts'
 import { lingeringClose } from '../handshake/lingering-close.ts'
@@ -15,6 +16,8 @@ import { methodDenied, type Connection, type RequestHead } from '../request/fact
 import { openDoor, type Door, type DoorHandlers } from './door.ts'
 import { adjustHttpServer, createHttpServer } from './http-server.ts'
 import { openNodeDoor } from './node-door.ts'
+import { tellSecure, toldOf } from './proxy-protocol-ends.ts'
+import { ProxySide } from './proxy-protocol-side.ts'
 import { TlsSide } from './tls-side.ts'
 
 /** What happens to requests. `D` is the decision, made once per request, when its head is there. */
@@ -24,6 +27,8 @@ export interface ListenHandlers<D extends { readonly upgrades: boolean }> {
   plain(decision: D, request: http.IncomingMessage, response: http.ServerResponse): void
   /** What the parser refused; the bytes of the answer to send, or undefined for none. */
   broken(refusal: Refusal, peerAddress: string): string
+  /** Whether a peer may say by the PROXY protocol whose connection it passes on; empty for one on a unix socket. */
+  trusts(peerAddress: string): boolean
 }
 
 /** A request to upgrade, and the connection that it came over: a socket that the parser has let go of, or a held one. */
@@ -113,6 +118,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   /** Sockets whose first bytes came before they were sockets: node does not count those. */
   readonly #begun = new WeakSet<Duplex>()
   readonly tls: TlsSide
+  readonly #proxies: ProxySide
   #config: ListenerConfig
   #door: Door | undefined
   #isAccepting = false
@@ -127,10 +133,16 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     this.#server = createHttpServer(config, (request) => this.#decide(request).upgrades)
     this.tls = new TlsSide({
       protocols: PROTOCOLS,
-      onSecure: this.#toParser,
+      onSecure: this.#onSecure,
       onFailed: this.#onClientError,
     })
     this.tls.use(this.tls.prepare(config.tls))
+    this.#proxies = new ProxySide({
+      isTrusted: ({ remoteAddress: peer = '' }) =>
+        // A TCP peer that is already gone has no address either: it must not pass for a unix socket's.
+        (peer !== '' || config.address.kind === 'unix') && handlers.trusts(peer),
+      onRefused: (refusal, peerAddress) => void handlers.broken(refusal, peerAddress),
+    })
     this.#listen()
   }
 
@@ -155,13 +167,18 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   }
 
   async bind(): Promise<void> {
-    const { address, tls, connectionsMax } = this.#config
+    const { address, connectionsMax } = this.#config
     const { acceptor, highWaterMark } = this.#options
     this.#door =
-      acceptor !== undefined && address.kind === 'tcp' && tls === undefined
+      acceptor !== undefined && address.kind === 'tcp' && !this.#isForNode
         ? await openDoor(acceptor, { ...this.#config, ...address, highWaterMark }, this.#atDoor)
         : await openNodeDoor({ address, connectionsMax, highWaterMark }, this.#onSocket)
     this.#isAccepting = true
+  }
+
+  /** Whether the first bytes of clients are no HTTP. */
+  get #isForNode(): boolean {
+    return this.tls.isOn || this.#config.proxyProtocol !== 'off'
   }
 
   prepare(config: ListenerConfig): ListenerChange {
@@ -194,6 +211,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   destroy(): void {
     this.#stopListening()
     this.#door?.forget()
+    this.#proxies.destroy()
     this.tls.close()
     this.#server.close()
     this.#server.closeAllConnections()
@@ -220,17 +238,17 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   readonly #onParse = (socket: Socket): void => {
     this.#begun.add(socket)
     this.#onSocket(socket)
-    if (!this.tls.isOn) socket.resume()
+    if (!this.#isForNode) socket.resume()
   }
 
   readonly #onLate = (socket: Socket): void => {
-    // Whoever has not begun with TLS could not read an answer.
-    if (this.tls.isOn) socket.destroy()
+    // Whoever has not begun with TLS could not read an answer; and a proxy does not.
+    if (this.#isForNode) socket.destroy()
     else this.#answerBroken(new Refusal('E_HEAD_TIMEOUT', { cause: 'no whole head' }), socket)
   }
 
   readonly #atDoor: DoorHandlers = {
-    isSecure: () => this.tls.isOn,
+    isForNode: () => this.#isForNode,
     handshake: this.#onHandshake,
     parse: this.#onParse,
     late: this.#onLate,
@@ -239,8 +257,24 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   /** A client's first bytes come next, or have come. */
   readonly #onSocket = (socket: Socket): void => {
     this.#count(socket)
+    if (this.#config.proxyProtocol === 'off') {
+      this.#begin(socket)
+      return
+    }
+    this.#proxies.accept(socket, this.#config, () => {
+      this.#begin(socket)
+      if (!this.tls.isOn) socket.resume()
+    })
+  }
+
+  #begin(socket: Socket): void {
     if (this.tls.isOn) this.tls.accept(socket)
     else this.#toParser(socket)
+  }
+
+  readonly #onSecure = (socket: TLSSocket): void => {
+    tellSecure(socket)
+    this.#toParser(socket)
   }
 
   #count(socket: Socket): void {
@@ -271,10 +305,17 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
         peerAddress: socket.remoteAddress ?? '',
         encrypted: 'encrypted' in socket,
         localPort: this.#door?.port,
+        ...this.#toldBy(socket),
       },
     )
     request[kDecision] = decision
     return decision
+  }
+
+  #toldBy(socket: Duplex): Partial<Connection> {
+    const client = toldOf(socket)?.client
+    if (client === 'unknown') return { isAnonymous: true }
+    return typeof client === 'object' ? { localPort: client.localPort } : {}
   }
 
   readonly #onRequest = (request: Decided<D>, response: http.ServerResponse): void => {
@@ -344,8 +385,9 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     const response = this.#inProgress.get(socket)
     if (response !== undefined) Object.assign(response, { [kBroken]: true })
     const refusal = parserRefusal(error)
+    const hasSaidNothing = socket.bytesRead <= (toldOf(socket)?.bytes ?? 0)
     const isSilent =
-      refusal?.code === 'E_HEAD_TIMEOUT' && socket.bytesRead === 0 && !this.#begun.has(socket)
+      refusal?.code === 'E_HEAD_TIMEOUT' && hasSaidNothing && !this.#begun.has(socket)
     if (refusal === undefined || isSilent || !socket.writable || response?.headersSent === true) {
       socket.destroy()
       return

@@ -18,6 +18,8 @@ export interface Connection {
   readonly encrypted: boolean
   /** The listener's port; undefined for a unix socket. */
   readonly localPort: number | undefined
+  /** The peer speaks for somebody of whom it tells no address: nothing that he says of others counts. */
+  readonly isAnonymous?: boolean
 }
 
 /** A request head as the parser gives it: nothing is checked beyond the grammar. */
@@ -88,7 +90,8 @@ export function readFacts(
   const { localPort } = connection
   const peer = plainAddress(connection.peerAddress) ?? ''
   // A TCP peer that is already gone has no address either: it must not pass for a unix socket's.
-  const peerTrusted = (peer !== '' || localPort === undefined) && trust.trusted.has(peer)
+  const isSomebody = connection.isAnonymous !== true && (peer !== '' || localPort === undefined)
+  const peerTrusted = isSomebody && trust.trusted.has(peer)
   const asked = readUpgrade(head, peerTrusted)
   if (asked instanceof Refusal) return asked
 

@@ -57,6 +57,29 @@ table('addresses', [
   ],
 ])
 
+table('PROXY headers', [
+  [
+    'are of no use where nobody is trusted to send them',
+    withRoute('listeners: [{ address: "a:1", proxyProtocol: optional }]'),
+    [
+      '1:46: listeners[0].proxyProtocol: no proxy is trusted to say whose connection it is; expected trustedProxies with its addresses',
+    ],
+  ],
+  [
+    'may be taken from a trusted proxy, and need nobody where they are off',
+    withRoute('listeners: [{ address: "a:1", proxyProtocol: required }]\ntrustedProxies: [unix]'),
+    [],
+  ],
+  ['need nobody where they are off', withRoute('listeners: [{ proxyProtocol: off }]'), []],
+  [
+    'are not asked about when the proxies are wrong',
+    withRoute('listeners: [{ proxyProtocol: required }]\ntrustedProxies: [a]'),
+    [
+      '2:18: trustedProxies[0]: expected an IP address, a block of them or unix, such as 10.0.0.0/8, 192.0.2.7, ::1 or unix',
+    ],
+  ],
+])
+
 table('upstreams', [
   [
     'refuses one endpoint twice',

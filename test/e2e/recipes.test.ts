@@ -18,6 +18,7 @@ import { TestAuthority } from '../support/certificates.ts'
 import { Crowd, CountingServers } from '../support/crowd.ts'
 import { freePort } from '../support/free-port.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
+import { haproxy, startHaproxy } from '../support/haproxy.ts'
 import { findProgram, RunningProgram } from '../support/programs.ts'
 import { RawClient, rawClient } from '../support/raw-client.ts'
 import { readReadme, recipesOf } from '../support/readme.ts'
@@ -235,6 +236,27 @@ describe("the recipe 'nginx'", { skip: nginx.skip }, () => {
     const plain = await fetch(`http://127.0.0.1:${front.port}/room`)
     assert.equal(plain.status, 426)
     assert.match(await plain.text(), /E_UPGRADE_REQUIRED/)
+  })
+})
+
+describe("the recipe 'proxy-protocol'", { skip: haproxy.skip }, () => {
+  it('knows the clients of an HAProxy that passes TCP on, and serves nobody else', async () => {
+    await using upstream = await headKeeper()
+    await using gateway = await recipeGateway('proxy-protocol', [
+      ['0.0.0.0:8080', '127.0.0.1:0'],
+      ['10.0.0.5', '127.0.0.1'],
+      ['http://localhost:3000', upstream.url],
+    ])
+    const server = gateway.port
+    await using front = await startHaproxy({ mode: 'tcp', server, send: 'send-proxy-v2' })
+    await using client = await wsClient(`ws://127.0.0.1:${front.port}/room`, [], {
+      localAddress: '127.0.0.9',
+    })
+    await echoes(client, 'through both')
+    assert.equal(upstream.heads[0]?.headers['x-forwarded-for'], '127.0.0.9')
+    await using other = await rawClient(gateway.port)
+    other.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    assert.equal(await other.more(), false)
   })
 })
 

@@ -292,6 +292,8 @@ const ELSEWHERE: readonly Code[] = [
   'E_AUTH_TIMEOUT',
   'E_DRAINING',
   'E_ENDPOINT_NONE',
+  // Nobody is answered.
+  'E_PROXY_HEADER',
 ]
 
 describe('refusals', () => {

@@ -79,7 +79,7 @@ describe('a door', withNative, () => {
       connectionsMax: Infinity,
       highWaterMark: 1000,
     }
-    const handlers = { isSecure: () => false, handshake: () => true, parse() {}, late() {} }
+    const handlers = { isForNode: () => false, handshake: () => true, parse() {}, late() {} }
     await assert.rejects(openDoor(failing, options, handlers), { code: 'ENOMEM' })
     await using again = await startTestListener({
       address: { kind: 'tcp', host: '127.0.0.1', port },

@@ -38,6 +38,7 @@ export interface TestListener extends AsyncDisposable {
 export const CONFIG: ListenerConfig = {
   address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
   tls: undefined,
+  proxyProtocol: 'off',
   headTimeoutMs: 60_000,
   headBytesMax: 16_384,
   keepAliveTimeoutMs: 60_000,
@@ -83,6 +84,7 @@ export async function startTestListener(
           response.end(`${request.method} ${request.url} ${Buffer.concat(chunks).toString()}`)
         })
       },
+      trusts: () => false,
       broken: (refusal: Refusal) => {
         broken.push(refusal.code)
         return `HTTP/1.1 400 ${refusal.code}\r\nConnection: close\r\n\r\n`

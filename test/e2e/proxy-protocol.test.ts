@@ -1,0 +1,280 @@
+/** The PROXY protocol of clients, by hand and by HAProxy. */
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import tls from 'node:tls'
+import { startTestGateway, type TestGateway } from '../support/gateway.ts'
+import { haproxy, startHaproxy } from '../support/haproxy.ts'
+import { binaryHeader, SIGNATURE, typeLengthValue } from '../support/proxy-header.ts'
+import { handshake, rawClient, RawClient } from '../support/raw-client.ts'
+import { scriptedUpstream, type ScriptedUpstream } from '../support/scripted-upstream.ts'
+import { wsClient, wsServer } from '../support/ws-server.ts'
+
+const LINE = 'PROXY TCP4 192.0.2.7 198.51.100.9 4660 443\r\n'
+const GET = 'GET / HTTP/1.1\r\nHost: a.test\r\n\r\n'
+const folder = join(import.meta.dirname, '../fixtures/tls')
+const certificate = {
+  'cert.pem': readFileSync(join(folder, 'cert.pem')),
+  'key.pem': readFileSync(join(folder, 'key.pem')),
+}
+
+/** Answers with the X-Forwarded-* fields that came. */
+function telling(): Promise<ScriptedUpstream> {
+  return scriptedUpstream(async (connection) => {
+    while (await connection.more()) {
+      const { fields } = await connection.head()
+      const names = ['x-forwarded-for', 'x-forwarded-port', 'x-forwarded-proto']
+      const body = names.map((name) => fields.get(name)).join(' ')
+      connection.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+    }
+  })
+}
+
+interface Settings {
+  readonly mode?: string
+  readonly trusted?: string
+  readonly listener?: string
+  readonly route?: string
+}
+
+function yaml(
+  upstream: { readonly url: string },
+  { mode = 'required', trusted = '127.0.0.1', listener = '', route = '' }: Settings = {},
+): string {
+  return `listeners: [{ address: "127.0.0.1:0", proxyProtocol: ${mode}${listener} }]
+trustedProxies: ["${trusted}"]
+routes: [{ upstream: "${upstream.url}"${route} }]`
+}
+
+/** What the upstream is told of a client that begins with `bytes`, before a request. */
+async function told({ port }: TestGateway, bytes: string | Buffer, request = GET): Promise<string> {
+  await using client = await rawClient(port)
+  client.write(Buffer.concat([Buffer.from(bytes), Buffer.from(request)]))
+  return (await client.answer()).body
+}
+
+/** Fails unless the gateway closes the connection without an answer, and says in the log why. */
+async function refused(gateway: TestGateway, bytes: string | Buffer, cause: string): Promise<void> {
+  await using client = await rawClient(gateway.port)
+  client.write(bytes)
+  assert.equal(await client.more(), false)
+  const line = await gateway.log('request', { code: 'E_PROXY_HEADER', cause })
+  assert.equal(line['clientIp'], '127.0.0.1')
+}
+
+describe('a listener with proxyProtocol', () => {
+  it('takes the client and the port of the header, of version 1 and 2', async () => {
+    await using upstream = await telling()
+    await using gateway = await startTestGateway(yaml(upstream))
+    assert.equal(await told(gateway, LINE), '192.0.2.7 443 http')
+    assert.equal(await told(gateway, binaryHeader()), '192.0.2.7 443 http')
+    const values = [typeLengthValue(0xe0, 'x'.repeat(3000))]
+    assert.equal(await told(gateway, binaryHeader({ values })), '192.0.2.7 443 http')
+    await gateway.log('request', { clientIp: '192.0.2.7', status: 200 })
+  })
+
+  it('takes a header and a handshake that come byte by byte', async () => {
+    await using server = await wsServer()
+    await using gateway = await startTestGateway(yaml(server))
+    await using client = await rawClient(gateway.port)
+    client.socket.setNoDelay(true)
+    for (const byte of Buffer.concat([binaryHeader(), Buffer.from(handshake('/slow'))])) {
+      client.write(Buffer.from([byte]))
+      await new Promise(setImmediate)
+    }
+    assert.equal((await client.head()).status, 101)
+    const { clientIp } = await gateway.log('tunnel open')
+    assert.equal(clientIp, '192.0.2.7')
+  })
+
+  it('keeps the client for each request of the connection, and every byte behind the header', async () => {
+    await using upstream = await telling()
+    await using gateway = await startTestGateway(yaml(upstream))
+    await using client = await rawClient(gateway.port)
+    client.write(LINE + GET + GET)
+    assert.equal((await client.answer()).body, '192.0.2.7 443 http')
+    assert.equal((await client.answer()).body, '192.0.2.7 443 http')
+    client.write(GET)
+    assert.equal((await client.answer()).body, '192.0.2.7 443 http')
+  })
+
+  it('believes X-Forwarded-For of a client that is a trusted proxy itself, and of no other', async () => {
+    await using upstream = await telling()
+    await using gateway = await startTestGateway(
+      `listeners: [{ address: "127.0.0.1:0", proxyProtocol: required }]
+trustedProxies: ["127.0.0.1", "192.0.2.7"]
+routes: [{ upstream: "${upstream.url}" }]`,
+    )
+    const request = GET.replace('\r\n\r\n', '\r\nX-Forwarded-For: 203.0.113.5\r\n\r\n')
+    assert.equal(await told(gateway, LINE, request), '203.0.113.5, 192.0.2.7 443 http')
+    const other = LINE.replace('192.0.2.7', '192.0.2.8')
+    assert.equal(await told(gateway, other, request), '192.0.2.8 443 http')
+  })
+
+  it('knows the peer alone where the header tells of nobody, and believes nothing that he says', async () => {
+    await using upstream = await telling()
+    await using gateway = await startTestGateway(yaml(upstream))
+    const { port } = gateway
+    const request = GET.replace('\r\n\r\n', '\r\nX-Forwarded-For: 203.0.113.5\r\n\r\n')
+    const unknown = ['PROXY UNKNOWN\r\n', binaryHeader({ family: 0, addresses: [] })]
+    for (const bytes of unknown) {
+      assert.equal(await told(gateway, bytes, request), `127.0.0.1 ${port} http`)
+    }
+    const own = binaryHeader({ start: 0x20, family: 0, addresses: [] })
+    assert.equal(await told(gateway, own, request), `203.0.113.5, 127.0.0.1 ${port} http`)
+  })
+
+  it('holds allow lists and limits for the client of the header', async () => {
+    await using upstream = await telling()
+    await using gateway = await startTestGateway(
+      yaml(upstream, { route: ', allow: ["192.0.2.7"]' }),
+    )
+    assert.equal(await told(gateway, LINE), '192.0.2.7 443 http')
+    await using client = await rawClient(gateway.port)
+    client.write(LINE.replace('192.0.2.7', '127.0.0.1') + GET)
+    assert.equal((await client.head()).status, 403)
+  })
+
+  it('comes before TLS, and SNI behind it counts', async () => {
+    await using upstream = await telling()
+    await using gateway = await startTestGateway(
+      yaml(upstream, { listener: ', tls: { cert: cert.pem, key: key.pem, unknownNames: refuse }' }),
+      certificate,
+    )
+    await using raw = await rawClient(gateway.port)
+    raw.write(LINE)
+    const socket = tls.connect({
+      socket: raw.release(),
+      servername: 'localhost',
+      rejectUnauthorized: false,
+    })
+    await once(socket, 'secureConnect')
+    await using client = new RawClient(socket)
+    client.write(GET)
+    assert.equal((await client.answer()).body, '192.0.2.7 443 https')
+  })
+
+  it('closes whoever sends no header where it is required, and serves him where it is not', async () => {
+    await using upstream = await telling()
+    await using required = await startTestGateway(yaml(upstream))
+    await refused(required, GET, 'no PROXY header')
+    await using optional = await startTestGateway(yaml(upstream, { mode: 'optional' }))
+    assert.equal(await told(optional, ''), `127.0.0.1 ${optional.port} http`)
+    assert.equal(await told(optional, LINE), '192.0.2.7 443 http')
+  })
+
+  it('takes a header from trusted proxies alone', async () => {
+    await using upstream = await telling()
+    const cause = 'a PROXY header from a peer that is not in trustedProxies'
+    for (const mode of ['optional', 'required']) {
+      await using gateway = await startTestGateway(yaml(upstream, { mode, trusted: '192.0.2.7' }))
+      await refused(gateway, LINE + GET, cause)
+      await refused(gateway, binaryHeader(), cause)
+      if (mode === 'optional')
+        assert.equal(await told(gateway, ''), `127.0.0.1 ${gateway.port} http`)
+      else await refused(gateway, GET, 'no PROXY header')
+    }
+    assert.equal(upstream.connections, 1)
+  })
+
+  it('is off by default: a header is no request', async () => {
+    await using upstream = await telling()
+    await using gateway = await startTestGateway(
+      `trustedProxies: ["127.0.0.1"]\nroutes: [{ upstream: "${upstream.url}" }]`,
+    )
+    for (const header of [LINE, binaryHeader()]) {
+      await using client = await rawClient(gateway.port)
+      client.write(header)
+      assert.equal((await client.head()).status, 400)
+    }
+    assert.equal(upstream.connections, 0)
+  })
+
+  it('closes whoever sends a broken header', async () => {
+    await using upstream = await telling()
+    await using gateway = await startTestGateway(yaml(upstream, { mode: 'optional' }))
+    await refused(
+      gateway,
+      LINE.replace('443', '65536'),
+      'PROXY header: a line without two addresses and two ports',
+    )
+    await refused(gateway, binaryHeader({ start: 0x31 }), 'PROXY header: version 3')
+    await using client = await rawClient(gateway.port)
+    client.write('PROXY TCP4')
+    client.socket.end()
+    assert.equal(await client.more(), false)
+    await gateway.log('request', { cause: 'PROXY header: it ends early' })
+    assert.equal(upstream.connections, 0)
+  })
+
+  it('closes whoever takes too long for the header, and says nothing of him who said nothing', async () => {
+    await using upstream = await telling()
+    await using gateway = await startTestGateway(
+      yaml(upstream, { listener: ', headTimeout: 100ms' }),
+    )
+    await refused(gateway, SIGNATURE, 'PROXY header: not whole after 100 ms')
+    await using silent = await rawClient(gateway.port)
+    assert.equal(await silent.more(), false)
+    await using behind = await rawClient(gateway.port)
+    behind.write(LINE)
+    assert.equal(await behind.more(), false)
+    assert.equal(gateway.logs.filter(({ msg }) => msg === 'request').length, 1)
+  })
+
+  it('changes by a reload, for connections that come then', async () => {
+    await using upstream = await telling()
+    const off = yaml(upstream, { mode: 'off' })
+    await using gateway = await startTestGateway(off)
+    const own = `127.0.0.1 ${gateway.port} http`
+    await using kept = await rawClient(gateway.port)
+    kept.write(GET)
+    assert.equal((await kept.answer()).body, own)
+    assert.equal((await gateway.reload(yaml(upstream))).ok, true)
+    assert.equal(await told(gateway, LINE), '192.0.2.7 443 http')
+    assert.equal(await told(gateway, binaryHeader()), '192.0.2.7 443 http')
+    await refused(gateway, GET, 'no PROXY header')
+    kept.write(GET)
+    assert.equal((await kept.answer()).body, own)
+    assert.equal((await gateway.reload(off)).ok, true)
+    assert.equal(await told(gateway, ''), own)
+  })
+
+  it('is cut with the gateway while it waits for a header', async () => {
+    await using upstream = await telling()
+    const gateway = await startTestGateway(yaml(upstream))
+    await using client = await rawClient(gateway.port)
+    client.write(LINE.slice(0, 10))
+    await using other = await rawClient(gateway.port)
+    other.write(LINE + GET)
+    await other.answer()
+    await gateway[Symbol.asyncDispose]()
+    assert.equal(await client.more(), false)
+  })
+})
+
+describe('behind HAProxy with the PROXY protocol', () => {
+  const { skip } = haproxy
+
+  for (const send of [
+    'send-proxy',
+    'send-proxy-v2',
+    'send-proxy-v2 proxy-v2-options crc32c,unique-id',
+  ]) {
+    it(`knows the clients of ${send}, and WebSockets go through`, { skip }, async () => {
+      await using server = await wsServer()
+      await using gateway = await startTestGateway(yaml(server))
+      const lines = 'unique-id-format %[uuid()]'
+      await using front = await startHaproxy({ mode: 'tcp', server: gateway.port, send, lines })
+      await using client = await wsClient(`ws://127.0.0.1:${front.port}/`, [], {
+        localAddress: '127.0.0.9',
+      })
+      const message = Buffer.alloc(1024 * 1024, 'message')
+      client.socket.send(message)
+      assert.deepEqual((await client.message()).data, message)
+      assert.equal((await gateway.log('tunnel open'))['clientIp'], '127.0.0.9')
+    })
+  }
+})
