@@ -56,6 +56,7 @@ export class Rechecks<Tunnel> {
   readonly #watched = new Map<Grant, Watched<Tunnel>>()
   readonly #due = new DueList<Watched<Tunnel>>()
   readonly #lines = new WeakMap<Giver, Line<Tunnel>>()
+  #tickedAtMs = 0
 
   constructor(options: RecheckOptions<Tunnel>) {
     this.#options = options
@@ -98,6 +99,7 @@ export class Rechecks<Tunnel> {
   /** Asks what is due; to be called once a second. */
   tick(): void {
     const nowMs = this.#options.clock.uptimeMs()
+    this.#tickedAtMs = nowMs
     for (const watched of this.#due.take(Math.floor(nowMs / 1000))) {
       watched.sinceMs ??= nowMs
       const line = this.#lineOf(watched.grant.giver)
@@ -153,7 +155,10 @@ export class Rechecks<Tunnel> {
       return
     }
     watched.pauseMs *= 2
-    this.#schedule(watched, pauseMs)
+    // The nearest tick: with the one after it a short interval would be over before it was asked again.
+    const sinceTickMs = this.#options.clock.uptimeMs() - this.#tickedAtMs
+    const ticks = Math.round((sinceTickMs + pauseMs) / 1000)
+    this.#schedule(watched, Math.floor(this.#tickedAtMs / 1000) + ticks)
   }
 
   /** Whether no answer can be had within the interval, when nobody asks before `pauseMs` have passed. */
@@ -177,11 +182,12 @@ export class Rechecks<Tunnel> {
   #beginInterval(watched: Watched<Tunnel>): void {
     watched.sinceMs = undefined
     watched.pauseMs = FIRST_PAUSE_MS
-    this.#schedule(watched, watched.recheck.everyMs * (1 - SPREAD * this.#options.random()))
+    const pauseMs = watched.recheck.everyMs * (1 - SPREAD * this.#options.random())
+    this.#schedule(watched, Math.ceil((this.#options.clock.uptimeMs() + pauseMs) / 1000))
   }
 
-  #schedule(watched: Watched<Tunnel>, ms: number): void {
-    watched.second = Math.ceil((this.#options.clock.uptimeMs() + ms) / 1000)
-    this.#due.add(watched.second, watched)
+  #schedule(watched: Watched<Tunnel>, second: number): void {
+    watched.second = second
+    this.#due.add(second, watched)
   }
 }

@@ -119,6 +119,22 @@ describe('Rechecks', () => {
     assert.deepEqual([server.asked.at(-1), ended], [151, ['a']])
   })
 
+  it('asks again within an interval of two seconds, whenever in a second it looks', async () => {
+    const { clock, rechecks, ended, pass } = start()
+    const server = new FakeServer(clock)
+    clock.pass(600)
+    rechecks.add('a', server.grant({ everyMs: 2000, onError: 'close' }))
+    await pass(3)
+    assert.deepEqual(server.asked, [3.6])
+    clock.pass(50)
+    await server.reply(DOWN)
+    clock.pass(950)
+    rechecks.tick()
+    assert.deepEqual(server.asked, [3.6, 4.6])
+    await server.reply(HOLDS)
+    assert.deepEqual(ended, [])
+  })
+
   it('closes the tunnel then, where that is wanted', async () => {
     const { clock, rechecks, ended, failed, pass } = start()
     const server = new FakeServer(clock, DOWN)
