@@ -138,11 +138,12 @@ export const reloads = ['/api/reload', '/reload'].map((path, index) =>
   }),
 )
 
+/** Not every problem is the file's: an address may be taken, or the gateway be shutting down. */
 function refusal(file: string, dryRun: boolean, problems: readonly string[]): string {
-  const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`
+  const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`
   return dryRun
-    ? `${file} would not be taken: it has ${count}.`
-    : `${file} has ${count}. The config before stays in use.`
+    ? `${file} would not be taken: ${count}.`
+    : `${file} is not taken: ${count}. The config before stays in use.`
 }
 
 async function hashOf(file: string): Promise<string | null> {

@@ -111,9 +111,12 @@ for (const path of ['/api/reload', '/reload']) {
       const failed = await admin.call<ProblemBody>('POST', path)
       assert.equal(failed.status, 422)
       assert.deepEqual(failed.body.problems, problems)
-      assert.match(failed.body.detail, /2 problems\. The config before stays in use\.$/)
+      assert.match(
+        failed.body.detail,
+        / is not taken: 2 problems\. The config before stays in use\.$/,
+      )
       const dry = await admin.call<ProblemBody>('POST', `${path}?dryRun=true`)
-      assert.match(dry.body.detail, /would not be taken: it has 2 problems\.$/)
+      assert.match(dry.body.detail, / would not be taken: 2 problems\.$/)
     })
   })
 }
