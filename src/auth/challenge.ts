@@ -21,6 +21,11 @@ export function apiKeyChallenge(header: string): Fields {
   return challenge(`ApiKey header=${quoted(header)}`)
 }
 
+/** Nor is there one for certificates of TLS. */
+export function clientCertChallenge(): Fields {
+  return challenge('ClientCertificate')
+}
+
 function challenge(value: string): Fields {
   return Object.freeze(['WWW-Authenticate', value])
 }

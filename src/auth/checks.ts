@@ -4,6 +4,7 @@ import type { AuthConfig } from '../config/config.ts'
 import { sameConfig } from '../config/same.ts'
 import { createApiKeyCheck } from './api-key.ts'
 import { createBasicCheck } from './basic.ts'
+import { createClientCertCheck } from './client-cert.ts'
 import { messageOf } from './error-message.ts'
 import { createForwardCheck } from './forward.ts'
 import type { AuthLog, Check } from './identity.ts'
@@ -64,5 +65,6 @@ async function create(config: AuthConfig, log: AuthLog): Promise<Check> {
   if (config.type === 'basic') return createBasicCheck(config, log)
   if (config.type === 'apiKey') return createApiKeyCheck(config, log)
   if (config.type === 'jwt') return createJwtCheck(config, log)
+  if (config.type === 'clientCert') return createClientCertCheck(config)
   return createForwardCheck(config)
 }

@@ -64,7 +64,7 @@ function namedInConnection(fields: Fields): ReadonlySet<string> {
  * for the method and the URI, so it comes only beside them, and where upstreams get it.
  */
 function addFacts(fields: string[], facts: RequestFacts): void {
-  const { method, target, forwarded, clientIp } = facts
+  const { method, target, forwarded, clientIp, certificate } = facts
   const path = target.startsWith('/') ? target : ''
   fields.push('X-Forwarded-Method', method)
   fields.push('X-Forwarded-Proto', forwarded.proto)
@@ -72,6 +72,9 @@ function addFacts(fields: string[], facts: RequestFacts): void {
   fields.push('X-Forwarded-Port', forwarded.port)
   fields.push('X-Forwarded-Uri', target)
   fields.push('X-Forwarded-For', forwarded.for)
+  if (certificate !== undefined && 'forwarded' in certificate) {
+    fields.push('X-Forwarded-Client-Cert', certificate.forwarded)
+  }
   if (forwarded.field !== undefined) fields.push('Forwarded', forwarded.field)
   fields.push('X-Original-Method', method)
   fields.push('X-Original-URI', target)

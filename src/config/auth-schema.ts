@@ -2,9 +2,10 @@
 
 import { z } from 'zod'
 
+import type { NamePattern } from './config.ts'
 import { fieldName, realm } from './fields.ts'
 import { serviceUrl } from './network.ts'
-import { choice, duration, file, flag, list, oneOrMore, text, word } from './scalars.ts'
+import { choice, duration, file, flag, list, oneOrMore, regex, text, word } from './scalars.ts'
 import { key, optional, required, section } from './section.ts'
 
 const hmacAlgorithms = ['HS256', 'HS384', 'HS512'] as const
@@ -130,12 +131,59 @@ const forward = section({
   ),
 })
 
+const patternMessage = 'expected text, in which * stands for anything, or { regex: ... }'
+
+/** Of a name in a certificate. */
+function namePattern(glob: z.ZodType<string, string>) {
+  return z
+    .union(
+      [
+        glob.transform((value): NamePattern => ({ kind: 'glob', glob: value })),
+        section({
+          regex: required(regex(), 'The whole name must match it, in RE2 syntax.'),
+        }).transform((value): NamePattern => ({ kind: 'regex', regex: value.regex })),
+      ],
+      { error: patternMessage },
+    )
+    .meta({ title: 'text or { regex }' })
+}
+
+const clientCert = section({
+  type: required(z.literal('clientCert'), "A certificate that a listener's clientCa has verified."),
+  subject: optional(
+    list(
+      namePattern(text('a subject')),
+      'a list of patterns, such as ["CN=*,OU=ops,O=Example"]',
+      1,
+    ),
+    'One has to match the subject, written as CN=alice,OU=ops,O=Example.',
+  ),
+  san: optional(
+    list(
+      namePattern(
+        word(
+          /^(?:DNS|URI|email|IP):./,
+          'expected a pattern that begins with DNS:, URI:, email: or IP:, such as DNS:*.example.com',
+        ),
+      ),
+      'a list of patterns, such as ["DNS:*.example.com"]',
+      1,
+    ),
+    'One has to match one of the alternative names, written as DNS:chat.example.com or URI:spiffe://example.com/chat.',
+  ),
+  user: key(
+    choice(['cn', 'san', 'subject']),
+    'cn',
+    'What becomes X-Auth-User: the common name, the first alternative name, or all of the subject.',
+  ),
+})
+
 /** One entry of `auth`. */
-export const authEntry = z.discriminatedUnion('type', [basic, apiKey, jwt, forward], {
+export const authEntry = z.discriminatedUnion('type', [basic, apiKey, jwt, forward, clientCert], {
   error: (issue) =>
     issue.code === 'invalid_union'
-      ? 'expected basic, apiKey, jwt or forward'
-      : 'expected a map with type: basic, apiKey, jwt or forward',
+      ? 'expected basic, apiKey, jwt, forward or clientCert'
+      : 'expected a map with type: basic, apiKey, jwt, forward or clientCert',
 })
 
 export type AuthEntry = z.output<typeof authEntry>

@@ -130,6 +130,9 @@ function buildListenerTls(value: ListenerTls, toFile: ToFile): ListenerTlsConfig
     ciphers: value.ciphers,
     handshakeTimeoutMs: value.handshakeTimeout,
     handshakesMax: value.handshakes,
+    clientCa: value.clientCa && toFile(value.clientCa),
+    clientCert: value.clientCa === undefined ? undefined : (value.clientCert ?? 'require'),
+    crl: value.crl && toFile(value.crl),
   }
 }
 
@@ -173,6 +176,9 @@ function buildAuth(name: string, value: AuthEntry, toFile: ToFile): AuthConfig {
   if (value.type === 'basic') return { ...value, name, users: toFile(value.users) }
   if (value.type === 'apiKey') return { ...value, name, keys: toFile(value.keys) }
   if (value.type === 'jwt') return buildJwt(name, value, toFile)
+  if (value.type === 'clientCert') {
+    return { name, type: value.type, subject: value.subject, san: value.san, user: value.user }
+  }
   const { type, url, copy, timeout, userHeader, recheck, onRecheckError } = value
   return {
     name,

@@ -3,7 +3,7 @@
 import { authFindings } from './auth-checks.ts'
 import type { Address } from './config.ts'
 import { fileChecks } from './file-checks.ts'
-import { listenerFindings } from './listener-checks.ts'
+import { clientCertFindings, listenerFindings } from './listener-checks.ts'
 import { formatAddress, isLoopback } from './network.ts'
 import type { Part, Parts } from './parts.ts'
 import type { Finding, Path } from './problem.ts'
@@ -27,6 +27,7 @@ export function crossChecks(parts: Parts, directory: string): Checked {
       ...addressFindings(parts),
       ...parts.listeners.flatMap(listenerFindings),
       ...proxyFindings(parts),
+      ...clientCertFindings(parts),
       ...parts.upstreams.flatMap(upstreamFindings),
       ...auth.findings,
       ...routeFindings(parts),

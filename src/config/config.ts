@@ -57,6 +57,12 @@ export interface ListenerTlsConfig {
   readonly handshakeTimeoutMs: number
   /** Handshakes of TLS in progress at once. */
   readonly handshakesMax: number
+  /** The authorities of clients' certificates; `undefined` where nobody is asked for one. */
+  readonly clientCa: string | undefined
+  /** Set with `clientCa`. `request`: clients may have none, and wrong ones count for none. */
+  readonly clientCert: 'request' | 'require' | undefined
+  /** The lists of what the authorities have revoked. */
+  readonly crl: string | undefined
 }
 
 export interface CertificateConfig {
@@ -159,7 +165,12 @@ export type HashKey =
   | { readonly by: 'client' | 'path' }
   | { readonly by: 'header' | 'cookie'; readonly name: string }
 
-export type AuthConfig = BasicAuthConfig | ApiKeyAuthConfig | JwtAuthConfig | ForwardAuthConfig
+export type AuthConfig =
+  | BasicAuthConfig
+  | ApiKeyAuthConfig
+  | JwtAuthConfig
+  | ForwardAuthConfig
+  | ClientCertAuthConfig
 
 export interface BasicAuthConfig {
   readonly name: string
@@ -223,6 +234,22 @@ export interface ForwardAuthConfig {
   /** What becomes of a tunnel when the server cannot be asked. */
   readonly onRecheckError: 'keep' | 'close'
 }
+
+export interface ClientCertAuthConfig {
+  readonly name: string
+  readonly type: 'clientCert'
+  /** One has to match the subject as in RFC 4514. */
+  readonly subject: readonly NamePattern[] | undefined
+  /** One has to match one of the alternative names, written as `DNS:chat.example.com`. */
+  readonly san: readonly NamePattern[] | undefined
+  /** What becomes X-Auth-User: the common name (or the first alternative one), the first alternative name, or all of the subject. */
+  readonly user: 'cn' | 'san' | 'subject'
+}
+
+/** Of the whole text. In a glob `*` is any run of characters. */
+export type NamePattern =
+  | { readonly kind: 'glob'; readonly glob: string }
+  | { readonly kind: 'regex'; readonly regex: string }
 
 export interface RouteConfig {
   readonly name: string

@@ -4,6 +4,7 @@ import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
 import type { JsonWebKey, KeyObject } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { createSecureContext } from 'node:tls'
 
 import type { Parts } from './parts.ts'
 import type { Finding, Path } from './problem.ts'
@@ -37,6 +38,13 @@ export function fileChecks(parts: Parts, directory: string): Results {
     for (const [index, pair] of certificates.entries()) {
       readPair([...path, 'tls', 'certificates', index], pair)
     }
+    const { clientCa, crl } = value.tls
+    const caPath = [...path, 'tls', 'clientCa']
+    const ca = clientCa === undefined ? undefined : read(caPath, clientCa)
+    if (ca !== undefined) parseCertificate(caPath, ca, results)
+    const crlPath = [...path, 'tls', 'crl']
+    const lists = crl === undefined ? undefined : read(crlPath, crl)
+    if (lists !== undefined) checkRevoked(crlPath, lists, results)
   }
   if (parts.admin !== undefined && parts.admin.value !== 'off' && parts.admin.value.tls) {
     readPair([...parts.admin.path, 'tls'], parts.admin.value.tls)
@@ -103,6 +111,17 @@ function parseCertificate(path: Path, pem: string, results: Results): X509Certif
   } catch {
     results.findings.push({ path, text: 'the certificate in the file is broken' })
     return undefined
+  }
+}
+
+function checkRevoked(path: Path, pem: string, results: Results): void {
+  try {
+    createSecureContext({ crl: pem })
+  } catch {
+    results.findings.push({
+      path,
+      text: 'the file holds no list of revoked certificates in PEM format',
+    })
   }
 }
 

@@ -48,8 +48,24 @@ const tls = section({
     1000,
     'Handshakes of TLS in progress at once; clients beyond it are closed.',
   ),
+  clientCa: optional(
+    file(),
+    "PEM file: the authorities of clients' certificates. Clients are asked for none if left out.",
+  ),
+  clientCert: optional(
+    choice(['request', 'require']),
+    'With clientCa: whether clients may have none, or a wrong one (request), or have to have a right one; require if left out.',
+  ),
+  crl: optional(
+    file(),
+    'With clientCa: PEM file of the lists of revoked certificates, one of each authority. Certificates are refused when the list of their authority is missing or out of date.',
+  ),
 }).superRefine((value, context) => {
-  const { cert, key: keyFile, certificates } = value
+  const { cert, key: keyFile, certificates, clientCa, clientCert, crl } = value
+  for (const [name, own] of Object.entries({ clientCert, crl })) {
+    if (own === undefined || clientCa !== undefined) continue
+    context.addIssue({ code: 'custom', path: [name], message: 'needs clientCa beside it' })
+  }
   const missing = (name: string): void => {
     context.addIssue({ code: 'custom', path: [name], message: 'expected the path of a file' })
   }

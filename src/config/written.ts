@@ -4,6 +4,7 @@ import type {
   Address,
   BalanceConfig,
   HashKey,
+  NamePattern,
   PathMatch,
   TokenSource,
   ValueMatch,
@@ -148,7 +149,12 @@ function writtenObject(key: string, value: Readonly<Record<string, unknown>>): W
   return Object.fromEntries(entries)
 }
 
-type Kind = Address | { readonly kind: 'builtin'; readonly name: 'echo' } | PathMatch | ValueMatch
+type Kind =
+  | Address
+  | { readonly kind: 'builtin'; readonly name: 'echo' }
+  | PathMatch
+  | ValueMatch
+  | NamePattern
 
 function writtenKind(value: Kind): Written {
   switch (value.kind) {
@@ -163,6 +169,8 @@ function writtenKind(value: Kind): Written {
       return { exact: value.path }
     case 'regex':
       return { regex: value.regex }
+    case 'glob':
+      return value.glob
     case 'equals':
       return value.value
     case 'present':

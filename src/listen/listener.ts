@@ -18,6 +18,7 @@ import { adjustHttpServer, createHttpServer } from './http-server.ts'
 import { openNodeDoor } from './node-door.ts'
 import { tellSecure, toldOf } from './proxy-protocol-ends.ts'
 import { ProxySide } from './proxy-protocol-side.ts'
+import { certificateRefusal, peerAddressOf } from './tls-refusal.ts'
 import { TlsSide } from './tls-side.ts'
 
 /** What happens to requests. `D` is the decision, made once per request, when its head is there. */
@@ -134,7 +135,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     this.tls = new TlsSide({
       protocols: PROTOCOLS,
       onSecure: this.#onSecure,
-      onFailed: this.#onClientError,
+      onFailed: this.#onTlsFailed,
     })
     this.tls.use(this.tls.prepare(config.tls))
     this.#proxies = new ProxySide({
@@ -306,6 +307,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
         encrypted: 'encrypted' in socket,
         localPort: this.#door?.port,
         ...this.#toldBy(socket),
+        certificate: this.tls.certificateOf(socket),
       },
     )
     request[kDecision] = decision
@@ -378,6 +380,13 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
 
   readonly #onConnect = (_request: http.IncomingMessage, socket: Duplex): void => {
     this.#answerBroken(methodDenied('CONNECT'), socket as Socket)
+  }
+
+  readonly #onTlsFailed = (error: NodeJS.ErrnoException, socket: TLSSocket): void => {
+    const refusal = certificateRefusal(error, socket)
+    // There is nobody who could read an answer; but it is told.
+    if (refusal !== undefined) this.#handlers.broken(refusal, peerAddressOf(socket))
+    this.#onClientError(error, socket)
   }
 
   readonly #onClientError = (error: NodeJS.ErrnoException, duplex: Duplex): void => {

@@ -9,10 +9,11 @@ import { createHash } from 'node:crypto'
 import tls from 'node:tls'
 import type { Socket } from 'node:net'
 import type { ListenerTlsConfig } from '../config/config.ts'
+import { verifiedCertificate, type ClientCertificate } from '../request/client-certificate.ts'
 import { readClientHello, type Hello } from './client-hello.ts'
 import { isSameCertificate } from './tls-certificate.ts'
 import type { Handshakes } from './tls-handshakes.ts'
-import type { TlsMaterial } from './tls-material.ts'
+import { pemsIn, type TlsMaterial } from './tls-material.ts'
 import { NameTable, type Group } from './tls-names.ts'
 
 export interface TlsFrontOptions {
@@ -22,8 +23,8 @@ export interface TlsFrontOptions {
   readonly handshakes: Handshakes
   /** In the order of preference (RFC 7301); `alpnProtocol` of a socket says which one it is, false for a client that named none. */
   readonly protocols: readonly string[]
-  /** A client's TLS connection stands. */
-  readonly onSecure: (socket: tls.TLSSocket) => void
+  /** A client's TLS connection stands; with the certificate that the client has shown. */
+  readonly onSecure: (socket: tls.TLSSocket, certificate: ClientCertificate | undefined) => void
   readonly onFailed: (error: NodeJS.ErrnoException, socket: tls.TLSSocket) => void
 }
 
@@ -52,6 +53,8 @@ export class TlsFront {
   /** A client that is about to begin its handshake; it may have done so. */
   accept(socket: Socket): void {
     if (socket.destroyed) return
+    // It is remembered for the case that the handshake fails.
+    void socket.remoteAddress
     if (!this.#options.handshakes.mayBegin()) socket.destroy()
     else if (this.#only === undefined) this.#listen(socket)
     else handOver(socket, this.#only)
@@ -84,18 +87,42 @@ export class TlsFront {
       handshakeTimeout: config.handshakeTimeoutMs,
       ALPNProtocols: [...protocols],
       ticketKeys,
-      sessionIdContext: sessionContext(group),
+      ...this.#clientOptions(),
+      sessionIdContext: sessionContext(group, this.#options),
     })
     server.on('secureConnection', this.#onSecure)
     server.on('tlsClientError', this.#onFailed)
     return server
   }
 
+  #clientOptions(): tls.TlsOptions {
+    const { config, material } = this.#options
+    if (material.clients === undefined) return {}
+    const { ca, crl } = material.clients
+    return {
+      requestCert: true,
+      rejectUnauthorized: config.clientCert === 'require',
+      ca,
+      ...(crl === undefined ? {} : { crl: pemsIn(crl, 'X509 CRL') }),
+    }
+  }
+
   readonly #onSecure = (socket: tls.TLSSocket): void => {
     const { handshakes, onSecure } = this.#options
     handshakes.end(socket.isSessionReused() ? 'resumed' : 'full')
     socket.allowHalfOpen = true
-    onSecure(socket)
+    onSecure(socket, this.material.clients && this.#certificateOf(socket))
+  }
+
+  #certificateOf(socket: tls.TLSSocket): ClientCertificate | undefined {
+    const certificate = socket.getPeerX509Certificate()
+    if (certificate === undefined) return undefined
+    // Node's types say it is an Error; it is the code of one.
+    if (!socket.authorized) return { failure: String(socket.authorizationError) }
+    // Of a session that was resumed node does not know its own certificate.
+    const name = typeof socket.servername === 'string' ? socket.servername.toLowerCase() : ''
+    const [own] = this.#names.find(name) ?? this.#names.default
+    return verifiedCertificate(certificate, own?.uris ?? [])
   }
 
   readonly #onFailed = (error: NodeJS.ErrnoException, socket: tls.TLSSocket): void => {
@@ -154,8 +181,15 @@ function handOver(socket: Socket, server: tls.Server): void {
   server.emit('connection', socket)
 }
 
-/** A session is resumed for the names that it began with. At most 32 bytes, by OpenSSL. */
-function sessionContext(group: Group): string {
+/**
+ * A session is resumed for the names that it began with. It is as good as the certificate that the client has shown then, so
+ * that it ends when clients are verified in another way. At most 32 bytes, by OpenSSL.
+ */
+function sessionContext(group: Group, { config, material: { clients } }: TlsFrontOptions): string {
   const names = [...new Set(group.flatMap((certificate) => certificate.names))].toSorted()
-  return createHash('sha256').update(JSON.stringify(names)).digest('hex').slice(0, 32)
+  const hash = createHash('sha256').update(JSON.stringify([names, config.clientCert]))
+  for (const content of [clients?.ca, clients?.crl]) {
+    hash.update(`${content?.length ?? 0} `).update(content ?? '')
+  }
+  return hash.digest('hex').slice(0, 32)
 }

@@ -1,12 +1,24 @@
 /** What is in the files of a listener's TLS: read as a whole, or anew where something of it has changed. */
 
 import type { CertificateConfig, ListenerTlsConfig } from '../config/config.ts'
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { createSecureContext } from 'node:tls'
 import { messageOf } from '../auth/error-message.ts'
 import { isSameCertificate, loadCertificate, type LoadedCertificate } from './tls-certificate.ts'
 
 export interface TlsMaterial {
   /** In the order of the config; the first is the default. */
   readonly certificates: readonly LoadedCertificate[]
+  /** How clients' certificates are verified; undefined where nobody is asked for one. */
+  readonly clients: ClientAuthorities | undefined
+}
+
+interface ClientAuthorities {
+  /** PEM, one or more. */
+  readonly ca: Buffer
+  /** PEM, one or more lists; undefined where none is asked for. */
+  readonly crl: Buffer | undefined
 }
 
 /** A file whose new content cannot be used. */
@@ -19,17 +31,28 @@ export interface Renewal {
   readonly material: TlsMaterial
   /** Those that have another content now. */
   readonly renewed: readonly LoadedCertificate[]
-  /** Those that stay as they were, though they should not. */
+  /** Files that tell of clients' certificates, and have another content now. */
+  readonly renewedFiles: readonly string[]
+  /** What stays as it was, though it should not. */
   readonly failed: readonly NotRenewed[]
 }
 
 /** Throws an Error that names the file that cannot be read, or holds nothing of use. */
 export function readMaterial(tls: ListenerTlsConfig): TlsMaterial {
-  return { certificates: certificatesOf(tls).map(loadCertificate) }
+  const certificates = certificatesOf(tls).map(loadCertificate)
+  const { clientCa, crl } = tls
+  if (clientCa === undefined) return { certificates, clients: undefined }
+  return {
+    certificates,
+    clients: {
+      ca: readAuthorities(clientCa),
+      crl: crl === undefined ? undefined : readRevoked(crl),
+    },
+  }
 }
 
 /** What is wrong now stays as it is in `old`, which was read by the same config. */
-export function renewMaterial(old: TlsMaterial): Renewal {
+export function renewMaterial(old: TlsMaterial, tls: ListenerTlsConfig): Renewal {
   const renewed: LoadedCertificate[] = []
   const failed: NotRenewed[] = []
   const certificates = old.certificates.map((known) => {
@@ -43,12 +66,62 @@ export function renewMaterial(old: TlsMaterial): Renewal {
       return known
     }
   })
-  return { material: { certificates }, renewed, failed }
+  const { clients, renewedFiles } = renewClients(old.clients, tls, failed)
+  return { material: { certificates, clients }, renewed, renewedFiles, failed }
+}
+
+function renewClients(
+  old: ClientAuthorities | undefined,
+  { clientCa, crl }: ListenerTlsConfig,
+  failed: NotRenewed[],
+): { readonly clients: ClientAuthorities | undefined; readonly renewedFiles: readonly string[] } {
+  if (old === undefined || clientCa === undefined) return { clients: old, renewedFiles: [] }
+  const renewedFiles: string[] = []
+  const renewed = (file: string, known: Buffer, read: (file: string) => Buffer): Buffer => {
+    try {
+      const content = read(file)
+      if (content.equals(known)) return known
+      renewedFiles.push(file)
+      return content
+    } catch (error) {
+      failed.push({ file, cause: messageOf(error) })
+      return known
+    }
+  }
+  const ca = renewed(clientCa, old.ca, readAuthorities)
+  const lists =
+    crl === undefined || old.crl === undefined ? undefined : renewed(crl, old.crl, readRevoked)
+  return { clients: { ca, crl: lists }, renewedFiles }
+}
+
+function readAuthorities(file: string): Buffer {
+  const content = readFileSync(file)
+  const pems = pemsIn(content, 'CERTIFICATE')
+  if (pems.length === 0) throw new Error(`${file} holds no certificate in PEM format`)
+  for (const pem of pems) void new X509Certificate(pem)
+  return content
+}
+
+function readRevoked(file: string): Buffer {
+  const content = readFileSync(file)
+  const lists = pemsIn(content, 'X509 CRL')
+  if (lists.length === 0) throw new Error(`${file} holds no list of revoked certificates`)
+  for (const crl of lists) void createSecureContext({ crl })
+  return content
+}
+
+/** Each for itself: node reads the first list of a text alone. */
+export function pemsIn(content: Buffer, what: string): string[] {
+  const begin = `-----BEGIN ${what}-----`
+  const end = `-----END ${what}-----`
+  return content.toString('latin1').match(new RegExp(`${begin}[^-]+${end}`, 'g')) ?? []
 }
 
 /** Absolute paths. */
 export function filesOf(tls: ListenerTlsConfig): readonly string[] {
-  return certificatesOf(tls).flatMap(({ cert, key }) => [cert, key])
+  const { clientCa, crl } = tls
+  const pairs = certificatesOf(tls).flatMap(({ cert, key }) => [cert, key])
+  return [...pairs, ...[clientCa, crl].filter((file) => file !== undefined)]
 }
 
 function certificatesOf({ cert, key, certificates }: ListenerTlsConfig): CertificateConfig[] {

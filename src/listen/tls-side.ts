@@ -2,6 +2,7 @@
 
 import type { Socket } from 'node:net'
 import type { ListenerTlsConfig } from '../config/config.ts'
+import type { ClientCertificate } from '../request/client-certificate.ts'
 import type { LoadedCertificate } from './tls-certificate.ts'
 import { TlsFront, type TlsFrontOptions } from './tls-front.ts'
 import { Handshakes, type HandshakeCounts } from './tls-handshakes.ts'
@@ -11,6 +12,8 @@ import { TicketKeys } from './tls-tickets.ts'
 /** What has become of certificates whose files were read again. */
 export interface RenewedCertificates {
   readonly renewed: readonly LoadedCertificate[]
+  /** Of authorities of clients, and their lists. */
+  readonly renewedFiles: readonly string[]
   readonly failed: readonly NotRenewed[]
 }
 
@@ -30,6 +33,7 @@ export function checkTls(config: ListenerTlsConfig): void {
 export class TlsSide {
   readonly #options: Pick<TlsFrontOptions, 'protocols' | 'onSecure' | 'onFailed'>
   readonly #handshakes = new Handshakes()
+  readonly #shown = new WeakMap<object, ClientCertificate>()
   /** Made with the first front. */
   #tickets: TicketKeys | undefined
   #current: NextFront | undefined
@@ -80,11 +84,18 @@ export class TlsSide {
 
   /** Reads the files again, and shows what is new in them to new clients. A pair of files that is wrong stays as it was. */
   renew(): RenewedCertificates {
-    if (this.#current === undefined) return { renewed: [], failed: [] }
+    if (this.#current === undefined) return { renewed: [], renewedFiles: [], failed: [] }
     const { config, front } = this.#current
-    const { material, renewed, failed } = renewMaterial(front.material)
-    if (renewed.length > 0) this.use({ config, front: this.#frontOf(config, material) })
-    return { renewed, failed }
+    const { material, ...result } = renewMaterial(front.material, config)
+    if (result.renewed.length > 0 || result.renewedFiles.length > 0) {
+      this.use({ config, front: this.#frontOf(config, material) })
+    }
+    return result
+  }
+
+  /** What the client of a TLS socket has shown. */
+  certificateOf(socket: object): ClientCertificate | undefined {
+    return this.#shown.get(socket)
   }
 
   close(): void {
@@ -95,6 +106,12 @@ export class TlsSide {
     this.#tickets ??= new TicketKeys((keys) => this.#current?.front.rotate(keys))
     const { current: ticketKeys } = this.#tickets
     const handshakes = this.#handshakes
-    return new TlsFront({ ...this.#options, config, material, ticketKeys, handshakes })
+    const onSecure = this.#onSecure
+    return new TlsFront({ ...this.#options, onSecure, config, material, ticketKeys, handshakes })
+  }
+
+  readonly #onSecure: TlsFrontOptions['onSecure'] = (socket, certificate) => {
+    if (certificate !== undefined) this.#shown.set(socket, certificate)
+    this.#options.onSecure(socket, certificate)
   }
 }

@@ -13,7 +13,7 @@ import { urlOf } from './url.ts'
 /** What it tells; `Report` is one. */
 export type CertificateReport = Pick<
   Report,
-  'certificateReloaded' | 'certificateNotReloaded' | 'certificateExpires'
+  'fileReloaded' | 'certificateReloaded' | 'certificateNotReloaded' | 'certificateExpires'
 >
 
 export interface CertificateWatchOptions {
@@ -22,6 +22,9 @@ export interface CertificateWatchOptions {
   /** How often the files are looked at; 1 s unless given. */
   readonly intervalMs?: number
 }
+
+/** What files are for that are no certificates of the listener itself. */
+const CLIENTS = 'certificates of clients'
 
 const DAY_MS = 24 * 60 * 60 * 1000
 const EXPIRES_SOON_MS = 21 * DAY_MS
@@ -66,8 +69,9 @@ export class CertificateWatch {
   #renew(): void {
     const { listeners, report } = this.#options
     for (const listener of listeners()) {
-      const { renewed, failed } = listener.tls.renew()
+      const { renewed, renewedFiles, failed } = listener.tls.renew()
       for (const certificate of renewed) report.certificateReloaded(lineOf(listener, certificate))
+      for (const file of renewedFiles) report.fileReloaded({ file, what: CLIENTS })
       for (const { file, cause } of failed) {
         report.certificateNotReloaded({ url: placeOf(listener), file, cause })
       }

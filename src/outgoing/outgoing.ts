@@ -116,6 +116,8 @@ const fates: ReadonlyMap<string, Fate> = new Map<string, Fate>([
   ['x-forwarded-proto', 'drop'],
   ['x-forwarded-host', 'drop'],
   ['x-forwarded-port', 'drop'],
+  // From trusted proxies, too: most of them do not know it, and pass on what their clients have made up.
+  ['x-forwarded-client-cert', 'drop'],
   ['x-request-id', 'drop'],
   ['traceparent', 'drop'],
   ['x-auth-user', 'drop'],
@@ -215,9 +217,12 @@ interface Additions {
 }
 
 function addOwnFields(outgoing: string[], { facts, identity, edits }: Additions): void {
-  const { forwarded, requestId, traceparent } = facts
+  const { certificate, forwarded, requestId, traceparent } = facts
   const start = outgoing.length
   addForwarded(outgoing, forwarded)
+  if (certificate !== undefined && 'forwarded' in certificate) {
+    outgoing.push('X-Forwarded-Client-Cert', certificate.forwarded)
+  }
   outgoing.push('X-Request-Id', requestId, 'traceparent', traceparent)
   if (identity.user !== undefined) outgoing.push('X-Auth-User', headerSafe(identity.user))
   for (let index = 0; index + 1 < identity.fields.length; index += 2) {

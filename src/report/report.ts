@@ -305,6 +305,11 @@ export class Report {
     this.#log.warn({ keys }, 'config keys need a restart')
   }
 
+  /** A file that no check of `auth` has. */
+  fileReloaded(fields: { readonly file: string; readonly what: string }): void {
+    this.#log.info(fields, 'file reloaded')
+  }
+
   /** Its files have changed: new clients are shown it from now on. */
   certificateReloaded(line: CertificateLine): void {
     this.#log.info(line, 'certificate reloaded')

@@ -6,6 +6,7 @@
 import { Refusal, type Fields } from '../errors.ts'
 import { plainAddress } from './address-set.ts'
 import { parseAuthority, type Authority } from './authority.ts'
+import type { ClientCertificate } from './client-certificate.ts'
 import { ownForwarded, trustedForwarded, type Forwarded, type Trust } from './forwarded.ts'
 import { fieldValues, listItems } from './headers.ts'
 import { onlyValue, requestIdOf, traceparentOf } from './identifiers.ts'
@@ -20,6 +21,8 @@ export interface Connection {
   readonly localPort: number | undefined
   /** The peer speaks for somebody of whom it tells no address: nothing that he says of others counts. */
   readonly isAnonymous?: boolean
+  /** What the peer has shown to a listener that asks for it; undefined where it has shown none. */
+  readonly certificate?: ClientCertificate | undefined
 }
 
 /** A request head as the parser gives it: nothing is checked beyond the grammar. */
@@ -67,6 +70,8 @@ export interface RequestFacts {
   readonly upgrade: readonly string[]
   /** A WebSocket handshake whose Upgrade field a trusted proxy has stripped: `upgrade` is `['websocket']` all the same. */
   readonly stripped: boolean
+  /** Of the peer: a proxy in front shows its own. */
+  readonly certificate?: ClientCertificate | undefined
 }
 
 /**
@@ -118,6 +123,7 @@ export function readFacts(
     forwarded,
     upgrade: asked.tokens,
     stripped: asked.stripped,
+    ...(connection.certificate && { certificate: connection.certificate }),
   })
 }
 

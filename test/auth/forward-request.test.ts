@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { questionFields } from '../../src/auth/forward-request.ts'
+import type { RequestFacts } from '../../src/request/facts.ts'
 import { fakeFacts, fieldLines } from './fake-facts.ts'
 
 /** Without what the gateway adds, and without Host. */
@@ -27,6 +28,20 @@ describe('questionFields', () => {
       'X-Request-Id: request-1',
       'traceparent: 00-0123456789abcdef0123456789abcdef-0123456789abcdef-01',
     ])
+  })
+
+  it('tells of the certificate that was verified, and of no other', () => {
+    const asked = (certificate: RequestFacts['certificate']): string[] => {
+      const fields = ['X-Forwarded-Client-Cert', 'Subject="CN=forged"']
+      const lines = fieldLines(questionFields(fakeFacts({ certificate, fields }), 'a', new Set()))
+      return lines.filter((line) => line.startsWith('X-Forwarded-Client-Cert'))
+    }
+    const verified = { subject: '', commonName: undefined, altNames: [], expiresAtMs: 0 }
+    assert.deepEqual(asked({ ...verified, forwarded: 'Hash=1' }), [
+      'X-Forwarded-Client-Cert: Hash=1',
+    ])
+    assert.deepEqual(asked({ failure: 'CERT_REVOKED' }), [])
+    assert.deepEqual(asked(undefined), [])
   })
 
   it('says the same in Forwarded where upstreams get it', () => {

@@ -384,6 +384,9 @@ describe('a listener', () => {
       ciphers: undefined,
       handshakeTimeoutMs: 10_000,
       handshakesMax: 1000,
+      clientCa: undefined,
+      clientCert: undefined,
+      crl: undefined,
     })
   })
 
@@ -409,6 +412,9 @@ describe('a listener', () => {
       ciphers: 'ECDHE+AESGCM',
       handshakeTimeoutMs: 3000,
       handshakesMax: 50,
+      clientCa: undefined,
+      clientCert: undefined,
+      crl: undefined,
     })
   })
 })
@@ -466,6 +472,29 @@ describe('a check', () => {
     assert.equal(check.onRecheckError, 'close')
   })
 
+  it('of certificates has its patterns', () => {
+    const files = 'cert: "${FIXTURES}/tls/cert.pem", key: "${FIXTURES}/tls/key.pem"'
+    const config = loadText(
+      withRoute(`listeners: [{ tls: { ${files}, clientCa: "\${FIXTURES}/tls/cert.pem" } }]
+auth: { a: { type: clientCert, subject: ["CN=*"], san: ["DNS:a", { regex: "URI:.*" }] } }`),
+    )
+    const { clientCa, clientCert, crl } = config.listeners[0]?.tls ?? {}
+    assert.deepEqual(
+      [clientCa, clientCert, crl],
+      [join(fixtures, 'tls/cert.pem'), 'require', undefined],
+    )
+    assert.deepEqual(config.auth.get('a'), {
+      name: 'a',
+      type: 'clientCert',
+      subject: [{ kind: 'glob', glob: 'CN=*' }],
+      san: [
+        { kind: 'glob', glob: 'DNS:a' },
+        { kind: 'regex', regex: 'URI:.*' },
+      ],
+      user: 'cn',
+    })
+  })
+
   it('lets tunnels outlive credentials', () => {
     const config = loadText(
       withRoute(`auth:
@@ -474,7 +503,7 @@ describe('a check', () => {
   c: { type: jwt, secret: ${longSecret}, closeOnExpiry: false }`),
     )
     assert.deepEqual(
-      [...config.auth.values()].map((check) => check.type !== 'forward' && check.closeOnExpiry),
+      [...config.auth.values()].map((check) => 'closeOnExpiry' in check && check.closeOnExpiry),
       [false, false, false],
     )
   })

@@ -325,7 +325,7 @@ table('auth', [
   [
     'wants the kind of a check',
     withRoute('auth: { a: { users: a } }'),
-    ['1:9: auth.a.type: missing; expected basic, apiKey, jwt or forward'],
+    ['1:9: auth.a.type: missing; expected basic, apiKey, jwt, forward or clientCert'],
   ],
 ])
 

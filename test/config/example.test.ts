@@ -58,6 +58,7 @@ describe('the example', () => {
       copyFileSync(join(fixtures, 'tls/cert.pem'), join(folder, 'tls/cert.pem'))
       copyFileSync(join(fixtures, 'tls/cert.pem'), join(folder, 'tls/ca.pem'))
       copyFileSync(join(fixtures, 'tls/key.pem'), join(folder, 'tls/key.pem'))
+      copyFileSync(join(fixtures, 'tls/crl.pem'), join(folder, 'tls/crl.pem'))
       copyFileSync(join(fixtures, 'tls/public.pem'), join(folder, 'devices.pem'))
       copyFileSync(join(fixtures, 'users.htpasswd'), join(folder, 'users.htpasswd'))
       copyFileSync(join(fixtures, 'keys.txt'), join(folder, 'keys.txt'))
@@ -69,7 +70,7 @@ describe('the example', () => {
       assert.equal(config.listeners.length, 2)
       assert.deepEqual(
         [...config.auth.keys()],
-        ['staff', 'robots', 'people', 'partners', 'devices', 'portal'],
+        ['staff', 'robots', 'people', 'partners', 'devices', 'hosts', 'portal'],
       )
       assert.deepEqual(
         config.routes.map((route) => route.name),

@@ -644,6 +644,38 @@ describe("the recipe 'tls-names'", () => {
   })
 })
 
+describe("the recipe 'client-certificates'", () => {
+  it('lets devices in by their names, and everybody elsewhere', async () => {
+    await using devices = await headKeeper()
+    await using others = await headKeeper()
+    await using authority = await TestAuthority.create()
+    const gate = await authority.issue({ names: ['DNS:localhost'] })
+    const device = await authority.issue({ names: ['URI:spiffe://example.com/device/7'] })
+    const ca = await authority.cert
+    const yaml = recipeYaml('client-certificates', [
+      ['0.0.0.0:8443', '127.0.0.1:0'],
+      ['http://localhost:3000', devices.url],
+      ['http://localhost:3001', others.url],
+    ]).replaceAll('./tls/', './')
+    await using gateway = await startTestGateway(yaml, {
+      'cert.pem': gate.cert,
+      'key.pem': gate.key,
+      'clients-ca.pem': ca,
+      'clients-crl.pem': await authority.revoke(),
+    })
+    const url = `wss://localhost:${gateway.port}`
+    await using client = await wsClient(`${url}/devices`, [], { ca, ...device })
+    await echoes(client, 'hello')
+    const { headers } = devices.heads[0] ?? {}
+    assert.equal(headers?.['x-auth-user'], 'spiffe://example.com/device/7')
+    assert.match(String(headers?.['x-forwarded-client-cert']), /;URI=spiffe:.*device\/7$/)
+    assert.equal((await refusal(`${url}/devices`, [], { ca })).status, 401)
+    assert.equal((await refusal(`${url}/devices`, [], { ca, ...gate })).status, 403)
+    await using other = await wsClient(url, [], { ca })
+    await echoes(other, 'hello')
+  })
+})
+
 describe("the recipe 'tls-endpoints'", () => {
   it('shows a certificate to endpoints that ask, and resumes sessions with them', async () => {
     const ask = { requestCert: true, ca: readFileSync(join(fixtures, 'tls/ca.pem')) }

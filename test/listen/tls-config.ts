@@ -15,6 +15,9 @@ export function tlsConfig(changes: Partial<ListenerTlsConfig>): ListenerTlsConfi
     ciphers: undefined,
     handshakeTimeoutMs: 60_000,
     handshakesMax: 1000,
+    clientCa: undefined,
+    clientCert: undefined,
+    crl: undefined,
     ...changes,
   }
 }

@@ -18,6 +18,7 @@ function watched(folder: string) {
   const listener = { address, config: { address, tls }, tls: side } as unknown as Listener
   const told: string[] = []
   const report: CertificateReport = {
+    fileReloaded: ({ what }) => told.push(`reloaded ${what}`),
     certificateReloaded: ({ certificate }) => told.push(`reloaded ${certificate}`),
     certificateNotReloaded: ({ cause }) => told.push(`not reloaded: ${cause}`),
     certificateExpires: ({ url, certificate }, hasExpired) =>

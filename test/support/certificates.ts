@@ -78,6 +78,13 @@ export class TestAuthority implements AsyncDisposable {
     return { cert: await this.#read(`${file}.pem`), key: await this.#read(`${file}.key`) }
   }
 
+  /** A file with both, as curl takes it. */
+  async save({ cert, key }: Issued): Promise<string> {
+    const file = join(this.#folder, 'saved.pem')
+    await writeFile(file, cert + key)
+    return file
+  }
+
   /** Its list of revoked certificates, with these among them. */
   async revoke(...certs: readonly string[]): Promise<string> {
     for (const cert of certs) {

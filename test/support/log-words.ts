@@ -132,7 +132,7 @@ export const logMessages: readonly LogMessage[] = [
   {
     message: 'file reloaded',
     level: 'info',
-    when: 'A file of users or keys has changed.',
+    when: 'A file of users or keys has changed, or one about certificates of clients.',
     fields: ['file', 'what'],
   },
   {
