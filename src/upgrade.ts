@@ -19,6 +19,7 @@ import { requestFraming, responseFraming } from './handshake/framing.ts'
 import type { Answered, Granted } from './handshake/answer-reader.ts'
 import type { Client } from './handshake/client.ts'
 import { HeldClient } from './handshake/held-client.ts'
+import { prefaceFor } from './handshake/proxy-header.ts'
 import { RawClient } from './handshake/raw-client.ts'
 import { refusalAnswer } from './handshake/refuse.ts'
 import { upgradeRequestHead } from './handshake/request-head.ts'
@@ -179,6 +180,7 @@ function offerTo(
     bufferBytes,
     dialer,
     handshakeTimeoutMs: config.timeouts.handshakeMs,
+    preface: prefaceFor(endpoint, facts.clientIp, () => client.socket),
   })
 }
 

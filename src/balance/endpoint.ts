@@ -15,6 +15,8 @@ export interface Endpoint {
   readonly tls: EndpointTls | undefined
   /** Where connections to it come from, if it is no unix socket. The kernel picks where it is left out. */
   readonly local?: LocalAddresses | undefined
+  /** What each connection to it begins with: a PROXY header that names one client, so that it is no other's. */
+  readonly proxyProtocol?: 'v1' | 'v2' | undefined
   readonly weight: number
   /** Leases that are out: handshakes, tunnels and plain requests in progress. */
   readonly inUse: number

@@ -84,7 +84,9 @@ export class Pool {
             before?.tls,
           )
         : undefined
-      return new Member({ id, config: endpoint, address, tls, local: this.#local, state, shared })
+      const proxyProtocol = config.proxyProtocol === 'off' ? undefined : config.proxyProtocol
+      const local = this.#local
+      return new Member({ id, config: endpoint, address, tls, local, proxyProtocol, state, shared })
     })
     this.endpoints = this.#members
   }
@@ -183,6 +185,7 @@ interface MemberOptions {
   readonly address: Address
   readonly tls: EndpointTls | undefined
   readonly local: LocalAddresses | undefined
+  readonly proxyProtocol: 'v1' | 'v2' | undefined
   readonly state: MemberState
   readonly shared: Shared
 }
@@ -193,17 +196,20 @@ class Member implements Endpoint, Candidate {
   readonly address: Address
   readonly tls: EndpointTls | undefined
   readonly local: LocalAddresses | undefined
+  readonly proxyProtocol: 'v1' | 'v2' | undefined
   readonly weight: number
   readonly seed: number
   readonly state: MemberState
   readonly shared: Shared
 
-  constructor({ id, config, address, tls, local, state, shared }: MemberOptions) {
+  constructor(options: MemberOptions) {
+    const { id, config, address, tls, local, proxyProtocol, state, shared } = options
     this.id = id
     this.url = config.url
     this.address = address
     this.tls = tls
     this.local = address.kind === 'tcp' ? local : undefined
+    this.proxyProtocol = proxyProtocol
     this.weight = config.weight
     this.seed = hashText(config.url)
     this.state = state

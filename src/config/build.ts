@@ -144,6 +144,7 @@ function buildUpstream(name: string, value: Upstream, toFile: ToFile): UpstreamC
     health: { setAsideMs: value.health.setAside, setAsideMaxMs: value.health.setAsideMax },
     tls: buildUpstreamTls(value.tls, toFile),
     rebalance: value.rebalance === 'off' ? undefined : value.rebalance,
+    proxyProtocol: value.proxyProtocol,
     localAddress: value.localAddress,
   }
 }

@@ -122,6 +122,8 @@ export interface UpstreamConfig {
   readonly tls: UpstreamTlsConfig
   /** `undefined` where nobody rebalances by himself. */
   readonly rebalance: RebalanceConfig | undefined
+  /** Each connection begins with a PROXY header of this version. */
+  readonly proxyProtocol: 'off' | 'v1' | 'v2'
   /** IP addresses of this machine that connections come from, in turn; the kernel picks where there is none. */
   readonly localAddress: readonly string[] | undefined
 }

@@ -137,6 +137,11 @@ export const upstream = section({
     'off',
     'Closes tunnels of the fullest endpoints until all have their share; their clients come back to others.',
   ),
+  proxyProtocol: key(
+    choice(['off', 'v1', 'v2']),
+    'off',
+    'Connections to the endpoints begin with a PROXY header of this version, and serve one client each.',
+  ),
   localAddress: optional(
     oneOrMore(localAddress(), 'an IP address of this machine, or a list of them'),
     "IP addresses of this machine that connections to the endpoints come from, in turn: each has ports of its own. The kernel's choice if left out.",

@@ -11,6 +11,7 @@ export function upstreamFindings({ path, value, isWhole }: Part<Upstream>): Find
     ...duplicateEndpoints([...path, 'endpoints'], value.endpoints),
     ...halfPairs([...path, 'tls'], value.tls, isWhole),
     ...unreachable([...path, 'localAddress'], value),
+    ...unread([...path, 'proxyProtocol'], value),
   ]
   if (isWhole && value.health.setAside > value.health.setAsideMax) {
     const text = 'must not be longer than setAsideMax'
@@ -42,6 +43,13 @@ function halfPairs(path: Path, { cert, key }: Upstream['tls'], isWhole: boolean)
   if (!isWhole || (cert === undefined) === (key === undefined)) return []
   const [there, missing] = cert === undefined ? ['key', 'cert'] : ['cert', 'key']
   return [{ path: [...path, there], text: `needs ${missing} beside it` }]
+}
+
+/** The gateway's own endpoints read none. */
+function unread(path: Path, { endpoints, proxyProtocol }: Upstream): Finding[] {
+  if (proxyProtocol === 'off') return []
+  const builtin = endpoints.find(({ address }) => address.kind === 'builtin')
+  return builtin === undefined ? [] : [{ path, text: `${builtin.url} reads no PROXY header` }]
 }
 
 /** Between two families there is no connection. Names may have addresses of both. */

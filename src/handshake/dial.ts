@@ -22,6 +22,8 @@ export interface DialOptions {
   readonly connectTimeoutMs: number
   /** How much the socket may hold each way before it stalls whoever fills it; node's own 64 KiB when left out. */
   readonly bufferBytes?: number
+  /** What goes out first, before TLS. */
+  readonly preface?: Buffer | undefined
 }
 
 /** A dial that is under way. */
@@ -65,6 +67,7 @@ class Dial implements Dialing {
   readonly #onDone: DialDone
   readonly #timer: NodeJS.Timeout | undefined
   readonly #bufferBytes: number | undefined
+  readonly #preface: Buffer | undefined
   #secure: TLSSocket | undefined
   /** What was offered to be resumed. */
   #session: TlsSession | undefined
@@ -74,7 +77,7 @@ class Dial implements Dialing {
   #isOver = false
 
   constructor(endpoint: Endpoint, options: DialOptions, onDone: DialDone) {
-    const { connectTimeoutMs, bufferBytes } = options
+    const { connectTimeoutMs, bufferBytes, preface } = options
     this.#endpoint = endpoint
     this.#onDone = onDone
     this.#timer =
@@ -82,6 +85,7 @@ class Dial implements Dialing {
         ? setTimeout(onDeadline, connectTimeoutMs, this, connectTimeoutMs)
         : undefined
     this.#bufferBytes = bufferBytes
+    this.#preface = preface
     this.#socket = this.#newSocket()
     const { address, local } = endpoint
     if (local === undefined || address.kind === 'unix') this.#socket.connect(address)
@@ -158,6 +162,7 @@ class Dial implements Dialing {
   readonly #onConnect = (): void => {
     clearTimeout(this.#addressTimer)
     const { tls } = this.#endpoint
+    if (this.#preface !== undefined) this.#socket.write(this.#preface)
     if (tls === undefined) {
       this.#onDone(this.#release())
       return

@@ -90,7 +90,8 @@ class DialedAttempt implements DialListener {
   }
 
   #dial(target: DialTarget, connectMs: number): void {
-    const { head, client, handshakeTimeoutMs: handshakeMs } = this.#options
+    const { client, preface, handshakeTimeoutMs: handshakeMs } = this.#options
+    const head = (preface?.toString('latin1') ?? '') + this.#options.head
     const request = { target, client: client.held, head, connectMs, handshakeMs }
     const dialed = this.#dialer.dial(request, this)
     if (typeof dialed === 'string') this.onFailed('connect', dialed, false)

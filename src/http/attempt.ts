@@ -17,6 +17,7 @@ import type { EndpointLease } from '../balance/endpoint.ts'
 import { Refusal } from '../errors.ts'
 import { isTlsFailure, tlsRefusal, type Dialing } from '../handshake/dial.ts'
 import type { Framing } from '../handshake/framing.ts'
+import { prefaceFor } from '../handshake/proxy-header.ts'
 import { incomingFields } from '../outgoing/outgoing.ts'
 import { answerHead, unaskedSwitch } from './answer-head.ts'
 import type { Client } from './client.ts'
@@ -54,6 +55,7 @@ export interface Failure {
 
 export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
   readonly connectTimeoutMs: number
+  readonly preface: Buffer | undefined
   readonly ended: Promise<ForwardEnd | Failure>
   readonly #options: AttemptOptions
   readonly #silence = new Silence()
@@ -72,8 +74,10 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
     this.ended = promise
     this.#resolve = resolve
     this.#options = options
-    this.connectTimeoutMs = options.exchange.timeouts.connectMs
-    options.client.onGone = this.#onClientGone
+    const { exchange, client, lease } = options
+    this.connectTimeoutMs = exchange.timeouts.connectMs
+    this.preface = prefaceFor(lease.endpoint, exchange.facts.clientIp, () => client.req.socket)
+    client.onGone = this.#onClientGone
   }
 
   get exchange(): PlainExchange {

@@ -20,6 +20,8 @@ export const kConnecting: unique symbol = Symbol('upgate.connecting')
 /** A request that may need a new connection. */
 export interface Connecting {
   readonly connectTimeoutMs: number
+  /** What a new connection begins with. */
+  readonly preface: Buffer | undefined
   /** Called when a new connection is begun, not when an idle one is used. */
   onDialing(dialing: Dialing): void
 }

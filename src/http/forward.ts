@@ -116,6 +116,9 @@ export class Forwarder {
   }
 
   #agentOf(endpoint: Endpoint): EndpointAgent {
+    // A connection that names one client is no other's.
+    if (endpoint.proxyProtocol !== undefined)
+      return new EndpointAgent(endpoint, { keepAlive: false })
     const known = this.#agents.get(endpoint)
     if (known !== undefined) return known
     // Requests that began under an older config may have asked for its endpoints again.

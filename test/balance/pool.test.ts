@@ -31,6 +31,7 @@ function upstream(urls: readonly string[], more: Partial<UpstreamConfig> = {}): 
     health: { setAsideMs: 1000, setAsideMaxMs: 60_000 },
     tls: DEFAULT_TLS,
     rebalance: undefined,
+    proxyProtocol: 'off',
     localAddress: undefined,
     ...more,
   }

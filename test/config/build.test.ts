@@ -58,6 +58,7 @@ describe('the configuration of the smallest file', () => {
         health: { setAsideMs: 1000, setAsideMaxMs: 60_000 },
         tls: DEFAULT_TLS,
         rebalance: undefined,
+        proxyProtocol: 'off',
         localAddress: undefined,
       },
     })

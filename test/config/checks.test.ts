@@ -72,6 +72,11 @@ table('PROXY headers', [
   ],
   ['need nobody where they are off', withRoute('listeners: [{ proxyProtocol: off }]'), []],
   [
+    'are read by no endpoint of the gateway itself',
+    `upstreams: { a: { endpoints: ["builtin:echo"], proxyProtocol: v1 } }\nroutes: [{ upstream: a }]`,
+    ['1:63: upstreams.a.proxyProtocol: builtin:echo reads no PROXY header'],
+  ],
+  [
     'are not asked about when the proxies are wrong',
     withRoute('listeners: [{ proxyProtocol: required }]\ntrustedProxies: [a]'),
     [

@@ -1,16 +1,22 @@
-/** The PROXY protocol of clients, by hand and by HAProxy. */
+/** The PROXY protocol of clients and to endpoints, by hand and with HAProxy and nginx. */
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import net from 'node:net'
+import { pipeline } from 'node:stream'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import tls from 'node:tls'
+import { readProxyHeader } from '../../src/listen/proxy-protocol.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { haproxy, startHaproxy } from '../support/haproxy.ts'
+import { nginx, startNginx } from '../support/nginx.ts'
 import { binaryHeader, SIGNATURE, typeLengthValue } from '../support/proxy-header.ts'
-import { handshake, rawClient, RawClient } from '../support/raw-client.ts'
+import { handshake, rawClient, RawClient, SWITCHING } from '../support/raw-client.ts'
 import { scriptedUpstream, type ScriptedUpstream } from '../support/scripted-upstream.ts'
+import { secureServer } from '../support/secure-server.ts'
 import { wsClient, wsServer } from '../support/ws-server.ts'
 
 const LINE = 'PROXY TCP4 192.0.2.7 198.51.100.9 4660 443\r\n'
@@ -275,6 +281,203 @@ describe('behind HAProxy with the PROXY protocol', () => {
       client.socket.send(message)
       assert.deepEqual((await client.message()).data, message)
       assert.equal((await gateway.log('tunnel open'))['clientIp'], '127.0.0.9')
+    })
+  }
+})
+
+/** What it got first, and whether it had another connection for each request: the addresses of the last client. */
+function reading(): Promise<ScriptedUpstream> {
+  return scriptedUpstream(async (connection) => {
+    const begin = await connection.bytes(5)
+    let header = begin
+    while (!header.endsWith('\r\n')) header += await connection.bytes(1)
+    const body = header.trim()
+    while (await connection.more()) {
+      await connection.head()
+      connection.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+    }
+  })
+}
+
+function toEndpoint(upstream: { readonly url: string }, version: string, more = ''): string {
+  return `upstreams: { one: { endpoints: ["${upstream.url}"], proxyProtocol: ${version}${more} } }
+routes: [{ upstream: one }]`
+}
+
+for (const engine of ['portable', 'auto']) {
+  describe(`an upstream with proxyProtocol, relay.engine: ${engine}`, () => {
+    const relay = `relay: { engine: ${engine} }\n`
+
+    it('gets the client first on each connection, and no connection serves two', async () => {
+      await using upstream = await reading()
+      await using gateway = await startTestGateway(relay + toEndpoint(upstream, 'v1'))
+      await using one = await rawClient(gateway.port)
+      await using other = await rawClient(gateway.port)
+      for (const client of [one, other, one]) {
+        client.write(GET)
+        const { localPort } = client.socket
+        const to = `127.0.0.1 127.0.0.1 ${localPort} ${gateway.port}`
+        assert.equal((await client.answer()).body, `PROXY TCP4 ${to}`)
+      }
+      assert.equal(upstream.connections, 3)
+    })
+
+    for (const version of ['v1', 'v2']) {
+      it(`gets it by ${version} before a handshake, and the tunnel is whole`, async () => {
+        let port: number | undefined
+        await using upstream = await scriptedUpstream(async (connection) => {
+          const length =
+            version === 'v2'
+              ? 28
+              : `PROXY TCP4 127.0.0.1 127.0.0.1 ${port} ${gateway.port}\r\n`.length
+          const bytes = Buffer.from(await connection.bytes(length), 'latin1')
+          assert.deepEqual(readProxyHeader(bytes), {
+            bytes: length,
+            client: {
+              peerAddress: '127.0.0.1',
+              peerPort: port,
+              localAddress: '127.0.0.1',
+              localPort: gateway.port,
+            },
+          })
+          const { statusLine } = await connection.head()
+          assert.equal(statusLine, 'GET /room HTTP/1.1')
+          connection.write(SWITCHING)
+          connection.write(await connection.bytes(6))
+        })
+        await using gateway = await startTestGateway(relay + toEndpoint(upstream, version))
+        await using client = await rawClient(gateway.port)
+        port = client.socket.localPort
+        client.write(handshake('/room'))
+        assert.equal((await client.head()).status, 101)
+        client.write('\x81\x80abcd')
+        assert.equal(await client.bytes(6), '\x81\x80abcd')
+      })
+    }
+
+    it('gets the client of a PROXY header, with its port', async () => {
+      await using upstream = await reading()
+      await using gateway = await startTestGateway(
+        `${relay}listeners: [{ address: "127.0.0.1:0", proxyProtocol: required }]
+trustedProxies: ["127.0.0.1"]
+${toEndpoint(upstream, 'v1')}`,
+      )
+      assert.equal(await told(gateway, LINE), LINE.trim())
+    })
+
+    it('gets it before TLS', async () => {
+      await using server = await secureServer()
+      const { port } = new URL(server.url)
+      await using front = await scriptedUpstream(async (connection) => {
+        const header = await connection.bytes(28)
+        assert.ok(header.startsWith(SIGNATURE.toString('latin1')))
+        const behind = net.connect(Number(port), '127.0.0.1')
+        const socket = connection.release()
+        pipeline(socket, behind, socket, () => {})
+      })
+      const url = front.url.replace('http:', 'https:')
+      await using gateway = await startTestGateway(
+        relay + toEndpoint({ url }, 'v2', ', tls: { ca: ca.pem }'),
+        { 'ca.pem': readFileSync(join(folder, 'ca.pem')) },
+      )
+      await using client = await wsClient(`ws://127.0.0.1:${gateway.port}/`)
+      client.socket.send('hello')
+      assert.equal((await client.message()).data.toString(), 'hello')
+      assert.equal(await (await fetch(`http://127.0.0.1:${gateway.port}/`)).text(), 'ok')
+    })
+  })
+}
+
+describe('what an endpoint is told of TLS by version 2', () => {
+  it('is the name that the client asked for, its version of TLS, and its certificate', async () => {
+    const { promise, resolve } = Promise.withResolvers<Buffer>()
+    await using upstream = await scriptedUpstream(async (connection) => {
+      const fixed = await connection.bytes(16)
+      const rest = await connection.bytes(Buffer.from(fixed, 'latin1').readUInt16BE(14))
+      resolve(Buffer.from(rest, 'latin1'))
+      await connection.head()
+      connection.write('HTTP/1.1 204 No Content\r\n\r\n')
+    })
+    await using gateway = await startTestGateway(
+      `listeners: [{ address: "127.0.0.1:0", tls: { cert: cert.pem, key: key.pem } }]
+${toEndpoint(upstream, 'v2')}`,
+      certificate,
+    )
+    const socket = tls.connect({
+      port: gateway.port,
+      host: '127.0.0.1',
+      servername: 'localhost',
+      rejectUnauthorized: false,
+    })
+    await once(socket, 'secureConnect')
+    await using client = new RawClient(socket)
+    client.write(GET)
+    assert.equal((await client.head()).status, 204)
+    const version = typeLengthValue(0x21, 'TLSv1.3')
+    const secure = Buffer.concat([Buffer.from([1, 0, 0, 0, 1]), version])
+    assert.deepEqual(
+      (await promise).subarray(12),
+      Buffer.concat([typeLengthValue(2, 'localhost'), typeLengthValue(0x20, secure)]),
+    )
+  })
+})
+
+describe('in front of nginx and HAProxy with the PROXY protocol', () => {
+  const skip = nginx.skip === false ? haproxy.skip : nginx.skip
+
+  for (const version of ['v1', 'v2']) {
+    it(`tells an nginx by ${version}, and WebSockets go through`, { skip }, async () => {
+      const requests: IncomingMessage[] = []
+      await using server = await wsServer({}, (socket, request) => {
+        requests.push(request)
+        socket.on('message', (data) => socket.send(data))
+      })
+      await using behind = await startNginx(
+        `location / {
+          proxy_http_version 1.1;
+          proxy_set_header Upgrade $http_upgrade;
+          proxy_set_header Connection upgrade;
+          proxy_set_header X-Client $proxy_protocol_addr:$proxy_protocol_port;
+          proxy_pass ${server.url};
+        }`,
+        'proxy_protocol',
+      )
+      const url = `http://127.0.0.1:${behind.port}`
+      await using gateway = await startTestGateway(toEndpoint({ url }, version))
+      await using client = await wsClient(`ws://127.0.0.1:${gateway.port}/`, [], {
+        localAddress: '127.0.0.9',
+      })
+      client.socket.send('hello')
+      assert.equal((await client.message()).data.toString(), 'hello')
+      assert.match(String(requests[0]?.headers['x-client']), /^127\.0\.0\.9:[1-9]\d*$/)
+    })
+
+    it(`stands between two HAProxies, by ${version}`, { skip }, async () => {
+      const requests: IncomingMessage[] = []
+      await using server = await wsServer({}, (socket, request) => {
+        requests.push(request)
+        socket.on('message', (data) => socket.send(data))
+      })
+      await using behind = await startHaproxy({
+        mode: 'http',
+        server: server.port,
+        bind: 'accept-proxy',
+        lines: 'http-request set-header X-Client %[src]:%[src_port]',
+      })
+      const url = `http://127.0.0.1:${behind.port}`
+      await using gateway = await startTestGateway(
+        `listeners: [{ address: "127.0.0.1:0", proxyProtocol: required }]
+trustedProxies: ["127.0.0.1"]
+${toEndpoint({ url }, version)}`,
+      )
+      const send = version === 'v1' ? 'send-proxy' : 'send-proxy-v2'
+      await using front = await startHaproxy({ mode: 'tcp', server: gateway.port, send })
+      await using client = await wsClient(`ws://127.0.0.1:${front.port}/`, [], {
+        localAddress: '127.0.0.9',
+      })
+      client.socket.send('hello')
+      assert.equal((await client.message()).data.toString(), 'hello')
+      assert.match(String(requests[0]?.headers['x-client']), /^127\.0\.0\.9:[1-9]\d*$/)
     })
   }
 })

@@ -35,6 +35,7 @@ function upstreamConfig({
     health: { setAsideMs: 3_600_000, setAsideMaxMs: 3_600_000 },
     tls: DEFAULT_TLS,
     rebalance,
+    proxyProtocol: 'off',
     localAddress: undefined,
   }
 }
