@@ -8,6 +8,7 @@ import tls from 'node:tls'
 import { relayPortably } from '../../src/relay/portable.ts'
 import type { Relay, Side } from '../../src/relay/relay.ts'
 import { Sweep } from '../../src/relay/sweep.ts'
+import type { TunnelEnd } from '../../src/relay/tunnel-end.ts'
 import type { TunnelPolicy } from '../../src/relay/tunnel-policy.ts'
 import { readToEnd, socketPair, type SocketPair } from '../support/socket-pair.ts'
 import { CLOSE_FRAMES, tunnelPolicy } from '../support/tunnel-policy.ts'
@@ -122,6 +123,24 @@ describe('the portable relay, below its frames', () => {
     while (performance.now() < endMs);
     assert.deepEqual(await client.getsPing(), payload)
     assert.equal(tunnel.read().webSocket?.up.pong, 0)
+  })
+
+  it('has nothing to watch of sockets that were closed before they were joined', async () => {
+    await using a = await socketPair()
+    await using b = await socketPair()
+    for (const { socket } of [a, b]) {
+      socket.destroy()
+      await once(socket, 'close')
+    }
+    const watched = new Set<unknown>()
+    const own = new Sweep()
+    own.watch = (swept) => void watched.add(swept)
+    own.unwatch = (swept) => void watched.delete(swept)
+    const { promise: ended, resolve } = Promise.withResolvers<TunnelEnd>()
+    const start = { head: '', policy: tunnelPolicy(), listener: { onEnd: resolve } }
+    relayPortably(plain(a.socket), plain(b.socket), start, own)
+    assert.equal((await ended).reason, 'error')
+    assert.equal(watched.size, 0)
   })
 
   it('takes for dead whom TCP gives up, where the route watches him', async () => {
