@@ -5,6 +5,8 @@ import type { Plane, RouteParts } from './plane.ts'
 import { readFacts, type Connection, type RequestFacts, type RequestHead } from './request/facts.ts'
 import { allowedTokens, matchRoute } from './route/match.ts'
 
+const HTTPS_PORT = 443
+
 export type Decision = UpgradeDecision | PlainDecision | RefusedDecision
 
 /** The route lets the client upgrade to one of `tokens`. */
@@ -63,6 +65,7 @@ function route(
   const facts = readFacts(head, connection, plane)
   if (facts instanceof Refusal) return facts
   known.facts = facts
+  if (connection.httpsPort !== undefined) return httpsRequired(facts, connection.httpsPort)
   const matched = matchRoute(plane.table, facts)
   if (matched instanceof Refusal) return matched
   const parts = plane.partsOf(matched)
@@ -70,6 +73,14 @@ function route(
   const tokens = allowedTokens(matched, facts)
   if (tokens.length > 0) return { upgrades: true, facts, parts, tokens }
   return parts.config.http ? { upgrades: false, facts, parts } : upgradeRequired(parts)
+}
+
+/** RFC 9110 15.4.9: of a 308 the client repeats method and body. `host` is a valid one, and the target in origin form. */
+function httpsRequired({ host, target }: RequestFacts, port: number): Refusal {
+  if (host === '') return new Refusal('E_HOST_INVALID', { cause: 'no host to redirect to' })
+  const authority = port === HTTPS_PORT ? host : `${host}:${port}`
+  const location = `https://${authority}${target === '*' ? '/' : target}`
+  return new Refusal('E_HTTPS_REQUIRED', { fields: ['Location', location] })
 }
 
 /** RFC 9110 15.5.22: a 426 names the protocols that would do. */

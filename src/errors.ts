@@ -19,6 +19,14 @@ interface CatalogueRow {
 }
 
 export const catalogue = {
+  E_HTTPS_REQUIRED: {
+    status: 308,
+    source: 'client',
+    phase: 'facts',
+    retry: 'never',
+    level: 'info',
+    text: 'This is served over HTTPS.',
+  },
   E_REQUEST_MALFORMED: {
     status: 400,
     source: 'client',

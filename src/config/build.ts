@@ -108,6 +108,7 @@ function buildListener(value: Listener, toFile: ToFile): ListenerConfig {
   return {
     address: value.address,
     tls: value.tls && buildListenerTls(value.tls, toFile),
+    redirect: value.redirect === 'https' ? { port: 443 } : value.redirect,
     proxyProtocol: value.proxyProtocol,
     headTimeoutMs: value.headTimeout,
     headBytesMax: value.headBytes,

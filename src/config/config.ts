@@ -33,6 +33,8 @@ export type Address =
 export interface ListenerConfig {
   readonly address: Address
   readonly tls: ListenerTlsConfig | undefined
+  /** Where https is that every request is sent to; `undefined` where routes serve. Never with `tls`. */
+  readonly redirect: { readonly port: number } | undefined
   /** Whether proxies say by the PROXY protocol whose connections they pass on. */
   readonly proxyProtocol: 'off' | 'optional' | 'required'
   readonly headTimeoutMs: number

@@ -7,6 +7,10 @@ import type { Part, Parts } from './parts.ts'
 import type { Finding, Path } from './problem.ts'
 
 export function listenerFindings({ path, value }: Part<Listener>): Finding[] {
+  if (value.tls !== undefined && value.redirect !== undefined) {
+    const text = 'is for a listener without tls: its clients speak https already'
+    return [{ path: [...path, 'redirect'], text }]
+  }
   return value.tls === undefined ? [] : cipherFindings([...path, 'tls'], value.tls)
 }
 

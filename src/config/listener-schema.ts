@@ -1,6 +1,6 @@
 /** One entry of `listeners` as the file has it. */
 
-import type { z } from 'zod'
+import { z } from 'zod'
 
 import { address, certificateName } from './network.ts'
 import { choice, count, duration, file, limit, list, size, text } from './scalars.ts'
@@ -79,6 +79,16 @@ const tls = section({
 export const listener = section({
   address: key(address(), '0.0.0.0:8080', 'host:port, [::1]:port, :port or unix:/path.'),
   tls: optional(tls, 'Serves HTTPS here; plain HTTP if left out.'),
+  redirect: optional(
+    z.union(
+      [
+        choice(['https']),
+        section({ port: required(count(1, 65_535), 'The port of https, where it is not 443.') }),
+      ],
+      { error: 'expected https, or { port: NUMBER }' },
+    ),
+    'Answers every request here with 308 to the same host, path and query over https.',
+  ),
   proxyProtocol: key(
     choice(['off', 'optional', 'required']),
     'off',

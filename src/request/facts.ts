@@ -21,6 +21,8 @@ export interface Connection {
   readonly localPort: number | undefined
   /** The peer speaks for somebody of whom it tells no address: nothing that he says of others counts. */
   readonly isAnonymous?: boolean
+  /** Its listener serves nothing and sends clients to https at this port. */
+  readonly httpsPort?: number | undefined
   /** What the peer has shown to a listener that asks for it; undefined where it has shown none. */
   readonly certificate?: ClientCertificate | undefined
 }

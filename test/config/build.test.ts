@@ -19,6 +19,7 @@ describe('the configuration of the smallest file', () => {
       {
         address: { kind: 'tcp', host: '0.0.0.0', port: 8080 },
         tls: undefined,
+        redirect: undefined,
         proxyProtocol: 'off',
         headTimeoutMs: 10_000,
         headBytesMax: 16_384,

@@ -41,6 +41,19 @@ const cases: [name: string, yaml: string, problems: string[]][] = [
     ['listeners[0].tls.ciphers: OpenSSL knows no cipher by this list'],
   ],
   [
+    'refuses a redirect from https to https',
+    withRoute(`listeners: [{ tls: { ${PAIR} }, redirect: https }]`),
+    ['listeners[0].redirect: is for a listener without tls: its clients speak https already'],
+  ],
+  [
+    'knows what is no place to redirect to',
+    withRoute('listeners: [{ redirect: http }, { address: "a:1", redirect: { port: 0 } }]'),
+    [
+      'listeners[0].redirect: expected https, or { port: NUMBER }',
+      'listeners[1].redirect.port: expected a whole number from 1 to 65535',
+    ],
+  ],
+  [
     'asks for the authorities of clients',
     tls(`${PAIR}, clientCert: require, crl: a.pem`),
     [

@@ -644,6 +644,26 @@ describe("the recipe 'tls-names'", () => {
   })
 })
 
+describe("the recipe 'redirect'", () => {
+  it('sends clients from http to https, and asks them to stay there', async () => {
+    const ca = readFileSync(join(fixtures, 'tls/ca.pem'))
+    await using upstream = await headKeeper()
+    await using gateway = await recipeGateway('redirect', [
+      ['0.0.0.0:80', '127.0.0.1:0'],
+      ['0.0.0.0:443', '127.0.0.1:0'],
+      ['./tls/cert.pem', join(fixtures, 'tls/cert.pem')],
+      ['./tls/key.pem', join(fixtures, 'tls/key.pem')],
+      ['http://localhost:3000', upstream.url],
+    ])
+    const { status, headers } = await refusal(`ws://localhost:${gateway.port}/ws?a=1`)
+    assert.deepEqual([status, headers.location], [308, 'https://localhost/ws?a=1'])
+    const [, secure] = gateway.gateway.addresses
+    assert.ok(secure?.kind === 'tcp')
+    await using client = await wsClient(`wss://localhost:${secure.port}/ws`, [], { ca })
+    await echoes(client, 'hello')
+  })
+})
+
 describe("the recipe 'client-certificates'", () => {
   it('lets devices in by their names, and everybody elsewhere', async () => {
     await using devices = await headKeeper()

@@ -151,6 +151,14 @@ const cases: Case[] = [
     request: 'GET / HTTP/1.1\r\nHost: a\r\n',
   },
   {
+    name: 'a request to a listener that redirects',
+    code: 'E_HTTPS_REQUIRED',
+    yaml: (upstream) =>
+      `listeners: [{ address: "127.0.0.1:0", redirect: https }]\n${route(upstream)}`,
+    request: get('/'),
+    expect: (answer) => assert.match(answer.fields.get('location') ?? '', /^https:/),
+  },
+  {
     name: 'a plain request where only upgrades are served',
     code: 'E_UPGRADE_REQUIRED',
     yaml: (upstream) => route(upstream, ', http: false'),

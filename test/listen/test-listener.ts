@@ -38,6 +38,7 @@ export interface TestListener extends AsyncDisposable {
 export const CONFIG: ListenerConfig = {
   address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
   tls: undefined,
+  redirect: undefined,
   proxyProtocol: 'off',
   headTimeoutMs: 60_000,
   headBytesMax: 16_384,
