@@ -72,6 +72,8 @@ function route(
   known.parts = parts
   const tokens = allowedTokens(matched, facts)
   if (tokens.length > 0) return { upgrades: true, facts, parts, tokens }
+  // To whoever has asked with CONNECT any 2xx is a tunnel: it cannot be served as plain HTTP.
+  if (facts.http2?.connects === true) return new Refusal('E_PROTOCOL_UNSERVED')
   return parts.config.http ? { upgrades: false, facts, parts } : upgradeRequired(parts)
 }
 

@@ -35,6 +35,14 @@ export const catalogue = {
     level: 'info',
     text: 'The request is not valid HTTP/1.1.',
   },
+  E_HTTP2_FLOOD: {
+    status: 429,
+    source: 'client',
+    phase: 'listen',
+    retry: 'never',
+    level: 'warn',
+    text: 'The connection was used for frames that ask for nothing.',
+  },
   E_HOST_INVALID: {
     status: 400,
     source: 'client',
@@ -82,6 +90,14 @@ export const catalogue = {
     retry: 'never',
     level: 'info',
     text: 'A WebSocket handshake is a GET with one valid Sec-WebSocket-Key.',
+  },
+  E_PROTOCOL_UNSERVED: {
+    status: 501,
+    source: 'client',
+    phase: 'facts',
+    retry: 'never',
+    level: 'info',
+    text: 'The protocol that the CONNECT asks for is not served here.',
   },
   E_FORWARDED_INVALID: {
     status: 400,

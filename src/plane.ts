@@ -40,6 +40,8 @@ export class Plane {
   readonly checks: Checks
   /** Also of routes that are gone, as long as tunnels of theirs are open: a route that comes back counts them. */
   readonly admissions: ReadonlyMap<string, Admission>
+  /** Some route lets clients upgrade to websocket. */
+  readonly servesWebSocket: boolean
   readonly #routes: ReadonlyMap<string, RouteParts>
 
   constructor(config: Config, parts: PlaneParts) {
@@ -48,6 +50,10 @@ export class Plane {
     this.table = compileRoutes(config.routes)
     this.pools = parts.pools
     this.checks = parts.checks
+    this.servesWebSocket = config.routes.some(
+      ({ upgrade }) =>
+        upgrade === 'any' || upgrade.some((token) => token.toLowerCase() === 'websocket'),
+    )
     this.admissions = parts.admissions
     this.#routes = new Map(
       config.routes.map((route) => [route.name, routeParts(route, parts, config.relay.frames)]),

@@ -49,6 +49,10 @@ export class Requests implements ListenHandlers<Decision> {
     return Buffer.isBuffer(answer.body) ? head + answer.body.toString('latin1') : head
   }
 
+  servesWebSocket(): boolean {
+    return this.#plane().servesWebSocket
+  }
+
   trusts(peerAddress: string): boolean {
     return this.#plane().trusted.has(peerAddress)
   }

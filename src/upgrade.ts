@@ -239,6 +239,12 @@ async function passAnswer(
 ): Promise<void> {
   const { client, decision } = upgrade
   const { config } = decision.parts
+  if (decision.facts.http2?.connects === true && head.status < 300) {
+    upstream.socket.destroy()
+    // It would be the 200 that says yes to a CONNECT (RFC 8441 5).
+    const cause = `an answer of ${head.status} in place of 101`
+    return refuse(exchanges, upgrade, new Refusal('E_UPSTREAM_SWITCH', { cause }))
+  }
   const framing = responseFraming(client.method, head.status, head.fields)
   if (framing === undefined) {
     upstream.socket.destroy()

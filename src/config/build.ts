@@ -108,7 +108,7 @@ function buildListener(value: Listener, toFile: ToFile): ListenerConfig {
   return {
     address: value.address,
     tls: value.tls && buildListenerTls(value.tls, toFile),
-    redirect: value.redirect === 'https' ? { port: 443 } : value.redirect,
+    h2c: value.h2c,
     proxyProtocol: value.proxyProtocol,
     headTimeoutMs: value.headTimeout,
     headBytesMax: value.headBytes,
@@ -131,6 +131,7 @@ function buildListenerTls(value: ListenerTls, toFile: ToFile): ListenerTlsConfig
     ciphers: value.ciphers,
     handshakeTimeoutMs: value.handshakeTimeout,
     handshakesMax: value.handshakes,
+    http2: value.http2,
     clientCa: value.clientCa && toFile(value.clientCa),
     clientCert: value.clientCa === undefined ? undefined : (value.clientCert ?? 'require'),
     crl: value.crl && toFile(value.crl),

@@ -33,8 +33,8 @@ export type Address =
 export interface ListenerConfig {
   readonly address: Address
   readonly tls: ListenerTlsConfig | undefined
-  /** Where https is that every request is sent to; `undefined` where routes serve. Never with `tls`. */
-  readonly redirect: { readonly port: number } | undefined
+  /** Without TLS clients may speak HTTP/2 from their first byte on. */
+  readonly h2c: boolean
   /** Whether proxies say by the PROXY protocol whose connections they pass on. */
   readonly proxyProtocol: 'off' | 'optional' | 'required'
   readonly headTimeoutMs: number
@@ -59,6 +59,8 @@ export interface ListenerTlsConfig {
   readonly handshakeTimeoutMs: number
   /** Handshakes of TLS in progress at once. */
   readonly handshakesMax: number
+  /** Clients are offered HTTP/2 beside HTTP/1.1. */
+  readonly http2: boolean
   /** The authorities of clients' certificates; `undefined` where nobody is asked for one. */
   readonly clientCa: string | undefined
   /** Set with `clientCa`. `request`: clients may have none, and wrong ones count for none. */

@@ -1,9 +1,9 @@
 /** One entry of `listeners` as the file has it. */
 
-import { z } from 'zod'
+import type { z } from 'zod'
 
 import { address, certificateName } from './network.ts'
-import { choice, count, duration, file, limit, list, size, text } from './scalars.ts'
+import { choice, count, duration, file, flag, limit, list, size, text } from './scalars.ts'
 import { key, optional, required, section } from './section.ts'
 
 /** Where there is one certificate. */
@@ -48,6 +48,11 @@ const tls = section({
     1000,
     'Handshakes of TLS in progress at once; clients beyond it are closed.',
   ),
+  http2: key(
+    flag(),
+    false,
+    'Offers HTTP/2 beside HTTP/1.1: WebSockets come by extended CONNECT (RFC 8441), plain requests as ever.',
+  ),
   clientCa: optional(
     file(),
     "PEM file: the authorities of clients' certificates. Clients are asked for none if left out.",
@@ -79,15 +84,10 @@ const tls = section({
 export const listener = section({
   address: key(address(), '0.0.0.0:8080', 'host:port, [::1]:port, :port or unix:/path.'),
   tls: optional(tls, 'Serves HTTPS here; plain HTTP if left out.'),
-  redirect: optional(
-    z.union(
-      [
-        choice(['https']),
-        section({ port: required(count(1, 65_535), 'The port of https, where it is not 443.') }),
-      ],
-      { error: 'expected https, or { port: NUMBER }' },
-    ),
-    'Answers every request here with 308 to the same host, path and query over https.',
+  h2c: key(
+    flag(),
+    false,
+    'Without tls: takes HTTP/2 from clients that begin with it (prior knowledge), such as a proxy in front.',
   ),
   proxyProtocol: key(
     choice(['off', 'optional', 'required']),

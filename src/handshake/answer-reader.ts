@@ -3,6 +3,7 @@
  * is that head and what came behind it, or a refusal.
  */
 
+import type { Socket } from 'node:net'
 import { Refusal } from '../errors.ts'
 import type { Side } from '../relay/relay.ts'
 import { serializeHead } from './answer.ts'
@@ -20,14 +21,14 @@ export interface Granted {
   readonly head: ResponseHead
   /** Lower-case token. */
   readonly protocol: string
-  readonly upstream: Side
+  readonly upstream: Side<Socket>
 }
 
 /** The upstream gave another final answer; what came behind its head is unread. */
 export interface Answered {
   readonly kind: 'answered'
   readonly head: ResponseHead
-  readonly upstream: Side
+  readonly upstream: Side<Socket>
 }
 
 /** A final head, and what came behind it as latin1. */
@@ -88,7 +89,7 @@ export class AnswerReader {
 /** What a final head means for the upgrade that was offered: granted, answered, or E_UPSTREAM_SWITCH. */
 export function judge(
   head: ResponseHead,
-  upstream: Side,
+  upstream: Side<Socket>,
   offered: { readonly tokens: readonly string[]; readonly websocketKey: string | undefined },
 ): Granted | Answered | Refusal {
   if (head.status !== 101) return { kind: 'answered', head, upstream }

@@ -1,5 +1,6 @@
 /** Writes answers to a client that speaks over a raw socket: the 101, an upstream's other answer, or one of our own. */
 
+import type { Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import type { Readable } from 'node:stream'
 import type { Answer, Fields } from '../errors.ts'
@@ -64,7 +65,7 @@ export interface RelayedAnswer {
  */
 export function relayAnswer(
   client: Client,
-  upstream: Side,
+  upstream: Side<Socket>,
   answer: RelayedAnswer,
   idleMs: number,
 ): Promise<AnswerEnd> {
@@ -73,7 +74,7 @@ export function relayAnswer(
 
 class AnswerRelay {
   readonly #client: Client
-  readonly #upstream: Side
+  readonly #upstream: Side<Socket>
   readonly #answer: RelayedAnswer
   readonly #resolve: (end: AnswerEnd) => void
   readonly #scanner: BodyScanner
@@ -84,7 +85,7 @@ class AnswerRelay {
 
   constructor(
     client: Client,
-    upstream: Side,
+    upstream: Side<Socket>,
     answer: RelayedAnswer,
     resolve: (end: AnswerEnd) => void,
   ) {

@@ -2,13 +2,13 @@
 
 import type { Socket } from 'node:net'
 import type { HeldConnection } from '../relay/acceptor.ts'
-import type { Side } from '../relay/relay.ts'
+import type { RelaySocket, Side } from '../relay/relay.ts'
 
 export interface Client {
   readonly httpVersion: '1.0' | '1.1'
   readonly method: string
   /** For what is written to it. To read it may cost: a connection that is no socket of node's becomes one then. */
-  readonly socket: Socket
+  readonly socket: RelaySocket
   /** The connection while it is no socket of node's. */
   readonly held: HeldConnection | undefined
   /** The client reset the connection, closed it, or left in the middle of its body. */

@@ -53,6 +53,8 @@ interface Scanned {
 
 export interface BodyScanner {
   readonly done: boolean
+  /** The lines behind the last chunk, each with its CRLF, as latin1. */
+  readonly trailers: string
   /** `undefined`: the framing is broken. `onData` gets the content alone, without chunk sizes and trailers. */
   scan(chunk: Buffer, onData?: (content: Buffer) => void): Scanned | undefined
 }
@@ -71,6 +73,7 @@ export function bodyScanner(framing: Framing): BodyScanner {
 }
 
 class LengthScanner implements BodyScanner {
+  readonly trailers = ''
   #left: number
 
   constructor(bytes: number) {
@@ -121,11 +124,11 @@ type ChunkState =
  * Bare CR and bare LF are wrong everywhere: proxies that disagree on them can be played off against each other.
  */
 class ChunkedScanner implements BodyScanner {
+  trailers = ''
   #state: ChunkState = 'size'
   #size = 0
   #digits = 0
   #lineBytes = 0
-  #trailerBytes = 0
 
   get done(): boolean {
     return this.#state === 'done'
@@ -170,6 +173,7 @@ class ChunkedScanner implements BodyScanner {
       case 'trailer':
         return this.#trailerByte(byte)
       case 'trailerLf':
+        this.trailers += '\n'
         return this.#expect(byte, LF, 'lineStart')
       case 'endLf':
         return this.#expect(byte, LF, 'done')
@@ -204,12 +208,12 @@ class ChunkedScanner implements BodyScanner {
   }
 
   #trailerByte(byte: number): boolean {
-    this.#trailerBytes += 1
+    this.trailers += String.fromCharCode(byte)
     if (byte === CR) {
       this.#state = 'trailerLf'
       return true
     }
-    return byte !== LF && byte !== 0 && this.#trailerBytes <= TRAILER_BYTES_MAX
+    return byte !== LF && byte !== 0 && this.trailers.length <= TRAILER_BYTES_MAX
   }
 
   #expect(byte: number, expected: number, next: ChunkState): boolean {

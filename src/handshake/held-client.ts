@@ -4,9 +4,8 @@
  * cannot have it otherwise) it becomes one, and everything goes on as for every other client.
  */
 
-import type { Socket } from 'node:net'
 import type { HeldConnection, HeldListener } from '../relay/acceptor.ts'
-import type { Side } from '../relay/relay.ts'
+import type { RelaySocket, Side } from '../relay/relay.ts'
 import type { Client } from './client.ts'
 import { RawClient, type RawClientOptions } from './raw-client.ts'
 
@@ -36,7 +35,7 @@ export class HeldClient implements Client, HeldListener {
     options.connection.listener = this
   }
 
-  get socket(): Socket {
+  get socket(): RelaySocket {
     return this.#asRaw().socket
   }
 

@@ -1,6 +1,6 @@
 /** Closes a connection so that the peer can still read the answer that was written to it. */
 
-import type { Socket } from 'node:net'
+import type { RelaySocket } from '../relay/relay.ts'
 
 const LINGER_MS = 2000
 const LINGER_BYTES_MAX = 1_048_576
@@ -9,7 +9,7 @@ const LINGER_BYTES_MAX = 1_048_576
  * Sends FIN behind what is written, then reads and drops what the peer still sends, for at most two seconds and one
  * mebibyte: a close with unread input would send a reset, and a reset overtakes the answer (RFC 9112 9.6).
  */
-export function lingeringClose(socket: Socket): void {
+export function lingeringClose(socket: RelaySocket): void {
   if (socket.destroyed) return
   let bytes = 0
   const timer = setTimeout(destroy, LINGER_MS)

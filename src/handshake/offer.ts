@@ -68,7 +68,7 @@ class Offer {
     if (read instanceof Refusal) return this.#refuse(read)
     if (read !== undefined) {
       const unread = read.rest === '' ? [] : [Buffer.from(read.rest, 'latin1')]
-      const upstream: Side = { socket: this.#options.socket, unread, ended: false }
+      const upstream: Side<Socket> = { socket: this.#options.socket, unread, ended: false }
       const outcome = judge(read.head, upstream, this.#options)
       return outcome instanceof Refusal ? this.#refuse(outcome) : this.#settle(outcome)
     }

@@ -5,7 +5,7 @@
  */
 
 import type { Socket } from 'node:net'
-import type { Side } from '../relay/relay.ts'
+import type { RelaySocket, Side } from '../relay/relay.ts'
 import type { Client } from './client.ts'
 import { bodyScanner, type BodyScanner, type Framing } from './framing.ts'
 import { lingeringClose } from './lingering-close.ts'
@@ -14,7 +14,7 @@ import { lingeringClose } from './lingering-close.ts'
 const HELD_BYTES_MAX = 65_536
 
 export interface RawClientOptions {
-  readonly socket: Socket
+  readonly socket: RelaySocket
   /** Bytes that came behind the request head. */
   readonly head: Buffer
   readonly framing: Framing
@@ -25,13 +25,13 @@ export interface RawClientOptions {
   /** A FIN before the answer means that the client is gone: true for websocket, whose clients never half-close. */
   readonly endMeansGone: boolean
   /** Hands the socket back to the HTTP parser for the next request. */
-  readonly giveBack: (socket: Socket) => void
+  readonly giveBack: (socket: RelaySocket) => void
   /** See `Side`. */
-  readonly lend: ((socket: Socket) => () => void) | undefined
+  readonly lend: ((socket: RelaySocket) => () => void) | undefined
 }
 
 export class RawClient implements Client {
-  readonly socket: Socket
+  readonly socket: RelaySocket
   readonly httpVersion: '1.0' | '1.1'
   readonly method: string
   readonly held = undefined

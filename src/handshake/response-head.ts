@@ -35,7 +35,7 @@ export function parseResponseHead(text: string, bytesMax: number): ParsedHead {
   const lines = text.slice(0, end).split('\r\n')
   const status = STATUS_LINE.exec(lines[0] ?? '')
   if (status === null) return { wrong: 'no HTTP/1 status line' }
-  const fields = parseFieldLines(lines)
+  const fields = parseFieldLines(lines.slice(1))
   if (typeof fields === 'string') return { wrong: fields }
   const head: ResponseHead = {
     minorVersion: status[1] === '0' ? 0 : 1,
@@ -46,13 +46,14 @@ export function parseResponseHead(text: string, bytesMax: number): ParsedHead {
   return { head, bytes: end + CRLF_CRLF.length }
 }
 
-function parseFieldLines(lines: readonly string[]): string[] | string {
+/** RFC 9112 5: names and values, or what is wrong with the first line that is wrong. */
+export function parseFieldLines(lines: readonly string[]): string[] | string {
   const fields: string[] = []
-  for (let index = 1; index < lines.length; index += 1) {
+  for (let index = 0; index < lines.length; index += 1) {
     const line = lines[index] as string
     const colon = line.indexOf(':')
     const name = line.slice(0, Math.max(colon, 0))
-    if (!NAME.test(name)) return `field line ${index} has no valid name`
+    if (!NAME.test(name)) return `field line ${index + 1} has no valid name`
     const value = trimBlanks(line, colon + 1, line.length)
     if (FORBIDDEN_IN_VALUE.test(value)) return `field ${name} holds a control character`
     fields.push(name, value)

@@ -6,6 +6,7 @@
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { once } from 'node:events'
 import type { Accepting, Acceptor, HeldConnection, HeldListener } from '../relay/acceptor.ts'
+import type { RelaySocket } from '../relay/relay.ts'
 import { readHandshakeHead, type HandshakeHead } from './handshake-head.ts'
 
 export interface DoorOptions extends DoorLimits {
@@ -38,7 +39,7 @@ export interface Door {
   /** As bound; undefined for a unix socket. */
   readonly port: number | undefined
   /** See `Arrival`. */
-  readonly lend: ((socket: Socket) => () => void) | undefined
+  readonly lend: ((socket: RelaySocket) => () => void) | undefined
   /** The limits hold for clients from now on; nobody is closed for a lower one. */
   adjust(limits: DoorLimits): void
   /** Accepts no more. */

@@ -12,12 +12,16 @@ import type { Address, ListenerConfig } from '../config/config.ts'
 import { Refusal } from '../errors.ts'
 import { lingeringClose } from '../handshake/lingering-close.ts'
 import type { Acceptor, HeldConnection } from '../relay/acceptor.ts'
+import type { RelaySocket } from '../relay/relay.ts'
 import { methodDenied, type Connection, type RequestHead } from '../request/facts.ts'
 import { openDoor, type Door, type DoorHandlers } from './door.ts'
 import { adjustHttpServer, createHttpServer } from './http-server.ts'
+import { readPreface } from './http2-preface.ts'
+import { Http2Side } from './http2-side.ts'
 import { openNodeDoor } from './node-door.ts'
 import { tellSecure, toldOf } from './proxy-protocol-ends.ts'
 import { ProxySide } from './proxy-protocol-side.ts'
+import { StreamSocket } from './stream-socket.ts'
 import { certificateRefusal, peerAddressOf } from './tls-refusal.ts'
 import { TlsSide } from './tls-side.ts'
 
@@ -28,6 +32,8 @@ export interface ListenHandlers<D extends { readonly upgrades: boolean }> {
   plain(decision: D, request: http.IncomingMessage, response: http.ServerResponse): void
   /** What the parser refused; the bytes of the answer to send, or undefined for none. */
   broken(refusal: Refusal, peerAddress: string): string
+  /** Whether some route takes WebSockets now. */
+  servesWebSocket(): boolean
   /** Whether a peer may say by the PROXY protocol whose connection it passes on; empty for one on a unix socket. */
   trusts(peerAddress: string): boolean
 }
@@ -35,12 +41,12 @@ export interface ListenHandlers<D extends { readonly upgrades: boolean }> {
 /** A request to upgrade, and the connection that it came over: a socket that the parser has let go of, or a held one. */
 export type Arrival = {
   /** Returns a socket to the parser for its next request. */
-  readonly giveBack: (socket: Socket) => void
+  readonly giveBack: (socket: RelaySocket) => void
   /** A socket's connection goes on without it: it counts until the returned function is called. Undefined where nobody counts. */
-  readonly lend: ((socket: Socket) => () => void) | undefined
+  readonly lend: ((socket: RelaySocket) => () => void) | undefined
 } & (
   | {
-      readonly socket: Socket
+      readonly socket: RelaySocket
       /** Bytes behind the request head. */
       readonly head: Buffer
     }
@@ -119,6 +125,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   /** Sockets whose first bytes came before they were sockets: node does not count those. */
   readonly #begun = new WeakSet<Duplex>()
   readonly tls: TlsSide
+  readonly #http2: Http2Side
   readonly #proxies: ProxySide
   #config: ListenerConfig
   #door: Door | undefined
@@ -138,6 +145,13 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
       onFailed: this.#onTlsFailed,
     })
     this.tls.use(this.tls.prepare(config.tls))
+    this.#http2 = new Http2Side(options.highWaterMark, {
+      limits: () => this.#config,
+      servesWebSocket: () => handlers.servesWebSocket(),
+      onRequest: this.#toParser,
+      onRefused: this.#answerBroken,
+      onBroken: (refusal, peerAddress) => void handlers.broken(refusal, peerAddress),
+    })
     this.#proxies = new ProxySide({
       isTrusted: ({ remoteAddress: peer = '' }) =>
         // A TCP peer that is already gone has no address either: it must not pass for a unix socket's.
@@ -198,6 +212,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
 
   async stopAccepting(): Promise<void> {
     this.#stopListening()
+    await this.#http2.goAway()
     this.#server.closeIdleConnections()
     for (const response of this.#inProgress.values()) response.shouldKeepAlive = false
     if (this.#inProgress.size === 0) return
@@ -216,6 +231,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     this.tls.close()
     this.#server.close()
     this.#server.closeAllConnections()
+    this.#http2.destroy()
   }
 
   #stopListening(): void {
@@ -227,7 +243,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     const decision = this.#handlers.decide(head, {
       peerAddress: connection.peerAddress,
       encrypted: false,
-      ...this.#place(),
+      localPort: this.#door?.port,
     })
     if (!decision.upgrades) return false
     const giveBack = this.#giveBackHeld
@@ -270,15 +286,29 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
 
   #begin(socket: Socket): void {
     if (this.tls.isOn) this.tls.accept(socket)
+    else if (this.#config.h2c) this.#awaitPreface(socket)
     else this.#toParser(socket)
   }
 
   readonly #onSecure = (socket: TLSSocket): void => {
     tellSecure(socket)
-    this.#toParser(socket)
+    if (socket.alpnProtocol === 'h2') this.#http2.accept(socket)
+    else this.#toParser(socket)
   }
 
-  #count(socket: Socket): void {
+  #awaitPreface(socket: Socket): void {
+    readPreface(socket, this.#config.headTimeoutMs, (isHttp2) => {
+      if (isHttp2) {
+        this.#http2.accept(socket)
+        return
+      }
+      this.#begun.add(socket)
+      this.#toParser(socket)
+      socket.resume()
+    })
+  }
+
+  #count(socket: RelaySocket): void {
     this.#sockets += 1
     socket.once('close', this.#onSocketClose)
   }
@@ -289,12 +319,14 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     for (const resolve of this.#whenEmpty.splice(0)) resolve()
   }
 
-  readonly #toParser = (socket: Socket): void => {
+  readonly #toParser = (socket: RelaySocket): void => {
     this.#server.emit('connection', socket)
   }
 
   #decide(request: Decided<D>): D {
-    const { socket } = request
+    const socket: Socket | StreamSocket = request.socket
+    const stream = socket instanceof StreamSocket ? socket : undefined
+    const connection = stream?.transport ?? request.socket
     const decision = this.#handlers.decide(
       {
         method: request.method ?? '',
@@ -304,26 +336,21 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
       },
       {
         peerAddress: socket.remoteAddress ?? '',
-        encrypted: 'encrypted' in socket,
-        ...this.#place(),
-        ...this.#toldBy(socket),
+        encrypted: 'encrypted' in connection,
+        localPort: this.#door?.port,
+        ...this.#toldBy(connection),
+        certificate: this.tls.certificateOf(connection),
+        ...(stream && { http2: { connects: stream.connects } }),
       },
     )
     request[kDecision] = decision
     return decision
   }
 
-  #place(): Pick<Connection, 'localPort' | 'httpsPort'> {
-    const { redirect } = this.#config
-    return { localPort: this.#door?.port, ...(redirect && { httpsPort: redirect.port }) }
-  }
-
   #toldBy(socket: Duplex): Partial<Connection> {
     const client = toldOf(socket)?.client
-    const certificate = this.tls.certificateOf(socket)
-    const shown = certificate && { certificate }
-    if (client === 'unknown') return { ...shown, isAnonymous: true }
-    return typeof client === 'object' ? { ...shown, localPort: client.localPort } : { ...shown }
+    if (client === 'unknown') return { isAnonymous: true }
+    return typeof client === 'object' ? { localPort: client.localPort } : {}
   }
 
   readonly #onRequest = (request: Decided<D>, response: http.ServerResponse): void => {
@@ -362,16 +389,17 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     const decision = request[kDecision] as D
     this.#takenOver.delete(socket)
     this.#handlers.upgrade(decision, {
-      socket: socket as Socket,
+      socket: socket as RelaySocket,
       head,
       giveBack: this.#giveBack,
       lend: this.#door?.lend,
     })
   }
 
-  readonly #giveBack = (socket: Socket): void => {
+  readonly #giveBack = (socket: RelaySocket): void => {
     if (!this.#isAccepting) {
-      socket.destroySoon()
+      // A stream of HTTP/2 has one request, and is never given back.
+      ;(socket as Socket).destroySoon()
       return
     }
     this.#toParser(socket)
@@ -379,7 +407,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   }
 
   /** The first time that its connection is a socket. */
-  readonly #giveBackHeld = (socket: Socket): void => {
+  readonly #giveBackHeld = (socket: RelaySocket): void => {
     this.#count(socket)
     this.#giveBack(socket)
   }
@@ -398,8 +426,9 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   readonly #onClientError = (error: NodeJS.ErrnoException, duplex: Duplex): void => {
     const socket = duplex as Socket
     const response = this.#inProgress.get(socket)
-    if (response !== undefined) Object.assign(response, { [kBroken]: true })
     const refusal = parserRefusal(error)
+    if (response !== undefined && refusal !== undefined)
+      Object.assign(response, { [kBroken]: true })
     const hasSaidNothing = socket.bytesRead <= (toldOf(socket)?.bytes ?? 0)
     const isSilent =
       refusal?.code === 'E_HEAD_TIMEOUT' && hasSaidNothing && !this.#begun.has(socket)
@@ -410,10 +439,11 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     this.#answerBroken(refusal, socket)
   }
 
-  #answerBroken(refusal: Refusal, socket: Socket): void {
+  readonly #answerBroken = (refusal: Refusal, socket: Socket | StreamSocket): void => {
     // The parser would complain again of what still comes.
     socket.removeAllListeners('data')
-    socket.write(this.#handlers.broken(refusal, socket.remoteAddress ?? ''), 'latin1')
+    const answer = this.#handlers.broken(refusal, socket.remoteAddress ?? '')
+    socket.write(Buffer.from(answer, 'latin1'))
     lingeringClose(socket)
   }
 }

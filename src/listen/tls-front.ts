@@ -85,7 +85,7 @@ export class TlsFront {
       minVersion: config.minVersion,
       ...(config.ciphers === undefined ? {} : { ciphers: config.ciphers }),
       handshakeTimeout: config.handshakeTimeoutMs,
-      ALPNProtocols: [...protocols],
+      ALPNProtocols: config.http2 ? ['h2', ...protocols] : [...protocols],
       ticketKeys,
       ...this.#clientOptions(),
       sessionIdContext: sessionContext(group, this.#options),

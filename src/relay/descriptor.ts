@@ -1,14 +1,13 @@
 /** What a thread needs of a socket of node's to have it: its descriptor, and what was read of it already. */
 
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import type { Side } from './relay.ts'
+import type { RelaySocket, Side } from './relay.ts'
 
-/** Of a plain socket that nothing waits to be written to; `undefined` for every other one. */
-export function descriptorOf(socket: Socket): number | undefined {
-  if (socket instanceof TLSSocket || socket.writableLength > 0 || socket.writableEnded) {
-    return undefined
-  }
+/** Of a plain socket of node's that nothing waits to be written to; `undefined` for every other one. */
+export function descriptorOf(socket: RelaySocket): number | undefined {
+  if (!(socket instanceof Socket) || socket instanceof TLSSocket) return undefined
+  if (socket.writableLength > 0 || socket.writableEnded) return undefined
   // Node has no public name for it.
   const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: number } }
   const fd = handle?.fd

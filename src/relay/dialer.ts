@@ -3,6 +3,7 @@
  * answered, all below node's sockets. What the answer means is not decided there.
  */
 
+import type { Socket } from 'node:net'
 import type { HeldConnection } from './acceptor.ts'
 import type { Side } from './relay.ts'
 
@@ -44,7 +45,7 @@ export interface Dialed {
   /** Closes the connection to the endpoint; nothing more is told. */
   abandon(): void
   /** The connection as one side of a tunnel; `rest` (latin1) is what came behind the answer's head. */
-  side(rest: string, ended: boolean): Side
+  side(rest: string, ended: boolean): Side<Socket>
 }
 
 export interface Dialer {

@@ -3,10 +3,10 @@
  * it, and while there is something to do between them a filter decides what goes on.
  */
 
-import type { Socket } from 'node:net'
 import { pingFrame } from './control-frames.ts'
 import { FrameFilter, type FrameSink } from './frame-filter.ts'
 import { FrameScanner } from './frame-scanner.ts'
+import type { RelaySocket } from './relay.ts'
 
 /** Is told what the filter does. */
 export interface FlowOwner {
@@ -22,8 +22,8 @@ export interface FlowOwner {
 
 export class Flow implements FrameSink {
   readonly by: 'client' | 'upstream'
-  readonly from: Socket
-  readonly to: Socket
+  readonly from: RelaySocket
+  readonly to: RelaySocket
   /** Undefined where frames are not followed. */
   readonly scanner: FrameScanner | undefined
   readonly #owner: FlowOwner
@@ -54,7 +54,7 @@ export class Flow implements FrameSink {
   constructor(
     owner: FlowOwner,
     by: Flow['by'],
-    { from, to, hasFrames }: { from: Socket; to: Socket; hasFrames: boolean },
+    { from, to, hasFrames }: { from: RelaySocket; to: RelaySocket; hasFrames: boolean },
   ) {
     this.by = by
     this.from = from

@@ -1,7 +1,7 @@
 /** Finds peers that have vanished: by our pings between the frames of a WebSocket, and by TCP below every protocol. */
 
-import type { Socket } from 'node:net'
 import type { Flow } from './flow.ts'
+import type { RelaySocket } from './relay.ts'
 import type { KeepalivePolicy } from './tunnel-policy.ts'
 
 /** Node counts whole seconds. */
@@ -11,7 +11,7 @@ const TCP_MIN_MS = 1000
  * Node sets the silence before the first probe; their number and their distance (10, a second) are libuv's, and there is
  * no TCP_USER_TIMEOUT. It has no effect on a unix socket.
  */
-export function watchByTcp(socket: Socket, { pingMs }: KeepalivePolicy): void {
+export function watchByTcp(socket: RelaySocket, { pingMs }: KeepalivePolicy): void {
   socket.setKeepAlive(true, Math.max(TCP_MIN_MS, pingMs))
 }
 

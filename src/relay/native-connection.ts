@@ -17,12 +17,12 @@ import {
 } from './binding.ts'
 import type { Dialed, DialListener } from './dialer.ts'
 import type { Entry, NativeRelay } from './native.ts'
-import type { Side } from './relay.ts'
+import type { RelaySocket, Side } from './relay.ts'
 
 const kLeave = Symbol('upgate.leave')
 
 /** A socket that was a held connection and counts as such until it is closed. */
-type Counted = Socket & { [kLeave]?: () => void }
+type Counted = RelaySocket & { [kLeave]?: (() => void) | undefined }
 
 /** The connection of `socket` goes on without it: it counts until the returned function is called. Undefined where nobody counts. */
 export function lendPlace(socket: Counted): (() => void) | undefined {
@@ -76,7 +76,7 @@ export class NativeConnection implements HeldConnection, Entry {
     const { leave } = this.#options
     this.listener = undefined
     this.#hasClient = false
-    const socket: Counted = this.release(CLIENT)
+    const socket: Socket & Counted = this.release(CLIENT)
     if (leave !== undefined) {
       socket[kLeave] = leave
       socket.once('close', leave)
@@ -150,7 +150,7 @@ export class NativeConnection implements HeldConnection, Entry {
 }
 
 /** One side of a connection on a thread; it becomes a socket of node's only where somebody asks for one. */
-export class NativeSide implements Side {
+export class NativeSide implements Side<Socket> {
   readonly ended: boolean
   readonly #connection: NativeConnection
   readonly #side: typeof CLIENT | typeof UPSTREAM

@@ -8,11 +8,10 @@
  * The listeners are shared functions that find their flow on the socket: an idle tunnel costs a few small objects.
  */
 
-import type { Socket } from 'node:net'
 import { closeFrame } from './control-frames.ts'
 import { Flow, type FlowOwner } from './flow.ts'
 import { isDead, watchByTcp } from './keepalive.ts'
-import type { Ending, Side, Tunnel, TunnelListener, TunnelStart } from './relay.ts'
+import type { Ending, RelaySocket, Side, Tunnel, TunnelListener, TunnelStart } from './relay.ts'
 import { resetSocket } from './reset.ts'
 import type { Sweep, Swept } from './sweep.ts'
 import type { SeenClose, TunnelEnd, TunnelReading, WebSocketReading } from './tunnel-end.ts'
@@ -21,7 +20,7 @@ import type { CloseFrame, KeepalivePolicy, OwnReason, TunnelPolicy } from './tun
 const kFlow = Symbol('upgate.flow')
 const kTunnel = Symbol('upgate.tunnel')
 
-type Relayed = Socket & { [kFlow]: Flow; [kTunnel]: PortableTunnel }
+type Relayed = RelaySocket & { [kFlow]: Flow; [kTunnel]: PortableTunnel }
 
 /** Joins two sockets; see `Relay`. `sweep` keeps the times. */
 export function relayPortably(
@@ -53,7 +52,7 @@ class PortableTunnel implements Tunnel, Swept, FlowOwner {
   #seenClose: SeenClose | undefined
   #end: TunnelEnd | undefined
 
-  constructor(client: Socket, upstream: Socket, start: TunnelStart, sweep: Sweep) {
+  constructor(client: RelaySocket, upstream: RelaySocket, start: TunnelStart, sweep: Sweep) {
     const { frames: hasFrames } = start.policy
     this.#policy = start.policy
     this.#listener = start.listener
@@ -84,8 +83,7 @@ class PortableTunnel implements Tunnel, Swept, FlowOwner {
     attach(this, this.#down)
     begin(this.#up, client)
     begin(this.#down, upstream)
-    // Of sockets that were closed already it is over by now.
-    if (this.#openSockets > 0) this.#sweep.watch(this)
+    this.#sweep.watch(this)
   }
 
   read(): TunnelReading {
@@ -296,26 +294,26 @@ function begin(flow: Flow, side: Side): void {
   if (from.destroyed && from.closed) onClose.call(from as Relayed)
 }
 
-function onData(this: Socket, chunk: Buffer): void {
+function onData(this: RelaySocket, chunk: Buffer): void {
   if (!(this as Relayed)[kFlow].pass(chunk)) this.pause()
 }
 
-function onDrain(this: Socket): void {
+function onDrain(this: RelaySocket): void {
   ;(this as Relayed)[kFlow].to.resume()
 }
 
-function onEnd(this: Socket): void {
+function onEnd(this: RelaySocket): void {
   const { [kTunnel]: tunnel, [kFlow]: flow } = this as Relayed
   tunnel.onFin(flow)
 }
 
-function onError(this: Socket, { code, message }: NodeJS.ErrnoException): void {
+function onError(this: RelaySocket, { code, message }: NodeJS.ErrnoException): void {
   const { [kTunnel]: tunnel, [kFlow]: flow } = this as Relayed
   const isReset = code === 'ECONNRESET' || code === 'EPIPE'
   tunnel.onBroken(flow, isReset ? 'reset' : 'error', code ?? message)
 }
 
-function onClose(this: Socket): void {
+function onClose(this: RelaySocket): void {
   const { [kTunnel]: tunnel, [kFlow]: flow } = this as Relayed
   tunnel.onGone(flow)
 }

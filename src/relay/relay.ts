@@ -2,14 +2,22 @@
  * What a relay is: two connected sockets and what was read of them too early go in, a tunnel comes out whose end is told. From then on the sockets belong to the relay: nobody else reads, writes or closes them.
  */
 
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { TunnelEnd, TunnelReading } from './tunnel-end.ts'
 import type { CloseFrame, OwnReason, TunnelPolicy } from './tunnel-policy.ts'
 
+/** What a relay needs of a connection. Node's sockets have it, and so has a stream of HTTP/2. */
+export interface RelaySocket extends Duplex {
+  /** Has TCP look for a peer that is gone after `delayMs` of silence. */
+  setKeepAlive(isOn: boolean, delayMs: number): unknown
+  /** Ends it at once, so that the peer does not take what it got for all there was. */
+  resetAndDestroy(): RelaySocket
+}
+
 /** One peer's end of a tunnel to be. */
-export interface Side {
+export interface Side<S extends RelaySocket = RelaySocket> {
   /** To read it may cost: a connection that is no socket of node's becomes one then. */
-  readonly socket: Socket
+  readonly socket: S
   /** Bytes that were read from it already; they go to the other side first. */
   readonly unread: readonly Buffer[]
   /** Its FIN was read already (after `unread`). */

@@ -2,13 +2,14 @@
 
 import { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
+import type { RelaySocket } from './relay.ts'
 
 /**
  * Sends RST and destroys the socket; bytes that are not sent yet are dropped. For TLS the TCP connection below is
  * reset, without a close_notify. A unix socket has no reset and is closed. No error event comes of it, and it has no
  * effect on a destroyed socket.
  */
-export function resetSocket(socket: Socket): void {
+export function resetSocket(socket: RelaySocket): void {
   if (socket.destroyed) return
   if (isSendingFin(socket)) socket.destroy()
   else if (socket instanceof TLSSocket) resetTls(socket)
@@ -19,7 +20,7 @@ export function resetSocket(socket: Socket): void {
  * True between `end` and `finish` when all data is with the kernel. A reset is refused there with EINVAL, and Node
  * then forgets the handle without closing it. A close does: what the peer has by then is the whole stream.
  */
-function isSendingFin(socket: Socket): boolean {
+function isSendingFin(socket: RelaySocket): boolean {
   return socket.writableEnded && !socket.writableFinished && socket.writableLength === 0
 }
 
@@ -40,9 +41,10 @@ function resetTls(socket: TLSSocket): void {
   socket.destroy()
 }
 
-function reset(transport: Socket): Socket {
+function reset<S extends RelaySocket>(transport: S): S {
   try {
-    return transport.resetAndDestroy().destroy()
+    transport.resetAndDestroy()
+    return transport.destroy()
   } catch {
     // ERR_INVALID_HANDLE_TYPE: a unix socket.
     return transport.destroy()

@@ -81,6 +81,8 @@ export interface ReportedTunnel {
   readonly path: string
   readonly method: string
   readonly protocol: string
+  /** Undefined for HTTP/1. */
+  readonly httpVersion: '2.0' | undefined
   readonly user: string | undefined
   readonly status: number
   readonly handshakeMs: number
@@ -211,6 +213,7 @@ export class Report {
       path: words.own(clipped(facts.path)),
       method: facts.method,
       protocol,
+      httpVersion: httpVersionOf(facts),
       user: report.user === undefined ? undefined : words.own(clipped(report.user)),
       status: 101,
       handshakeMs: microseconds(report.handshakeMs),
@@ -237,6 +240,7 @@ export class Report {
         path: tunnel.path,
         method: tunnel.method,
         protocol: tunnel.protocol,
+        httpVersion: tunnel.httpVersion,
         user: tunnel.user,
         status: tunnel.status,
         handshakeMs: tunnel.handshakeMs,
@@ -413,6 +417,7 @@ function requestFields(report: AnsweredReport | RefusedReport, outcome: Outcome)
     path: clippedIfAny(facts?.path),
     method: facts?.method ?? report.method,
     protocol: outcome.protocol,
+    httpVersion: facts && httpVersionOf(facts),
     user: clippedIfAny(report.user),
     status: outcome.status,
     code: outcome.code,
@@ -430,6 +435,11 @@ function routeLabel({ route }: RequestReport): string {
 /** The one that stands first in the request: nobody has chosen another one. */
 function askedProtocol({ facts }: RequestReport): string | undefined {
   return clippedIfAny(facts?.upgrade[0])
+}
+
+/** Tells HTTP/2 from what nearly all clients speak. */
+function httpVersionOf({ http2 }: RequestFacts): '2.0' | undefined {
+  return http2 && '2.0'
 }
 
 function clipped(value: string): string {

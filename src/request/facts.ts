@@ -19,6 +19,8 @@ export interface Connection {
   readonly encrypted: boolean
   /** The listener's port; undefined for a unix socket. */
   readonly localPort: number | undefined
+  /** Set for a stream of HTTP/2, whose request is told as one of HTTP/1.1; `connects`: it was an extended CONNECT (RFC 8441). */
+  readonly http2?: { readonly connects: boolean } | undefined
   /** The peer speaks for somebody of whom it tells no address: nothing that he says of others counts. */
   readonly isAnonymous?: boolean
   /** Its listener serves nothing and sends clients to https at this port. */
@@ -58,7 +60,10 @@ export interface RequestFacts {
    * or what a trusted proxy says in X-Forwarded-Host or Forwarded.
    */
   readonly host: string
+  /** That of its head. What came over HTTP/2 has been made HTTP/1.1. */
   readonly httpVersion: '1.0' | '1.1'
+  /** See `Connection`. */
+  readonly http2?: Connection['http2']
   /** As received. */
   readonly fields: Fields
   /** The address of the client: the peer's, or what trusted proxies say of it. IPv4-mapped addresses are plain IPv4. Empty for a unix peer that tells nothing. */
@@ -99,7 +104,8 @@ export function readFacts(
   // A TCP peer that is already gone has no address either: it must not pass for a unix socket's.
   const isSomebody = connection.isAnonymous !== true && (peer !== '' || localPort === undefined)
   const peerTrusted = isSomebody && trust.trusted.has(peer)
-  const asked = readUpgrade(head, peerTrusted)
+  // A proxy cannot have stripped what HTTP/2 does not have.
+  const asked = readUpgrade(head, peerTrusted && connection.http2 === undefined)
   if (asked instanceof Refusal) return asked
 
   const proto = connection.encrypted ? 'https' : 'http'
@@ -118,6 +124,7 @@ export function readFacts(
     authority: authority.text,
     host: told?.authority?.host ?? authority.host,
     httpVersion,
+    ...(connection.http2 && { http2: connection.http2 }),
     fields,
     clientIp: told?.clientIp ?? peer,
     peerTrusted,

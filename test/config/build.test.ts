@@ -21,6 +21,7 @@ describe('the configuration of the smallest file', () => {
         tls: undefined,
         redirect: undefined,
         proxyProtocol: 'off',
+        h2c: false,
         headTimeoutMs: 10_000,
         headBytesMax: 16_384,
         keepAliveTimeoutMs: 75_000,
@@ -386,6 +387,7 @@ describe('a listener', () => {
       ciphers: undefined,
       handshakeTimeoutMs: 10_000,
       handshakesMax: 1000,
+      http2: false,
       clientCa: undefined,
       clientCert: undefined,
       crl: undefined,
@@ -396,7 +398,7 @@ describe('a listener', () => {
     const pair = 'cert: "${FIXTURES}/tls/cert.pem", key: "${FIXTURES}/tls/key.pem"'
     const config = loadText(
       withRoute(
-        `listeners: [{ tls: { certificates: [{ ${pair}, names: [A.test., "*.B.test"] }], unknownNames: refuse, minVersion: TLSv1.3, ciphers: ECDHE+AESGCM, handshakeTimeout: 3s, handshakes: 50 } }]`,
+        `listeners: [{ tls: { certificates: [{ ${pair}, names: [A.test., "*.B.test"] }], unknownNames: refuse, minVersion: TLSv1.3, ciphers: ECDHE+AESGCM, handshakeTimeout: 3s, handshakes: 50, http2: true } }]`,
       ),
     )
     assert.deepEqual(config.listeners[0]?.tls, {
@@ -414,6 +416,7 @@ describe('a listener', () => {
       ciphers: 'ECDHE+AESGCM',
       handshakeTimeoutMs: 3000,
       handshakesMax: 50,
+      http2: true,
       clientCa: undefined,
       clientCert: undefined,
       crl: undefined,

@@ -232,7 +232,7 @@ const cases: [name: string, running: string, next: string, lines: string[]][] = 
       'listeners: [{ address: "a:1", tls: { cert: "${FIXTURES}/tls/cert.pem", key: "${FIXTURES}/tls/key.pem" } }]',
     ),
     [
-      'listener a:1: tls: unset -> { cert: TLS/cert.pem, key: TLS/key.pem, certificates: [], unknownNames: default, minVersion: TLSv1.2, handshakeTimeout: 10s, handshakes: 1000 }',
+      'listener a:1: tls: unset -> { cert: TLS/cert.pem, key: TLS/key.pem, certificates: [], unknownNames: default, minVersion: TLSv1.2, handshakeTimeout: 10s, handshakes: 1000, http2: false }',
     ],
   ],
   [

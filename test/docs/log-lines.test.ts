@@ -8,14 +8,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, mock } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { websocketAccept } from '../../src/handshake/switch.ts'
 import { createLogger } from '../../src/report/logger.ts'
 import { createMetrics } from '../../src/report/metrics.ts'
 import { Report } from '../../src/report/report.ts'
 import { loadText } from '../config/load-text.ts'
 import { freePort } from '../support/free-port.ts'
 import { LOOPBACK, startTestGateway, type LogLine, type TestGateway } from '../support/gateway.ts'
+import { http2Client } from '../support/http2-client.ts'
 import { logFields, logMessages } from '../support/log-words.ts'
-import { handshake, rawClient, SWITCHING } from '../support/raw-client.ts'
+import { handshake, rawClient, SWITCHING, WEBSOCKET_ACCEPT } from '../support/raw-client.ts'
 import { scriptedUpstream } from '../support/scripted-upstream.ts'
 import { withTestRelay } from '../support/test-relay.ts'
 
@@ -64,7 +66,8 @@ const get = (path: string, lines: readonly string[] = []): string =>
   [`GET ${path} HTTP/1.1`, 'Host: a', ...lines, '\r\n'].join('\r\n')
 
 function listenersAt(...addresses: readonly string[]): string {
-  return `listeners: [${addresses.map((address) => `{ address: "${address}" }`).join(', ')}]\n`
+  const listeners = addresses.map((address) => `{ address: "${address}", h2c: true }`)
+  return `listeners: [${listeners.join(', ')}]\n`
 }
 
 /** A gateway's life in which every message is logged, each with every field that it can have. */
@@ -77,7 +80,8 @@ async function everyLine(): Promise<readonly LogLine[]> {
   await using upstream = await scriptedUpstream(async (connection) => {
     const { statusLine, fields } = await connection.head()
     if (statusLine.includes(' /tunnel ')) {
-      connection.write(SWITCHING)
+      const accept = websocketAccept(fields.get('sec-websocket-key') ?? '')
+      connection.write(SWITCHING.replace(WEBSOCKET_ACCEPT, accept))
       if (await connection.more()) connection.write(MASKED_TEXT)
     } else if (fields.has('upgrade'))
       connection.write('HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno')
@@ -106,6 +110,14 @@ routes:
     assert.equal(await client.bytes(MASKED_TEXT.length), MASKED_TEXT.toString('latin1'))
     client.socket.resetAndDestroy()
     await gateway.log('tunnel close', { reason: 'reset' })
+  }
+  {
+    await using client = await http2Client(`http://127.0.0.1:${gateway.port}`)
+    assert.equal((await client.ask('/')).status, 401)
+    const stream = client.connect('/tunnel', { 'x-api-key': 'secret' })
+    await once(stream, 'response')
+    stream.destroy()
+    await gateway.log('tunnel close', { httpVersion: '2.0' })
   }
   assert.equal(await ask(gateway, handshake('/other', key)), 404)
   assert.equal(await ask(gateway, get('/', key)), 200)

@@ -7,6 +7,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
+import type { IncomingHttpHeaders } from 'node:http2'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -23,6 +24,7 @@ import { findProgram, RunningProgram } from '../support/programs.ts'
 import { RawClient, rawClient } from '../support/raw-client.ts'
 import { readReadme, recipesOf } from '../support/readme.ts'
 import { secureServer } from '../support/secure-server.ts'
+import { http2Client } from '../support/http2-client.ts'
 import { wsClient, wsServer } from '../support/ws-server.ts'
 
 const recipes = recipesOf(readReadme())
@@ -609,6 +611,33 @@ describe("the recipe 'tls'", () => {
     const stranger = new WebSocket(`wss://localhost:${gateway.port}/`)
     const [error] = (await once(stranger, 'error')) as [NodeJS.ErrnoException]
     assert.equal(error.code, 'UNABLE_TO_VERIFY_LEAF_SIGNATURE')
+  })
+})
+
+describe("the recipe 'http2'", () => {
+  it('serves WebSockets over HTTP/2, with TLS and without', async () => {
+    await using upstream = await headKeeper()
+    await using gateway = await recipeGateway('http2', [
+      ['0.0.0.0:8443', '127.0.0.1:0'],
+      ['127.0.0.1:8080', '127.0.0.1:0'],
+      ['./tls/cert.pem', join(fixtures, 'tls/cert.pem')],
+      ['./tls/key.pem', join(fixtures, 'tls/key.pem')],
+      ['http://localhost:3000', upstream.url],
+    ])
+    const [secure, plain] = gateway.gateway.addresses.map((address) =>
+      address.kind === 'tcp' ? address.port : 0,
+    )
+    for (const origin of [`https://localhost:${secure}`, `http://localhost:${plain}`]) {
+      const ca = readFileSync(join(fixtures, 'tls/ca.pem'))
+      await using client = await http2Client(origin, { ca })
+      const stream = client.connect('/chat')
+      const [headers] = (await once(stream, 'response')) as [IncomingHttpHeaders]
+      assert.equal(headers[':status'], 200)
+    }
+    assert.deepEqual(
+      upstream.heads.map((head) => head.headers['x-forwarded-proto']),
+      ['https', 'http'],
+    )
   })
 })
 

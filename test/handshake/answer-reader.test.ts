@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { Socket } from 'node:net'
 import { describe, it } from 'node:test'
 import { Refusal } from '../../src/errors.ts'
 import { AnswerReader, judge } from '../../src/handshake/answer-reader.ts'
@@ -66,7 +67,7 @@ describe('an answer reader', () => {
 })
 
 describe('judge', () => {
-  const upstream = { unread: [], ended: false } as unknown as Side
+  const upstream = { unread: [], ended: false } as unknown as Side<Socket>
   const offered = { tokens: ['websocket'], websocketKey: WEBSOCKET_KEY }
   const headOf = async (text: string) => {
     await using connection = await FakeConnection.create()

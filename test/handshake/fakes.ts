@@ -45,7 +45,7 @@ export class FakeConnection implements HeldConnection, AsyncDisposable {
     return this.#pair.socket.resume()
   }
 
-  side(rest: string, ended: boolean): Side {
+  side(rest: string, ended: boolean): Side<Socket> {
     this.calls.push('side')
     return fakeSide(rest, ended, this.#pair.socket)
   }
@@ -55,7 +55,7 @@ export class FakeConnection implements HeldConnection, AsyncDisposable {
   }
 }
 
-function fakeSide(rest: string, ended: boolean, socket: Socket): Side {
+function fakeSide(rest: string, ended: boolean, socket: Socket): Side<Socket> {
   return { socket, unread: rest === '' ? [] : [Buffer.from(rest, 'latin1')], ended }
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import { describe, it } from 'node:test'
 import { writeAnswer } from '../../src/handshake/answer.ts'
 import { readBytes, readToEnd } from '../support/socket-pair.ts'
@@ -116,7 +117,7 @@ describe('a held client that becomes a socket', () => {
     assert.equal(client.held, undefined)
     assert.equal(String(await readBytes(connection.peer, 28)), 'HTTP/1.1 103 Early Hints\r\n\r\n')
     connection.peer.write('late')
-    await settled(() => client.socket.bytesRead)
+    await settled(() => (client.socket as Socket).bytesRead)
     const { socket, unread } = client.release()
     assert.equal(Buffer.concat(unread).toString(), 'early, late')
     assert.equal(socket, client.socket)

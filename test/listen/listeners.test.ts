@@ -17,6 +17,7 @@ function answering() {
       decide: ({ target }) => ({ upgrades: false, target }),
       upgrade: () => assert.fail(),
       plain: ({ target }, _request, response) => response.end(target),
+      servesWebSocket: () => true,
       trusts: () => false,
       broken: () => 'HTTP/1.1 400 broken\r\n\r\n',
     },

@@ -38,7 +38,7 @@ export interface TestListener extends AsyncDisposable {
 export const CONFIG: ListenerConfig = {
   address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
   tls: undefined,
-  redirect: undefined,
+  h2c: false,
   proxyProtocol: 'off',
   headTimeoutMs: 60_000,
   headBytesMax: 16_384,
@@ -85,6 +85,7 @@ export async function startTestListener(
           response.end(`${request.method} ${request.url} ${Buffer.concat(chunks).toString()}`)
         })
       },
+      servesWebSocket: () => true,
       trusts: () => false,
       broken: (refusal: Refusal) => {
         broken.push(refusal.code)

@@ -14,6 +14,7 @@ export function tlsConfig(changes: Partial<ListenerTlsConfig>): ListenerTlsConfi
     minVersion: 'TLSv1.2',
     ciphers: undefined,
     handshakeTimeoutMs: 60_000,
+    http2: false,
     handshakesMax: 1000,
     clientCa: undefined,
     clientCert: undefined,

@@ -8,7 +8,7 @@ export interface LogMessage {
   readonly fields: readonly string[]
 }
 
-const request = 'route upstream endpoint clientIp host path method protocol user status'
+const request = 'route upstream endpoint clientIp host path method protocol httpVersion user status'
 const tunnel = `requestId tunnelId ${request} handshakeMs`
 const end = 'durationMs bytesUp bytesDown'
 const told = 'messagesUp messagesDown firstUpMs firstDownMs'
@@ -221,6 +221,7 @@ export const logFields: ReadonlyMap<string, string> = new Map([
     'protocol',
     'The token of the upgrade: the one switched to, in lower case; where none was, the first one asked for.',
   ],
+  ['httpVersion', '`2.0` for a client that speaks HTTP/2, else left out.'],
   ['user', 'Who passed the checks.'],
   [
     'status',

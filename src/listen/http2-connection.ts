@@ -1,0 +1,222 @@
+/**
+ * A client's connection that speaks HTTP/2. Node's http2 module has the frames, the windows and the compression of fields;
+ * here are the streams that become requests, and the bounds on what a client may do without asking for anything.
+ */
+
+import http2, { type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import type { Socket } from 'node:net'
+import { Refusal, type Fields } from '../errors.ts'
+import { Budget } from './budget.ts'
+import { readStreamRequest, type StreamRequest } from './http2-request.ts'
+import { StreamSocket } from './stream-socket.ts'
+
+const {
+  NGHTTP2_ENHANCE_YOUR_CALM,
+  NGHTTP2_FLAG_END_STREAM,
+  NGHTTP2_NO_ERROR,
+  NGHTTP2_PROTOCOL_ERROR,
+} = http2.constants
+
+const STREAMS_MAX = 100
+/** More than any client has, with each of its cookies in a crumb; `headBytes` is the real bound. */
+const FIELDS_MAX = 1000
+/** A browser that leaves a page resets all streams that it has. What is beyond is CVE-2023-44487. */
+const RESETS = { most: 200, perSecond: 20 }
+/** PING and SETTINGS, each of which has to be answered. */
+const CONTROLS = { most: 200, perSecond: 20 }
+/** RFC 9113 6.8: the first GOAWAY of a graceful end leaves room for every stream. */
+const STREAM_ID_MAX = 2 ** 31 - 1
+/** How long a client may take to tell that it has got the first GOAWAY, and to close once it got the second one. */
+const GOAWAY_MS = 1000
+const CLOSE_MS = 2000
+/** Node's timers know nothing longer. */
+const TIMER_MAX_MS = 2 ** 31 - 1
+
+export interface Http2Limits {
+  readonly headBytesMax: number
+  readonly headTimeoutMs: number
+  readonly keepAliveTimeoutMs: number
+}
+
+export interface Http2Handlers {
+  /** As of now. */
+  limits(): Http2Limits
+  /** Whether a WebSocket may be asked for at all: SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 3). */
+  servesWebSocket(): boolean
+  /** A stream with a request. */
+  onRequest(socket: StreamSocket): void
+  /** A stream whose request is answered with this refusal. */
+  onRefused(refusal: Refusal, socket: StreamSocket): void
+  /** The connection is closed for what the client did on it. */
+  onBroken(refusal: Refusal, peerAddress: string): void
+}
+
+export class Http2Connection {
+  readonly #socket: Socket
+  readonly #session: ServerHttp2Session
+  readonly #handlers: Http2Handlers
+  readonly #highWaterMark: number
+  readonly #peerAddress: string
+  readonly #resets = new Budget(RESETS.most, RESETS.perSecond)
+  readonly #controls = new Budget(CONTROLS.most, CONTROLS.perSecond)
+  #streams = 0
+  /** Runs while there is no stream. */
+  #idleTimer: NodeJS.Timeout | undefined
+  #isBroken = false
+  #goingAway: Promise<void> | undefined
+
+  /** The client's preface is the next to come on `socket`, or is unread in it. */
+  constructor(socket: Socket, highWaterMark: number, handlers: Http2Handlers) {
+    this.#socket = socket
+    this.#handlers = handlers
+    this.#highWaterMark = highWaterMark
+    this.#peerAddress = socket.remoteAddress ?? ''
+    // There is no half of an HTTP/2 connection.
+    socket.allowHalfOpen = false
+    this.#session = http2.performServerHandshake(socket, {
+      maxHeaderListPairs: FIELDS_MAX,
+      settings: {
+        maxConcurrentStreams: STREAMS_MAX,
+        enableConnectProtocol: handlers.servesWebSocket(),
+      },
+    })
+    this.#session.on('stream', this.#onStream)
+    this.#session.on('ping', this.#onControl)
+    this.#session.on('remoteSettings', this.#onControl)
+    this.#session.on('error', this.#onError)
+    this.#session.on('close', this.#onClose)
+    this.#watchIdle(handlers.limits().headTimeoutMs)
+  }
+
+  /** Calls once it is closed. */
+  onceClosed(listener: () => void): void {
+    this.#session.once('close', listener)
+  }
+
+  /** Takes no more streams, in the two steps of RFC 9113 6.8. Fulfilled when the client knows; those that are there go on. */
+  goAway(): Promise<void> {
+    this.#goingAway ??= this.#goAway()
+    return this.#goingAway
+  }
+
+  async #goAway(): Promise<void> {
+    const session = this.#session
+    if (session.closed || session.destroyed) return
+    session.goaway(NGHTTP2_NO_ERROR, STREAM_ID_MAX)
+    // What the client sent before it had read that has come when it answers.
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, GOAWAY_MS)
+      const onAnswer = (): void => {
+        clearTimeout(timer)
+        resolve()
+      }
+      session.once('close', onAnswer)
+      if (!session.ping(onAnswer)) onAnswer()
+    })
+    if (session.destroyed) return
+    session.close()
+    if (this.#streams === 0) this.#watchClose()
+  }
+
+  /** Cuts it. */
+  destroy(): void {
+    this.#session.destroy()
+  }
+
+  readonly #onStream = (
+    stream: ServerHttp2Stream,
+    _headers: unknown,
+    flags: number,
+    fields: Fields,
+  ): void => {
+    stream.on('error', ignore)
+    this.#streams += 1
+    clearTimeout(this.#idleTimer)
+    const request = readStreamRequest(fields, (flags & NGHTTP2_FLAG_END_STREAM) !== 0)
+    if (request === 'malformed') {
+      stream.once('close', this.#onStreamClose)
+      stream.close(NGHTTP2_PROTOCOL_ERROR)
+      this.#countReset()
+      return
+    }
+    const refusal = request instanceof Refusal ? request : this.#tooLarge(request)
+    const socket = new StreamSocket({
+      stream,
+      request:
+        request instanceof Refusal
+          ? UNREAD
+          : refusal === undefined
+            ? request
+            : { ...request, head: '' },
+      transport: this.#socket,
+      peerAddress: this.#peerAddress,
+      highWaterMark: this.#highWaterMark,
+    })
+    stream.once('close', this.#onStreamClose)
+    stream.once('aborted', () => {
+      if (!socket.hasClosed) this.#countReset()
+    })
+    if (refusal === undefined) this.#handlers.onRequest(socket)
+    else this.#handlers.onRefused(refusal, socket)
+  }
+
+  #tooLarge({ head }: StreamRequest): Refusal | undefined {
+    if (head.length <= this.#handlers.limits().headBytesMax) return undefined
+    return new Refusal('E_HEAD_TOO_LARGE', { cause: `a head of ${head.length} bytes` })
+  }
+
+  readonly #onStreamClose = (): void => {
+    this.#streams -= 1
+    if (this.#session.destroyed || this.#streams > 0) return
+    if (this.#session.closed) this.#watchClose()
+    else this.#watchIdle(this.#handlers.limits().keepAliveTimeoutMs)
+  }
+
+  /** A stream is over before its answer, by the client's RST_STREAM or by a rule that it has broken. */
+  #countReset(): void {
+    if (!this.#session.destroyed && !this.#resets.take()) this.#calm('reset streams')
+  }
+
+  readonly #onControl = (): void => {
+    if (!this.#controls.take()) this.#calm('PING and SETTINGS')
+  }
+
+  #calm(what: string): void {
+    if (this.#isBroken) return
+    this.#isBroken = true
+    this.#handlers.onBroken(new Refusal('E_HTTP2_FLOOD', { cause: what }), this.#peerAddress)
+    this.#session.destroy(new Error(`a flood of ${what}`), NGHTTP2_ENHANCE_YOUR_CALM)
+  }
+
+  readonly #onError = (error: NodeJS.ErrnoException): void => {
+    if (this.#isBroken || !error.code?.startsWith('ERR_HTTP2_')) return
+    this.#isBroken = true
+    const cause = `HTTP/2: ${error.message}`
+    this.#handlers.onBroken(new Refusal('E_REQUEST_MALFORMED', { cause }), this.#peerAddress)
+  }
+
+  #watchIdle(ms: number): void {
+    clearTimeout(this.#idleTimer)
+    if (ms <= TIMER_MAX_MS) this.#idleTimer = setTimeout(this.#onIdle, ms)
+  }
+
+  readonly #onIdle = (): void => {
+    this.#session.close()
+    this.#watchClose()
+  }
+
+  /** A client that takes nothing would keep a connection that is closed in peace. */
+  #watchClose(): void {
+    clearTimeout(this.#idleTimer)
+    this.#idleTimer = setTimeout(() => this.#session.destroy(), CLOSE_MS)
+  }
+
+  readonly #onClose = (): void => {
+    clearTimeout(this.#idleTimer)
+  }
+}
+
+/** For the stream of a request that is not looked at. */
+const UNREAD = { method: 'GET', connects: true, head: '', body: { kind: 'none' } } as const
+
+function ignore(): void {}

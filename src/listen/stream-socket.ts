@@ -1,0 +1,209 @@
+/**
+ * One stream of HTTP/2 as the HTTP/1.1 connection that it is to all the rest of the gateway, with one request on it:
+ *
+ *     HEADERS, DATA, trailers --> head, body, trailers --> node's parser, then perhaps a relay
+ *     HEADERS, DATA, trailers <-- head, body, trailers <-- the answer; behind a 101 bytes are bytes
+ *     END_STREAM <-> FIN          RST_STREAM <-> reset     the stream's window is the back-pressure
+ */
+
+import http2, {
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
+  type ServerStreamResponseOptions,
+} from 'node:http2'
+import type { Socket } from 'node:net'
+import { addAbortSignal, Duplex } from 'node:stream'
+import type { Fields } from '../errors.ts'
+import type { RelaySocket } from '../relay/relay.ts'
+import { AnswerReader, type AnswerSink } from './http2-answer.ts'
+import { isField, type StreamRequest } from './http2-request.ts'
+import { tell, toldOf } from './proxy-protocol-ends.ts'
+
+const { NGHTTP2_NO_ERROR } = http2.constants
+
+const CRLF = Buffer.from('\r\n')
+
+export interface StreamSocketOptions {
+  readonly stream: ServerHttp2Stream
+  readonly request: StreamRequest
+  /** The connection below, which other streams use too. */
+  readonly transport: Socket
+  readonly peerAddress: string
+  /** Of what may be held each way. */
+  readonly highWaterMark: number
+}
+
+export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
+  readonly remoteAddress: string
+  readonly transport: Socket
+  /** See `StreamRequest`. */
+  readonly connects: boolean
+  readonly #stream: ServerHttp2Stream
+  readonly #request: StreamRequest
+  readonly #answer: AnswerReader
+  #bodyBytes = 0
+  #requestTrailers = ''
+  #answerTrailers: OutgoingHttpHeaders = {}
+  #isReset = false
+  #hasClosed = false
+  #onRoom: (() => void) | undefined
+
+  constructor({ stream, request, transport, peerAddress, highWaterMark }: StreamSocketOptions) {
+    super({ highWaterMark })
+    this.#stream = stream
+    this.#request = request
+    this.transport = transport
+    this.#answer = new AnswerReader(request.connects ? 'GET' : request.method, this)
+    this.remoteAddress = peerAddress
+    this.connects = request.connects
+    const told = toldOf(transport)
+    if (told !== undefined) tell(this, told)
+    // Whoever owns it listens; between two owners nobody does.
+    this.on('error', ignore)
+    stream.on('data', this.#onData)
+    stream.on('trailers', this.#onTrailers)
+    stream.on('end', this.#onEnd)
+    stream.on('drain', this.#onDrain)
+    stream.on('wantTrailers', () => stream.sendTrailers(this.#answerTrailers))
+    stream.on('aborted', this.#onAborted)
+    stream.on('close', this.#onAborted)
+    this.on('finish', this.#onFinish)
+    this.push(request.head, 'latin1')
+  }
+
+  /** The stream was ended from here. */
+  get hasClosed(): boolean {
+    return this.#hasClosed
+  }
+
+  /** Of the connection below: its peer is the client. */
+  setKeepAlive(isOn: boolean, delayMs: number): this {
+    this.transport.setKeepAlive(isOn, delayMs)
+    return this
+  }
+
+  /** RFC 8441 5: a reset is RST_STREAM with CANCEL. */
+  resetAndDestroy(): this {
+    this.#isReset = true
+    return this.destroy()
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    const { body } = this.#request
+    this.#bodyBytes += chunk.length
+    if (body.kind === 'length' && this.#bodyBytes > body.bytes) return this.#break()
+    if (chunk.length === 0) return
+    if (body.kind === 'chunked') {
+      this.push(`${chunk.length.toString(16)}\r\n`)
+      this.push(chunk)
+      chunk = CRLF
+    }
+    if (!this.push(chunk)) this.#stream.pause()
+  }
+
+  readonly #onTrailers = (_headers: unknown, _flags: number, fields: Fields): void => {
+    for (let index = 0; index < fields.length; index += 2) {
+      const [name, value] = fields.slice(index, index + 2) as [string, string]
+      if (!isField(name, value)) return this.#break()
+      this.#requestTrailers += `${name}: ${value}\r\n`
+    }
+  }
+
+  readonly #onEnd = (): void => {
+    const { body } = this.#request
+    if (this.#stream.aborted) return
+    if (body.kind === 'length' && this.#bodyBytes < body.bytes) return this.#break()
+    if (body.kind === 'chunked') this.push(`0\r\n${this.#requestTrailers}\r\n`, 'latin1')
+    this.push(null)
+  }
+
+  override _read(): void {
+    this.#stream.resume()
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error) => void): void {
+    try {
+      this.#answer.push(chunk)
+    } catch (error) {
+      done(error as Error)
+      return
+    }
+    if (this.#stream.writableNeedDrain) this.#onRoom = done
+    else done()
+  }
+
+  readonly #onDrain = (): void => {
+    const onRoom = this.#onRoom
+    this.#onRoom = undefined
+    onRoom?.()
+  }
+
+  override _final(done: (error?: Error) => void): void {
+    const stream = this.#stream
+    if (!this.#answer.mayEnd) done(new Error('the end of an answer that is not whole'))
+    else if (stream.writableFinished) done()
+    else stream.end(() => done())
+  }
+
+  readonly #onFinish = (): void => {
+    // Nobody sends a body behind a CONNECT that was refused.
+    if (this.connects && !this.#answer.isSwitched) this.destroy()
+  }
+
+  onInformation(headers: OutgoingHttpHeaders): void {
+    if (!this.#stream.headersSent) this.#stream.additionalHeaders(headers)
+  }
+
+  onHead(headers: OutgoingHttpHeaders, rest: 'nothing' | 'body' | 'body and trailers'): void {
+    this.#stream.respond(headers, {
+      endStream: rest === 'nothing',
+      waitForTrailers: rest === 'body and trailers',
+      // Node's own Date is not added to answers that have none.
+      sendDate: false,
+    } as ServerStreamResponseOptions)
+  }
+
+  onData(bytes: Buffer): void {
+    this.#stream.write(bytes)
+  }
+
+  onWhole(trailers: OutgoingHttpHeaders): void {
+    this.#answerTrailers = trailers
+    this.#stream.end()
+  }
+
+  /** RST_STREAM, or the end of the connection, before both sides were through. */
+  readonly #onAborted = (): void => {
+    if (this.destroyed || this.#isThrough) return
+    const message = `HTTP/2 ended the stream with ${this.#stream.rstCode ?? 'its connection'}`
+    this.destroy(Object.assign(new Error(message), { code: 'ECONNRESET' }))
+  }
+
+  get #isThrough(): boolean {
+    return this.readableEnded && this.writableFinished
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    if (!this.#isThrough && !this.#stream.closed && !this.#stream.destroyed) this.#endStream()
+    done(error)
+  }
+
+  #endStream(): void {
+    this.#hasClosed = true
+    if (this.#answer.isWhole && this.writableFinished && !this.#isReset) {
+      // RFC 9113 8.1: a whole answer may end a request of which nobody needs the rest.
+      this.#stream.close(NGHTTP2_NO_ERROR)
+    } else if (this.connects || this.#isReset) {
+      // RST_STREAM with CANCEL. By `close` node would end the stream in peace first.
+      addAbortSignal(AbortSignal.abort(), this.#stream)
+    } else this.#break()
+  }
+
+  /** RST_STREAM with INTERNAL_ERROR. */
+  #break(): void {
+    this.#hasClosed = true
+    this.#stream.destroy(new Error('an exchange that broke off'))
+  }
+}
+
+function ignore(): void {}

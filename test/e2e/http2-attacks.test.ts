@@ -1,0 +1,342 @@
+/** Clients that ask an HTTP/2 listener for nothing, over and over. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { startTestGateway, type TestGateway } from '../support/gateway.ts'
+import {
+  ACK,
+  CONTINUATION,
+  DATA,
+  END_HEADERS,
+  END_STREAM,
+  ENHANCE_YOUR_CALM,
+  fieldBlock,
+  frame,
+  framePeer,
+  get,
+  GOAWAY,
+  HEADERS,
+  keptField,
+  PING,
+  RST_STREAM,
+  SETTINGS,
+  uint32,
+  WINDOW_UPDATE,
+} from '../support/http2-frames.ts'
+import { scriptedUpstream, type ScriptedUpstream } from '../support/scripted-upstream.ts'
+
+const MEBIBYTE = 1024 ** 2
+const PROTOCOL_ERROR = 1
+const INTERNAL_ERROR = 2
+const CANCEL = 8
+
+/** An endpoint that answers nothing, and a gateway in front of it. */
+async function gatewayTo({ url }: ScriptedUpstream, listener = ''): Promise<TestGateway> {
+  return startTestGateway(`
+    listeners: [{ address: "127.0.0.1:0", h2c: true, ${listener} }]
+    upstreams: { app: { endpoints: [${url}] } }
+    routes: [{ name: app, upstream: app }]
+  `)
+}
+
+/** It reads, and says nothing. */
+function silentUpstream(): Promise<ScriptedUpstream> {
+  return scriptedUpstream(() => {})
+}
+
+function open(stream: number, flags = END_HEADERS | END_STREAM): Buffer {
+  return frame(HEADERS, flags, stream, get('/'))
+}
+
+/** Odd numbers from 1 on. */
+function streams(count: number): number[] {
+  return Array.from({ length: count }, (_, index) => 2 * index + 1)
+}
+
+/** What the process has grown by, and has worked, during `run`. */
+async function cost(run: () => Promise<void>): Promise<{ bytes: number; cpuMs: number }> {
+  const before = process.memoryUsage().rss
+  const cpu = process.cpuUsage()
+  await run()
+  const { user, system } = process.cpuUsage(cpu)
+  return { bytes: process.memoryUsage().rss - before, cpuMs: (user + system) / 1000 }
+}
+
+describe('an HTTP/2 listener under attack', () => {
+  it('ends a connection that opens more than its 100 streams', async () => {
+    await using upstream = await silentUpstream()
+    await using gateway = await gatewayTo(upstream)
+    await using peer = await framePeer(gateway.port)
+    peer.write(...streams(100).map((id) => open(id)), frame(PING, 0, 0, Buffer.from('pingpong')))
+    await peer.find(({ type, flags }) => type === PING && flags === ACK)
+    assert.equal(
+      peer.frames.some(({ type }) => type === RST_STREAM),
+      false,
+    )
+    peer.write(open(201))
+    assert.equal(await peer.goneAway(), PROTOCOL_ERROR)
+    await peer.closed
+    await gateway.log('request', { code: 'E_CLIENT_GONE' })
+  })
+
+  it('ends a connection whose streams are reset as soon as they are open (CVE-2023-44487)', async () => {
+    await using upstream = await silentUpstream()
+    await using gateway = await gatewayTo(upstream)
+    await using peer = await framePeer(gateway.port)
+    let pongs = 0
+    for (const id of streams(250)) {
+      // In one read there are so few that Node's own bound on streams that it has not cleared away is not reached.
+      peer.write(open(id), frame(RST_STREAM, 0, id, uint32(CANCEL)))
+      if (id % 5 !== 0) continue
+      pongs += 1
+      peer.write(frame(PING, 0, 0, Buffer.alloc(8)))
+      await peer.count(({ type, flags }) => type === PING && flags === ACK, pongs)
+    }
+    assert.equal(await peer.goneAway(), ENHANCE_YOUR_CALM)
+    await peer.closed
+    const { cause } = await gateway.log('request', { code: 'E_HTTP2_FLOOD' })
+    assert.equal(cause, 'reset streams')
+  })
+
+  it('ends a connection with streams that are reset as fast as they can be written', async () => {
+    await using upstream = await silentUpstream()
+    await using gateway = await gatewayTo(upstream)
+    await using peer = await framePeer(gateway.port)
+    const { cpuMs } = await cost(async () => {
+      peer.write(
+        ...streams(20_000).map((id) =>
+          Buffer.concat([open(id), frame(RST_STREAM, 0, id, uint32(CANCEL))]),
+        ),
+      )
+      assert.notEqual(await peer.goneAway(), undefined)
+      await peer.closed
+    })
+    assert.ok(cpuMs < 5000, `${cpuMs} ms`)
+    assert.ok(upstream.connections <= 250, `${upstream.connections} connections to the endpoint`)
+  })
+
+  it('ends a connection whose streams it is made to reset itself', async () => {
+    await using upstream = await silentUpstream()
+    await using gateway = await gatewayTo(upstream)
+    await using peer = await framePeer(gateway.port)
+    // RFC 9113 6.9: an increment of 0 is a stream error.
+    peer.write(
+      ...streams(20_000).map((id) =>
+        Buffer.concat([open(id), frame(WINDOW_UPDATE, 0, id, uint32(0))]),
+      ),
+    )
+    assert.notEqual(await peer.goneAway(), undefined)
+    await peer.closed
+    assert.ok(upstream.connections <= 250, `${upstream.connections} connections to the endpoint`)
+  })
+
+  for (const { name, flood } of [
+    { name: 'PING', flood: frame(PING, 0, 0, Buffer.alloc(8)) },
+    { name: 'SETTINGS', flood: frame(SETTINGS, 0, 0) },
+  ]) {
+    it(`ends a connection with a flood of ${name}`, async () => {
+      await using upstream = await silentUpstream()
+      await using gateway = await gatewayTo(upstream)
+      await using peer = await framePeer(gateway.port)
+      peer.write(...Array.from({ length: 5000 }, () => flood))
+      assert.equal(await peer.goneAway(), ENHANCE_YOUR_CALM)
+      await peer.closed
+      await gateway.log('request', { code: 'E_HTTP2_FLOOD', cause: 'PING and SETTINGS' })
+    })
+  }
+
+  it('does not keep the answers to pings of a client that reads none', async () => {
+    await using upstream = await silentUpstream()
+    await using gateway = await gatewayTo(upstream)
+    await using peer = await framePeer(gateway.port)
+    peer.socket.pause()
+    const pings = Buffer.concat(
+      Array.from({ length: 10_000 }, () => frame(PING, 0, 0, Buffer.alloc(8))),
+    )
+    const { bytes } = await cost(async () => {
+      for (let round = 0; round < 50; round += 1) peer.write(pings)
+      await gateway.log('request', { code: 'E_HTTP2_FLOOD' })
+    })
+    assert.ok(bytes < 64 * MEBIBYTE, `${bytes} bytes`)
+  })
+
+  it('ends a connection with a head in endless CONTINUATIONs', async () => {
+    await using upstream = await silentUpstream()
+    await using gateway = await gatewayTo(upstream)
+    await using peer = await framePeer(gateway.port)
+    const { bytes } = await cost(async () => {
+      peer.write(frame(HEADERS, END_STREAM, 1, get('/')))
+      const part = frame(CONTINUATION, 0, 1, fieldBlock([['x-part', 'x'.repeat(16_000)]]))
+      for (let count = 0; count < 2000; count += 1) peer.write(part)
+      await peer.goneAway()
+      await peer.closed
+    })
+    assert.ok(bytes < 128 * MEBIBYTE, `${bytes} bytes`)
+    assert.equal(upstream.connections, 0)
+  })
+
+  it('ends a connection with a flood of CONTINUATIONs that hold nothing', async () => {
+    await using upstream = await silentUpstream()
+    await using gateway = await gatewayTo(upstream)
+    await using peer = await framePeer(gateway.port)
+    peer.write(frame(HEADERS, END_STREAM, 1, get('/')))
+    peer.write(...Array.from({ length: 20_000 }, () => frame(CONTINUATION, 0, 1)))
+    await peer.goneAway()
+    await peer.closed
+  })
+
+  it('does not unpack a head that is small on the wire alone', async () => {
+    await using upstream = await silentUpstream()
+    await using gateway = await gatewayTo(upstream)
+    await using peer = await framePeer(gateway.port)
+    const { bytes } = await cost(async () => {
+      // One field of 4000 bytes, and thousands of references to it, each of a byte.
+      for (const id of streams(50)) {
+        const bomb = Buffer.concat([
+          get('/'),
+          keptField('x-bomb', 'b'.repeat(4000)),
+          Buffer.alloc(12_000 - 4100, 0xbe),
+        ])
+        peer.write(frame(HEADERS, END_HEADERS | END_STREAM, id, bomb))
+      }
+      assert.equal(await peer.resetOf(99), ENHANCE_YOUR_CALM)
+    })
+    assert.ok(bytes < 64 * MEBIBYTE, `${bytes} bytes`)
+    assert.equal(upstream.connections, 0)
+  })
+
+  it('ends a connection with a flood of empty DATA', async () => {
+    await using upstream = await silentUpstream()
+    await using gateway = await gatewayTo(upstream)
+    await using peer = await framePeer(gateway.port)
+    peer.write(frame(HEADERS, END_HEADERS, 1, get('/')))
+    peer.write(...Array.from({ length: 20_000 }, () => frame(DATA, 0, 1)))
+    await peer.goneAway()
+    await peer.closed
+  })
+
+  it('lets nothing through that would mean another thing in HTTP/1.1', async () => {
+    const heads: string[] = []
+    await using upstream = await scriptedUpstream(async (connection) => {
+      while (await connection.more()) {
+        const { statusLine, lines } = await connection.head()
+        heads.push([statusLine, ...lines].join('\n'))
+        connection.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
+      }
+    })
+    await using gateway = await gatewayTo(upstream)
+    await using peer = await framePeer(gateway.port)
+    let id = -1
+    const malformed: [string, string][] = [
+      ['connection', 'close'],
+      ['keep-alive', 'timeout=5'],
+      ['proxy-connection', 'close'],
+      ['transfer-encoding', 'chunked'],
+      ['upgrade', 'websocket'],
+      ['te', 'gzip'],
+      ['X-Upper', 'a'],
+      ['content-length', '5'],
+      [':path', '/twice'],
+    ]
+    for (const field of malformed) {
+      id += 2
+      peer.write(frame(HEADERS, END_HEADERS | END_STREAM, id, get('/', field)))
+      assert.equal(await peer.resetOf(id), PROTOCOL_ERROR, JSON.stringify(field))
+    }
+    for (const path of ['/a b', '/ HTTP/1.1\r\nx-smuggled: yes', 'http://other.test/', '']) {
+      id += 2
+      peer.write(frame(HEADERS, END_HEADERS | END_STREAM, id, get(path)))
+      assert.equal(await peer.resetOf(id), PROTOCOL_ERROR, JSON.stringify(path))
+    }
+    assert.deepEqual(heads, [])
+    // The library drops a field with bytes that none may have, and the request goes on without it.
+    const broken: [string, string][] = [
+      ['x-a', 'b\r\nx-smuggled: yes'],
+      ['x-smuggled', 'b\0'],
+      ['x-a: b\r\nx-smuggled', 'yes'],
+    ]
+    for (const field of broken) {
+      id += 2
+      peer.write(frame(HEADERS, END_HEADERS | END_STREAM, id, get('/', field)))
+      const stream = id
+      await peer.find((one) => one.type === HEADERS && one.stream === stream)
+    }
+    assert.equal(heads.length, 3)
+    assert.doesNotMatch(heads.join(), /smuggled/)
+  })
+
+  it('resets a stream whose body is longer or shorter than it says', async () => {
+    await using upstream = await silentUpstream()
+    await using gateway = await gatewayTo(upstream)
+    await using peer = await framePeer(gateway.port)
+    const post = fieldBlock([
+      [':method', 'POST'],
+      [':scheme', 'http'],
+      [':authority', 'gateway.test'],
+      [':path', '/'],
+      ['content-length', '3'],
+    ])
+    peer.write(
+      frame(HEADERS, END_HEADERS, 1, post),
+      frame(DATA, END_STREAM, 1, Buffer.from('four')),
+    )
+    assert.equal(await peer.goneAway(), INTERNAL_ERROR)
+    await using other = await framePeer(gateway.port)
+    other.write(frame(HEADERS, END_HEADERS, 1, post), frame(DATA, END_STREAM, 1, Buffer.from('2!')))
+    assert.equal(await other.resetOf(1), PROTOCOL_ERROR)
+  })
+
+  it('reads no more of an answer than it may hold for a stream whose window is shut', async () => {
+    let sent = 0
+    await using upstream = await scriptedUpstream(async (connection) => {
+      await connection.head()
+      connection.write('HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n')
+      const chunk = Buffer.alloc(65_536)
+      connection.socket.on('drain', fill)
+      function fill(): void {
+        do sent += chunk.length
+        while (connection.socket.write(chunk))
+      }
+      fill()
+    })
+    await using gateway = await gatewayTo(upstream)
+    // SETTINGS_INITIAL_WINDOW_SIZE 0
+    await using peer = await framePeer(gateway.port, Buffer.from([0, 4, 0, 0, 0, 0]))
+    peer.write(open(1))
+    await peer.find(({ type, stream }) => type === HEADERS && stream === 1)
+    // What the kernel takes on the way to the gateway is settled when nothing has moved for a while.
+    for (let last = -1; last !== sent;) {
+      last = sent
+      await new Promise((resolve) => setTimeout(resolve, 300))
+    }
+    assert.ok(sent < 16 * MEBIBYTE, `${sent} bytes`)
+    assert.equal(
+      peer.frames.some(({ type, payload }) => type === DATA && payload.length > 0),
+      false,
+    )
+    // The others are not held up.
+    peer.write(frame(PING, 0, 0, Buffer.from('pingpong')))
+    await peer.find(({ type, flags }) => type === PING && flags === ACK)
+  })
+
+  it('closes a connection without a request after headTimeout, and one without another after keepAliveTimeout', async () => {
+    await using upstream = await scriptedUpstream(async (connection) => {
+      await connection.head()
+      connection.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
+    })
+    await using gateway = await gatewayTo(upstream, 'headTimeout: 200ms, keepAliveTimeout: 300ms')
+    await using silent = await framePeer(gateway.port)
+    await using unfinished = await framePeer(gateway.port)
+    unfinished.write(frame(HEADERS, END_STREAM, 1, get('/')))
+    await using asked = await framePeer(gateway.port)
+    asked.write(open(1))
+    await asked.find(({ type, flags }) => type === HEADERS && (flags & END_STREAM) !== 0)
+    for (const peer of [silent, unfinished, asked]) {
+      await peer.closed
+      assert.equal(
+        peer.frames.some(({ type }) => type === GOAWAY),
+        true,
+      )
+    }
+  })
+})
