@@ -83,7 +83,8 @@ class PortableTunnel implements Tunnel, Swept, FlowOwner {
     attach(this, this.#down)
     begin(this.#up, client)
     begin(this.#down, upstream)
-    this.#sweep.watch(this)
+    // Of sockets that were closed already it is over by now.
+    if (this.#openSockets > 0) this.#sweep.watch(this)
   }
 
   read(): TunnelReading {
