@@ -180,7 +180,8 @@ function offerTo(
     bufferBytes,
     dialer,
     handshakeTimeoutMs: config.timeouts.handshakeMs,
-    preface: prefaceFor(endpoint, facts.clientIp, () => client.socket),
+    // Whoever is gone has no socket any more.
+    preface: client.gone ? undefined : prefaceFor(endpoint, facts, () => client.socket),
   })
 }
 

@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import type { Endpoint } from '../balance/endpoint.ts'
 import { plainAddress } from '../request/address-set.ts'
+import type { RequestFacts } from '../request/facts.ts'
 
 /** What sockets know of themselves; `Duplex` for those that know nothing. */
 type ClientSocket = Duplex & {
@@ -42,26 +43,28 @@ const CLIENT_SSL = 1
 const CLIENT_CERT_CONN = 2
 const CLIENT_CERT_SESS = 4
 
-/** What goes out first to `endpoint` for the client `clientIp`; undefined where it wants nothing. `socket` is asked for where it does. */
+type ClientFacts = Pick<RequestFacts, 'clientIp' | 'certificate'>
+
+/** What goes out first to `endpoint` for a client; undefined where it wants nothing. `socket` is asked for where it does. */
 export function prefaceFor(
   { proxyProtocol }: Endpoint,
-  clientIp: string,
+  facts: ClientFacts,
   socket: () => Duplex,
 ): Buffer | undefined {
   if (proxyProtocol === undefined) return undefined
-  return proxyProtocol === 'v1' ? lineOf(clientIp, socket()) : binaryOf(clientIp, socket())
+  return proxyProtocol === 'v1' ? lineOf(facts, socket()) : binaryOf(facts, socket())
 }
 
-function lineOf(clientIp: string, socket: ClientSocket): Buffer {
+function lineOf({ clientIp }: ClientFacts, socket: ClientSocket): Buffer {
   const ends = endsOf(clientIp, socket)
   if (ends === undefined) return Buffer.from('PROXY UNKNOWN\r\n')
   const { family, from, to, fromPort, toPort } = ends
   return Buffer.from(`PROXY TCP${family} ${from} ${to} ${fromPort} ${toPort}\r\n`)
 }
 
-function binaryOf(clientIp: string, socket: ClientSocket): Buffer {
-  const ends = endsOf(clientIp, socket)
-  const rest = Buffer.concat([addresses(ends), ...secureValues(socket)])
+function binaryOf(facts: ClientFacts, socket: ClientSocket): Buffer {
+  const ends = endsOf(facts.clientIp, socket)
+  const rest = Buffer.concat([addresses(ends), ...secureValues(facts, socket)])
   const families = { 4: TCP4, 6: TCP6 }
   const fixed = Buffer.alloc(4)
   fixed.writeUInt8(PROXY, 0)
@@ -117,23 +120,23 @@ function groupsOf(text: string): number[] {
   })
 }
 
-/** What the client has said in its handshake of TLS. */
-function secureValues(socket: Duplex): Buffer[] {
+/** What the client has said in its handshake of TLS. A certificate that was not verified is none: not everybody reads the bits. */
+function secureValues({ certificate }: ClientFacts, socket: Duplex): Buffer[] {
   if (!(socket instanceof TLSSocket)) return []
   // Typed for clients: a server has the name that was asked for, or false.
   const { servername } = socket as TLSSocket & { readonly servername?: string | false }
   const authority = typeof servername === 'string' ? [typeLengthValue(AUTHORITY, servername)] : []
-  const { subject } = socket.getPeerCertificate()
-  const hasCertificate = subject !== undefined
-  const name = [subject?.CN].flat().at(0)
+  const verified = certificate !== undefined && 'subject' in certificate ? certificate : undefined
   const ofConnection = socket.isSessionReused() ? 0 : CLIENT_CERT_CONN
   const state = Buffer.alloc(5)
-  state.writeUInt8(CLIENT_SSL | (hasCertificate ? ofConnection | CLIENT_CERT_SESS : 0), 0)
-  state.writeUInt32BE(hasCertificate && socket.authorized ? 0 : 1, 1)
+  state.writeUInt8(CLIENT_SSL | (verified === undefined ? 0 : ofConnection | CLIENT_CERT_SESS), 0)
+  state.writeUInt32BE(verified === undefined ? 1 : 0, 1)
   const version = socket.getProtocol()
+  const name = verified?.commonName ?? ''
+  const isName = name !== '' && name.length <= NAME_CHARS_MAX
   const values = [
     ...(version === null ? [] : [typeLengthValue(SSL_VERSION, version)]),
-    ...(name === undefined || name.length > NAME_CHARS_MAX ? [] : [typeLengthValue(SSL_CN, name)]),
+    ...(isName ? [typeLengthValue(SSL_CN, name)] : []),
   ]
   return [...authority, typeLengthValue(SSL, Buffer.concat([state, ...values]))]
 }

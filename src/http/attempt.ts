@@ -76,7 +76,7 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
     this.#options = options
     const { exchange, client, lease } = options
     this.connectTimeoutMs = exchange.timeouts.connectMs
-    this.preface = prefaceFor(lease.endpoint, exchange.facts.clientIp, () => client.req.socket)
+    this.preface = prefaceFor(lease.endpoint, exchange.facts, () => client.req.socket)
     client.onGone = this.#onClientGone
   }
 

@@ -9,7 +9,7 @@ import { plainAddress } from '../request/address-set.ts'
 import { crc32c } from './crc32c.ts'
 
 /** A client, and the address that it has connected to. */
-export interface ProxiedEnds {
+interface ProxiedEnds {
   /** In the spelling of `plainAddress`. */
   readonly peerAddress: string
   readonly peerPort: number

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import tls from 'node:tls'
 import { readProxyHeader } from '../../src/listen/proxy-protocol.ts'
+import { openssl, TestAuthority, type Issued } from '../support/certificates.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { haproxy, startHaproxy } from '../support/haproxy.ts'
 import { nginx, startNginx } from '../support/nginx.ts'
@@ -389,37 +390,63 @@ ${toEndpoint(upstream, 'v1')}`,
 }
 
 describe('what an endpoint is told of TLS by version 2', () => {
-  it('is the name that the client asked for, its version of TLS, and its certificate', async () => {
-    const { promise, resolve } = Promise.withResolvers<Buffer>()
+  const { skip } = openssl
+
+  /** The values in the header of each connection. */
+  async function valuesFor(shown: readonly Partial<Issued>[], ca: string): Promise<Buffer[]> {
+    const values: Buffer[] = []
     await using upstream = await scriptedUpstream(async (connection) => {
-      const fixed = await connection.bytes(16)
-      const rest = await connection.bytes(Buffer.from(fixed, 'latin1').readUInt16BE(14))
-      resolve(Buffer.from(rest, 'latin1'))
+      const fixed = Buffer.from(await connection.bytes(16), 'latin1')
+      const rest = Buffer.from(await connection.bytes(fixed.readUInt16BE(14)), 'latin1')
+      values.push(rest.subarray(12))
       await connection.head()
       connection.write('HTTP/1.1 204 No Content\r\n\r\n')
     })
     await using gateway = await startTestGateway(
-      `listeners: [{ address: "127.0.0.1:0", tls: { cert: cert.pem, key: key.pem } }]
+      `listeners:
+  - address: "127.0.0.1:0"
+    tls: { cert: cert.pem, key: key.pem, clientCa: client-ca.pem, clientCert: request }
 ${toEndpoint(upstream, 'v2')}`,
-      certificate,
+      { ...certificate, 'client-ca.pem': ca },
     )
-    const socket = tls.connect({
-      port: gateway.port,
-      host: '127.0.0.1',
-      servername: 'localhost',
-      rejectUnauthorized: false,
-    })
-    await once(socket, 'secureConnect')
-    await using client = new RawClient(socket)
-    client.write(GET)
-    assert.equal((await client.head()).status, 204)
-    const version = typeLengthValue(0x21, 'TLSv1.3')
-    const secure = Buffer.concat([Buffer.from([1, 0, 0, 0, 1]), version])
-    assert.deepEqual(
-      (await promise).subarray(12),
-      Buffer.concat([typeLengthValue(2, 'localhost'), typeLengthValue(0x20, secure)]),
-    )
-  })
+    for (const own of shown) {
+      const socket = tls.connect({
+        port: gateway.port,
+        host: '127.0.0.1',
+        servername: 'localhost',
+        rejectUnauthorized: false,
+        ...own,
+      })
+      await once(socket, 'secureConnect')
+      await using client = new RawClient(socket)
+      client.write(GET)
+      assert.equal((await client.head()).status, 204)
+    }
+    return values
+  }
+
+  it(
+    'is the name that was asked for, the version, and the certificate if it was verified',
+    { skip },
+    async () => {
+      await using authority = await TestAuthority.create()
+      await using strangers = await TestAuthority.create('/CN=Nobody')
+      const alice = await authority.issue({ subject: '/O=Example/CN=alice' })
+      const stranger = await strangers.issue({ subject: '/CN=alice' })
+      const version = typeLengthValue(0x21, 'TLSv1.3')
+      const values = (state: readonly number[], ...more: Buffer[]): Buffer =>
+        Buffer.concat([
+          typeLengthValue(2, 'localhost'),
+          typeLengthValue(0x20, Buffer.concat([Buffer.from(state), version, ...more])),
+        ])
+      const nobody = values([1, 0, 0, 0, 1])
+      assert.deepEqual(await valuesFor([{}, alice, stranger], await authority.cert), [
+        nobody,
+        values([7, 0, 0, 0, 0], typeLengthValue(0x22, 'alice')),
+        nobody,
+      ])
+    },
+  )
 })
 
 describe('in front of nginx and HAProxy with the PROXY protocol', () => {

@@ -21,7 +21,7 @@ const ENDS: Ends = {
 
 function headerOf(proxyProtocol: 'v1' | 'v2', clientIp: string, ends: Ends): Buffer {
   const socket = Object.assign(new Duplex(), ends)
-  const header = prefaceFor({ proxyProtocol } as Endpoint, clientIp, () => socket)
+  const header = prefaceFor({ proxyProtocol } as Endpoint, { clientIp }, () => socket)
   assert.ok(header !== undefined)
   return header
 }
@@ -93,6 +93,6 @@ describe('prefaceFor', () => {
 
   it('asks for no socket where the endpoint wants nothing', () => {
     const socket = (): never => assert.fail('nobody needs it')
-    assert.equal(prefaceFor({} as Endpoint, '192.0.2.7', socket), undefined)
+    assert.equal(prefaceFor({} as Endpoint, { clientIp: '192.0.2.7' }, socket), undefined)
   })
 })
