@@ -109,6 +109,7 @@ function buildListener(value: Listener, toFile: ToFile): ListenerConfig {
     address: value.address,
     tls: value.tls && buildListenerTls(value.tls, toFile),
     h2c: value.h2c,
+    redirect: value.redirect === 'https' ? { port: 443 } : value.redirect,
     proxyProtocol: value.proxyProtocol,
     headTimeoutMs: value.headTimeout,
     headBytesMax: value.headBytes,

@@ -35,6 +35,8 @@ export interface ListenerConfig {
   readonly tls: ListenerTlsConfig | undefined
   /** Without TLS clients may speak HTTP/2 from their first byte on. */
   readonly h2c: boolean
+  /** Where https is that every request is sent to; `undefined` where routes serve. Never with `tls`. */
+  readonly redirect: { readonly port: number } | undefined
   /** Whether proxies say by the PROXY protocol whose connections they pass on. */
   readonly proxyProtocol: 'off' | 'optional' | 'required'
   readonly headTimeoutMs: number

@@ -1,6 +1,6 @@
 /** One entry of `listeners` as the file has it. */
 
-import type { z } from 'zod'
+import { z } from 'zod'
 
 import { address, certificateName } from './network.ts'
 import { choice, count, duration, file, flag, limit, list, size, text } from './scalars.ts'
@@ -88,6 +88,16 @@ export const listener = section({
     flag(),
     false,
     'Without tls: takes HTTP/2 from clients that begin with it (prior knowledge), such as a proxy in front.',
+  ),
+  redirect: optional(
+    z.union(
+      [
+        choice(['https']),
+        section({ port: required(count(1, 65_535), 'The port of https, where it is not 443.') }),
+      ],
+      { error: 'expected https, or { port: NUMBER }' },
+    ),
+    'Answers every request here with 308 to the same host, path and query over https.',
   ),
   proxyProtocol: key(
     choice(['off', 'optional', 'required']),

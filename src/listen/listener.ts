@@ -243,7 +243,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     const decision = this.#handlers.decide(head, {
       peerAddress: connection.peerAddress,
       encrypted: false,
-      localPort: this.#door?.port,
+      ...this.#place(),
     })
     if (!decision.upgrades) return false
     const giveBack = this.#giveBackHeld
@@ -337,9 +337,8 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
       {
         peerAddress: socket.remoteAddress ?? '',
         encrypted: 'encrypted' in connection,
-        localPort: this.#door?.port,
+        ...this.#place(),
         ...this.#toldBy(connection),
-        certificate: this.tls.certificateOf(connection),
         ...(stream && { http2: { connects: stream.connects } }),
       },
     )
@@ -347,10 +346,17 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     return decision
   }
 
+  #place(): Pick<Connection, 'localPort' | 'httpsPort'> {
+    const { redirect } = this.#config
+    return { localPort: this.#door?.port, ...(redirect && { httpsPort: redirect.port }) }
+  }
+
   #toldBy(socket: Duplex): Partial<Connection> {
     const client = toldOf(socket)?.client
-    if (client === 'unknown') return { isAnonymous: true }
-    return typeof client === 'object' ? { localPort: client.localPort } : {}
+    const certificate = this.tls.certificateOf(socket)
+    const shown = certificate && { certificate }
+    if (client === 'unknown') return { ...shown, isAnonymous: true }
+    return typeof client === 'object' ? { ...shown, localPort: client.localPort } : { ...shown }
   }
 
   readonly #onRequest = (request: Decided<D>, response: http.ServerResponse): void => {

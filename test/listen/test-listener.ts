@@ -39,6 +39,7 @@ export const CONFIG: ListenerConfig = {
   address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
   tls: undefined,
   h2c: false,
+  redirect: undefined,
   proxyProtocol: 'off',
   headTimeoutMs: 60_000,
   headBytesMax: 16_384,
