@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
+import http2 from 'node:http2'
 import { after, before, describe, it } from 'node:test'
 import tls from 'node:tls'
 import { openssl, TestAuthority, type Issued } from '../support/certificates.ts'
@@ -334,6 +335,21 @@ describe('X-Forwarded-Client-Cert', { skip }, () => {
     client.write(handshake())
     assert.equal((await client.head()).status, 101)
     assert.match(String(upstream.heads[0]?.fields.get('x-forwarded-client-cert')), /DNS=bob\.test$/)
+  })
+
+  it('goes with requests of HTTP/2, and so does the user', async () => {
+    await using upstream = await serving()
+    await using gateway = await startGateway(upstream, { tls: 'http2: true', check: 'user: cn' })
+    const session = http2.connect(`https://localhost:${gateway.port}`, { ca, ...alice })
+    const stream = session.request({ ':path': '/' })
+    const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders]
+    assert.equal(headers[':status'], 200)
+    const fields = upstream.heads[0]?.fields
+    assert.equal(fields?.get('x-auth-user'), 'alice')
+    assert.match(String(fields?.get('x-forwarded-client-cert')), /DNS=alice\.test$/)
+    const closed = once(session, 'close')
+    session.destroy()
+    await closed
   })
 
   it('of a client never reaches an upstream, whoever it is and however it is written', async () => {
