@@ -16,6 +16,8 @@ type ClientSocket = Duplex & {
   readonly remotePort?: number | undefined
   readonly localAddress?: string | undefined
   readonly localPort?: number | undefined
+  /** Of a stream of HTTP/2: the connection below it. */
+  readonly transport?: Duplex | undefined
 }
 
 interface Ends {
@@ -52,7 +54,9 @@ export function prefaceFor(
   socket: () => Duplex,
 ): Buffer | undefined {
   if (proxyProtocol === undefined) return undefined
-  return proxyProtocol === 'v1' ? lineOf(facts, socket()) : binaryOf(facts, socket())
+  const own: ClientSocket = socket()
+  const connection = own.transport ?? own
+  return proxyProtocol === 'v1' ? lineOf(facts, connection) : binaryOf(facts, connection)
 }
 
 function lineOf({ clientIp }: ClientFacts, socket: ClientSocket): Buffer {

@@ -4,7 +4,10 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
+import http2 from 'node:http2'
 import net from 'node:net'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { pipeline } from 'node:stream'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -164,6 +167,25 @@ routes: [{ upstream: "${upstream.url}" }]`,
     assert.equal((await client.answer()).body, '192.0.2.7 443 https')
   })
 
+  it('comes before HTTP/2, and each stream has the client of it', async () => {
+    await using upstream = await telling()
+    await using gateway = await startTestGateway(yaml(upstream, { listener: ', h2c: true' }))
+    for (const [header, seen] of [
+      [LINE, '192.0.2.7 443 http'],
+      ['PROXY UNKNOWN\r\n', `127.0.0.1 ${gateway.port} http`],
+    ] as const) {
+      await using raw = await rawClient(gateway.port)
+      raw.write(header)
+      const session = http2.connect('http://a.test', { createConnection: () => raw.release() })
+      for (let stream = 0; stream < 2; stream += 1) {
+        const request = session.request({ ':path': '/', 'x-forwarded-for': '203.0.113.5' })
+        request.setEncoding('utf8')
+        assert.equal((await request.toArray()).join(''), seen)
+      }
+      session.destroy()
+    }
+  })
+
   it('closes whoever sends no header where it is required, and serves him where it is not', async () => {
     await using upstream = await telling()
     await using required = await startTestGateway(yaml(upstream))
@@ -185,6 +207,27 @@ routes: [{ upstream: "${upstream.url}" }]`,
       else await refused(gateway, GET, 'no PROXY header')
     }
     assert.equal(upstream.connections, 1)
+  })
+
+  it('takes a header over a unix socket where such peers are trusted', async () => {
+    const folderOfSocket = await mkdtemp(join(tmpdir(), 'upgate-proxy-'))
+    const path = join(folderOfSocket, 'listener.sock')
+    await using upstream = await telling()
+    await using gateway = await startTestGateway(
+      `listeners: [{ address: "unix:${path}", proxyProtocol: required }]
+trustedProxies: [unix]
+routes: [{ upstream: "${upstream.url}" }]`,
+    )
+    await using client = await rawClient(path)
+    const request = GET.replace('\r\n\r\n', '\r\nX-Forwarded-For: 203.0.113.5\r\n\r\n')
+    client.write(LINE + request)
+    assert.equal((await client.answer()).body, '192.0.2.7 443 http')
+    await using hidden = await rawClient(path)
+    const ofUnix = { family: 0x31, addresses: Buffer.alloc(216, 'a') }
+    hidden.write(Buffer.concat([binaryHeader(ofUnix), Buffer.from(request)]))
+    assert.doesNotMatch((await hidden.answer()).body, /203/)
+    await gateway.log('request', { clientIp: '' })
+    await rm(folderOfSocket, { recursive: true })
   })
 
   it('is off by default: a header is no request', async () => {
@@ -355,6 +398,21 @@ for (const engine of ['portable', 'auto']) {
         assert.equal(await client.bytes(6), '\x81\x80abcd')
       })
     }
+
+    it('gets the client of a stream of HTTP/2', async () => {
+      await using upstream = await reading()
+      await using gateway = await startTestGateway(
+        `${relay}listeners: [{ address: "127.0.0.1:0", h2c: true }]\n${toEndpoint(upstream, 'v1')}`,
+      )
+      await using raw = await rawClient(gateway.port)
+      const { localPort } = raw.socket
+      const session = http2.connect('http://a.test', { createConnection: () => raw.release() })
+      const request = session.request({ ':path': '/' })
+      request.setEncoding('utf8')
+      const line = `PROXY TCP4 127.0.0.1 127.0.0.1 ${localPort} ${gateway.port}`
+      assert.equal((await request.toArray()).join(''), line)
+      session.destroy()
+    })
 
     it('gets the client of a PROXY header, with its port', async () => {
       await using upstream = await reading()
