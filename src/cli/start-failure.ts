@@ -1,6 +1,6 @@
 /** Says in words why the gateway could not start, and what to do about it. */
 
-import type { Address, Config } from '../config/config.ts'
+import type { Config, ListenerAddress } from '../config/config.ts'
 import { formatAddress } from '../config/network.ts'
 
 interface SystemError extends Error {
@@ -49,10 +49,12 @@ function placeOf(
   { hostname = '', address = hostname, port }: SystemError,
   config: Config,
 ): { text: string; key: string | undefined } {
-  const isIt = (candidate: Address): boolean =>
+  const isIt = (candidate: ListenerAddress): boolean =>
     candidate.kind === 'unix'
       ? candidate.path === address
-      : candidate.port === port && (candidate.host === address || candidate.host === 'localhost')
+      : candidate.kind === 'tcp' &&
+        candidate.port === port &&
+        (candidate.host === address || candidate.host === 'localhost')
   const index = config.listeners.findIndex((listener) => isIt(listener.address))
   const listener = config.listeners[index]
   if (listener !== undefined) {

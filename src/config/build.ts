@@ -107,6 +107,11 @@ type ToFile = (path: string) => string
 function buildListener(value: Listener, toFile: ToFile): ListenerConfig {
   return {
     address: value.address,
+    backlog: value.backlog,
+    reusePort: value.reusePort,
+    ipv6Only: value.ipv6Only,
+    mode: value.mode,
+    owner: value.owner,
     tls: value.tls && buildListenerTls(value.tls, toFile),
     h2c: value.h2c,
     redirect: value.redirect === 'https' ? { port: 443 } : value.redirect,

@@ -30,8 +30,31 @@ export type Address =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string }
 
+/** A socket that systemd passes: those of a name, or all. `fd` is one of them, where it is known. */
+export interface SystemdAddress {
+  readonly kind: 'systemd'
+  readonly name: string | undefined
+  readonly fd?: number
+}
+
+export type ListenerAddress = Address | SystemdAddress
+
+export function isSystemd(address: ListenerAddress): address is SystemdAddress {
+  return address.kind === 'systemd'
+}
+
 export interface ListenerConfig {
-  readonly address: Address
+  readonly address: ListenerAddress
+  /** Connections that wait to be accepted. */
+  readonly backlog: number
+  /** Several processes may listen at the same port. */
+  readonly reusePort: boolean
+  /** An IPv6 wildcard takes no IPv4. */
+  readonly ipv6Only: boolean
+  /** Of the file of a unix socket; `undefined` for what the umask leaves. */
+  readonly mode: number | undefined
+  /** `user:group`, `user` or `:group`, names or numbers; `undefined` for who runs the gateway. */
+  readonly owner: string | undefined
   readonly tls: ListenerTlsConfig | undefined
   /** Without TLS clients may speak HTTP/2 from their first byte on. */
   readonly h2c: boolean

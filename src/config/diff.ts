@@ -52,7 +52,7 @@ export interface ConfigDiff {
   readonly listeners: PartsDiff
   /** Of all that has no name: `admin`, `log`, `trustedProxies`, `forwarded`, `shutdown`, `reload`, `relay`. */
   readonly settings: readonly KeyChange[]
-  /** Keys among `settings` that a reload cannot change. */
+  /** Keys among `settings` that a reload cannot change, and those of listeners behind their addresses. */
   readonly needsRestart: readonly string[]
 }
 
@@ -64,6 +64,9 @@ const restartKeys: ReadonlySet<string> = new Set([
   'log.format',
 ])
 
+/** Of listeners: they are given to the kernel when the address is bound. */
+const bindKeys: ReadonlySet<string> = new Set(['backlog', 'reusePort', 'ipv6Only', 'mode', 'owner'])
+
 const namedParts: ReadonlySet<string> = new Set(['listeners', 'upstreams', 'auth', 'routes'])
 
 export function diffConfigs(running: Config, next: Config): ConfigDiff {
@@ -73,13 +76,19 @@ export function diffConfigs(running: Config, next: Config): ConfigDiff {
     running.routes.map(({ name }) => name),
     next.routes.map(({ name }) => name),
   )
+  const listeners = diffNamed('listeners', byAddress(running.listeners), byAddress(next.listeners))
   return {
     routes: { ...routes, moved },
     upstreams: diffParts(running.upstreams, next.upstreams, changedUpstream),
     auth: diffNamed('auth', running.auth, next.auth),
-    listeners: diffNamed('listeners', byAddress(running.listeners), byAddress(next.listeners)),
+    listeners,
     settings,
-    needsRestart: settings.map(({ key }) => key).filter((key) => restartKeys.has(key)),
+    needsRestart: [
+      ...settings.map(({ key }) => key).filter((key) => restartKeys.has(key)),
+      ...listeners.changed.flatMap(({ name, keys }) =>
+        keys.filter(({ key }) => bindKeys.has(key)).map(({ key }) => `listener ${name}: ${key}`),
+      ),
+    ],
   }
 }
 
@@ -115,7 +124,10 @@ function partLines<Changed extends ChangedPart>(
     ...removed.map((name) => `${what} ${name}: removed`),
     ...added.map((name) => `${what} ${name}: added`),
     ...changed.flatMap((part) => [
-      ...part.keys.map((change) => `${what} ${part.name}: ${keyLine(change)}`),
+      ...part.keys.map((change) => {
+        const isFixed = what === 'listener' && bindKeys.has(change.key)
+        return `${what} ${part.name}: ${keyLine(change)}${isFixed ? ' (needs a restart)' : ''}`
+      }),
       ...more(part),
     ]),
   ]

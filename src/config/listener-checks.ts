@@ -1,5 +1,6 @@
 /** The rules of `listeners` that go beyond one key. */
 
+import { isIPv6 } from 'node:net'
 import { createSecureContext } from 'node:tls'
 
 import type { Listener, ListenerTls } from './listener-schema.ts'
@@ -7,11 +8,35 @@ import type { Part, Parts } from './parts.ts'
 import type { Finding, Path } from './problem.ts'
 
 export function listenerFindings({ path, value }: Part<Listener>): Finding[] {
-  if (value.tls !== undefined && value.redirect !== undefined) {
-    const text = 'is for a listener without tls: its clients speak https already'
-    return [{ path: [...path, 'redirect'], text }]
+  return [
+    ...socketFindings(path, value),
+    ...redirectFindings(path, value),
+    ...(value.tls === undefined ? [] : cipherFindings([...path, 'tls'], value.tls)),
+  ]
+}
+
+/** Options that the address cannot have. */
+function socketFindings(path: Path, listener: Listener): Finding[] {
+  const { address, reusePort, ipv6Only, mode, owner } = listener
+  const findings: Finding[] = []
+  const find = (key: string, isSet: boolean, text: string): void => {
+    if (isSet) findings.push({ path: [...path, key], text })
   }
-  return value.tls === undefined ? [] : cipherFindings([...path, 'tls'], value.tls)
+  const isSystemd = address.kind === 'systemd'
+  const whose = isSystemd ? 'is for the .socket unit to say' : undefined
+  const isIPv6Address = address.kind === 'tcp' && isIPv6(address.host)
+  find('reusePort', reusePort && address.kind !== 'tcp', whose ?? 'is for addresses with a port')
+  find('ipv6Only', ipv6Only && !isIPv6Address, whose ?? 'is for IPv6 addresses, such as [::]:8080')
+  const isUnix = address.kind === 'unix'
+  find('mode', mode !== undefined && !isUnix, whose ?? 'is for unix sockets')
+  find('owner', owner !== undefined && !isUnix, whose ?? 'is for unix sockets')
+  return findings
+}
+
+function redirectFindings(path: Path, { tls, redirect }: Listener): Finding[] {
+  if (tls === undefined || redirect === undefined) return []
+  const text = 'is for a listener without tls: its clients speak https already'
+  return [{ path: [...path, 'redirect'], text }]
 }
 
 /** Certificates that nobody asks clients for. */

@@ -2,8 +2,8 @@
 
 import { z } from 'zod'
 
-import { address, certificateName } from './network.ts'
-import { choice, count, duration, file, flag, limit, list, size, text } from './scalars.ts'
+import { certificateName, listenerAddress } from './network.ts'
+import { choice, count, duration, file, flag, limit, list, size, text, word } from './scalars.ts'
 import { key, optional, required, section } from './section.ts'
 
 /** Where there is one certificate. */
@@ -82,7 +82,35 @@ const tls = section({
 })
 
 export const listener = section({
-  address: key(address(), '0.0.0.0:8080', 'host:port, [::1]:port, :port or unix:/path.'),
+  address: key(
+    listenerAddress(),
+    '0.0.0.0:8080',
+    'host:port, [::1]:port, :port, unix:/path, or systemd or systemd:NAME for sockets that systemd passes.',
+  ),
+  backlog: key(
+    count(1, 65_535),
+    1024,
+    'Connections that wait to be accepted; the kernel allows as many as net.core.somaxconn.',
+  ),
+  reusePort: key(
+    flag(),
+    false,
+    'Other processes may listen at the same port (SO_REUSEPORT); the kernel spreads clients over them.',
+  ),
+  ipv6Only: key(flag(), false, 'An address such as [::]:8080 takes no IPv4.'),
+  mode: optional(
+    word(/^0?[0-7]{3}$/, 'expected a mode in quotes, such as "0660"')
+      .transform((value) => Number.parseInt(value, 8))
+      .meta({ title: 'mode' }),
+    'Of the file of a unix socket, such as "0660", with quotes; what the umask leaves if left out.',
+  ),
+  owner: optional(
+    word(
+      /^(?:[A-Za-z0-9_][A-Za-z0-9_.-]*(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?|:[A-Za-z0-9_][A-Za-z0-9_.-]*)$/,
+      'expected user:group, user or :group',
+    ).meta({ title: 'owner' }),
+    'Of the file of a unix socket: user:group, user or :group, names or numbers.',
+  ),
   tls: optional(tls, 'Serves HTTPS here; plain HTTP if left out.'),
   h2c: key(
     flag(),

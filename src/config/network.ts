@@ -5,7 +5,9 @@
 
 import { isIP, isIPv4, isIPv6 } from 'node:net'
 
-import type { Address, EndpointConfig } from './config.ts'
+import type { z } from 'zod'
+
+import type { Address, EndpointConfig, ListenerAddress } from './config.ts'
 import { fail, word } from './scalars.ts'
 
 /** The kernel's limit for the path of a unix socket (sun_path, with its closing NUL). */
@@ -19,25 +21,45 @@ export function address() {
   const message =
     'expected an address such as 0.0.0.0:8080, localhost:8080, [::1]:8080, :8080 or unix:/run/upgate.sock'
   return word(/^(?:unix:[^\s]*|[^\s/]*:\d{1,5})$/, message)
-    .transform((value, context): Address => {
-      if (value.startsWith('unix:')) {
-        const path = unixPath(value)
-        return path === undefined ? fail(context, unixPathMessage) : { kind: 'unix', path }
-      }
-      const colon = value.lastIndexOf(':')
-      const host = plainHost(value.slice(0, colon) || '0.0.0.0')
-      const port = Number(value.slice(colon + 1))
-      if (port > 65_535) return fail(context, 'expected a port from 0 to 65535')
-      if (host !== undefined) return { kind: 'tcp', host, port }
-      const bare = value.slice(0, colon)
-      const hint = bare.includes(':') && !bare.startsWith('[') ? `; write [${bare}]:${port}` : ''
-      return fail(context, `"${bare}" is neither a host name nor an IP address${hint}`)
+    .transform(parseAddress)
+    .meta({ title: 'address' })
+}
+
+/** The same, and `systemd` or `systemd:NAME` for sockets that systemd passes. */
+export function listenerAddress() {
+  const message =
+    'expected an address such as 0.0.0.0:8080, localhost:8080, [::1]:8080, :8080, unix:/run/upgate.sock or systemd'
+  return word(/^(?:systemd(?::[^\s:]+)?|unix:[^\s]*|[^\s/]*:\d{1,5})$/, message)
+    .transform((value, context): ListenerAddress => {
+      const [, name] = /^systemd(?::(.+))?$/.exec(value) ?? []
+      const isPort = name !== undefined && /^\d+$/.test(name)
+      if (isPort || !value.startsWith('systemd')) return parseAddress(value, context)
+      return { kind: 'systemd', name }
     })
     .meta({ title: 'address' })
 }
 
+function parseAddress(value: string, context: z.core.$RefinementCtx): Address {
+  if (value.startsWith('unix:')) {
+    const path = unixPath(value)
+    return path === undefined ? fail(context, unixPathMessage) : { kind: 'unix', path }
+  }
+  const colon = value.lastIndexOf(':')
+  const host = plainHost(value.slice(0, colon) || '0.0.0.0')
+  const port = Number(value.slice(colon + 1))
+  if (port > 65_535) return fail(context, 'expected a port from 0 to 65535')
+  if (host !== undefined) return { kind: 'tcp', host, port }
+  const bare = value.slice(0, colon)
+  const hint = bare.includes(':') && !bare.startsWith('[') ? `; write [${bare}]:${port}` : ''
+  return fail(context, `"${bare}" is neither a host name nor an IP address${hint}`)
+}
+
 /** The canonical text of an address, as in the config. */
-export function formatAddress(value: Address): string {
+export function formatAddress(value: ListenerAddress): string {
+  if (value.kind === 'systemd') {
+    const { name, fd } = value
+    return `systemd${name === undefined ? '' : `:${name}`}${fd === undefined ? '' : `#${fd}`}`
+  }
   if (value.kind === 'unix') return `unix:${value.path}`
   return `${isIPv6(value.host) ? `[${value.host}]` : value.host}:${value.port}`
 }

@@ -1,7 +1,7 @@
 /** Parts of a `Config` in the words of the file: its keys, durations such as `10m`, sizes such as `64KiB`, `off`. */
 
 import type {
-  Address,
+  ListenerAddress,
   BalanceConfig,
   HashKey,
   NamePattern,
@@ -90,6 +90,7 @@ function writtenText(value: string, shown: string): Written {
 
 function writtenNumber(key: string, value: number): string {
   if (value === Infinity) return 'off'
+  if (key === 'mode') return `0${value.toString(8)}`
   if (key.endsWith('Ms')) return formatDuration(value)
   if (sizeKeys.has(key)) return formatSize(value)
   return key === 'spread' ? `${Math.round(value * 100)}%` : String(value)
@@ -150,7 +151,7 @@ function writtenObject(key: string, value: Readonly<Record<string, unknown>>): W
 }
 
 type Kind =
-  | Address
+  | ListenerAddress
   | { readonly kind: 'builtin'; readonly name: 'echo' }
   | PathMatch
   | ValueMatch
@@ -160,6 +161,7 @@ function writtenKind(value: Kind): Written {
   switch (value.kind) {
     case 'tcp':
     case 'unix':
+    case 'systemd':
       return formatAddress(value)
     case 'builtin':
       return `builtin:${value.name}`

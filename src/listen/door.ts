@@ -3,15 +3,12 @@
  * alone; every other client becomes a socket of node's, with all that it has sent, before anything is answered.
  */
 
-import { createServer, type AddressInfo, type Socket } from 'node:net'
-import { once } from 'node:events'
+import type { AddressInfo, Server, Socket } from 'node:net'
 import type { Accepting, Acceptor, HeldConnection, HeldListener } from '../relay/acceptor.ts'
 import type { RelaySocket } from '../relay/relay.ts'
 import { readHandshakeHead, type HandshakeHead } from './handshake-head.ts'
 
 export interface DoorOptions extends DoorLimits {
-  readonly host: string
-  readonly port: number
   readonly highWaterMark: number
 }
 
@@ -21,6 +18,9 @@ interface DoorLimits {
   readonly headBytesMax: number
   readonly connectionsMax: number
 }
+
+/** Node's timers know nothing longer. */
+const PERIOD_MAX_MS = 2 ** 31 - 1
 
 /** What becomes of a client. */
 export interface DoorHandlers {
@@ -48,16 +48,13 @@ export interface Door {
   forget(): void
 }
 
-/** Binds. Rejects with node's error (EADDRINUSE, EACCES, ...) when that fails. */
-export async function openDoor(
+/** `server` has just begun to listen, and is closed: its descriptor is taken over. Throws when that fails. */
+export function openDoor(
+  server: Server,
   acceptor: Acceptor,
   options: DoorOptions,
   handlers: DoorHandlers,
-): Promise<Door> {
-  // Node resolves, binds, listens and has the errors that operators know; then its descriptor is taken over.
-  const server = createServer()
-  server.listen({ host: options.host, port: options.port })
-  await once(server, 'listening')
+): Door {
   const { port } = server.address() as AddressInfo
   const { _handle: handle } = server as unknown as { readonly _handle: { readonly fd: number } }
   const owner: Owner = { limits: options, handlers }
@@ -70,6 +67,8 @@ export async function openDoor(
   } finally {
     server.close()
   }
+  // An engine that waits for clients keeps no process alive by itself.
+  const alive = setInterval(() => {}, PERIOD_MAX_MS)
   return {
     port,
     // The engine counts its clients itself, those whose sockets have become node's as well.
@@ -78,7 +77,10 @@ export async function openDoor(
       owner.limits = next
       accepting.adjust(next)
     },
-    close: () => accepting.stop(),
+    close: () => {
+      clearInterval(alive)
+      accepting.stop()
+    },
     forget: () => {
       owner.handlers = undefined
     },

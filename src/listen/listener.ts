@@ -14,11 +14,12 @@ import { lingeringClose } from '../handshake/lingering-close.ts'
 import type { Acceptor, HeldConnection } from '../relay/acceptor.ts'
 import type { RelaySocket } from '../relay/relay.ts'
 import { methodDenied, type Connection, type RequestHead } from '../request/facts.ts'
+import { bind, type Bound } from './bind.ts'
 import { openDoor, type Door, type DoorHandlers } from './door.ts'
 import { adjustHttpServer, createHttpServer } from './http-server.ts'
 import { readPreface } from './http2-preface.ts'
 import { Http2Side } from './http2-side.ts'
-import { openNodeDoor } from './node-door.ts'
+import { openNodeDoor, portOf } from './node-door.ts'
 import { tellSecure, toldOf } from './proxy-protocol-ends.ts'
 import { ProxySide } from './proxy-protocol-side.ts'
 import { StreamSocket } from './stream-socket.ts'
@@ -128,6 +129,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   readonly #http2: Http2Side
   readonly #proxies: ProxySide
   #config: ListenerConfig
+  #bound: Bound | undefined
   #door: Door | undefined
   #isAccepting = false
   #sockets = 0
@@ -172,9 +174,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   }
 
   get address(): Address {
-    const { address } = this.#config
-    const port = this.#door?.port
-    return address.kind === 'tcp' && port !== undefined ? { ...address, port } : address
+    return (this.#bound as Bound).address
   }
 
   get config(): ListenerConfig {
@@ -182,12 +182,14 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   }
 
   async bind(): Promise<void> {
-    const { address, connectionsMax } = this.#config
+    const { connectionsMax } = this.#config
     const { acceptor, highWaterMark } = this.#options
+    this.#bound = await bind(this.#config, highWaterMark)
+    const { server } = this.#bound
     this.#door =
-      acceptor !== undefined && address.kind === 'tcp' && !this.#isForNode
-        ? await openDoor(acceptor, { ...this.#config, ...address, highWaterMark }, this.#atDoor)
-        : await openNodeDoor({ address, connectionsMax, highWaterMark }, this.#onSocket)
+      acceptor !== undefined && portOf(server) !== undefined && !this.#isForNode
+        ? openDoor(server, acceptor, { ...this.#config, highWaterMark }, this.#atDoor)
+        : openNodeDoor(server, connectionsMax, this.#onSocket)
     this.#isAccepting = true
   }
 

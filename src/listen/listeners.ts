@@ -1,6 +1,7 @@
 /** The addresses that the gateway listens on, and their change to those of another config. */
 
 import { setTimeout } from 'node:timers/promises'
+import { passedSockets, withPassedSockets } from './activation.ts'
 import { formatAddress } from '../config/network.ts'
 import type { ListenerConfig } from '../config/config.ts'
 import type { ListenerState } from '../report/declared.ts'
@@ -124,7 +125,8 @@ export class Listeners<D extends { readonly upgrades: boolean }> {
   }
 
   /** A listener goes on where the config has its address again. An address may stand there twice, with port 0. */
-  #match(configs: readonly ListenerConfig[]) {
+  #match(written: readonly ListenerConfig[]) {
+    const configs = withPassedSockets(written, passedSockets())
     const left = [...this.#current]
     const kept: Kept[] = []
     const added: ListenerConfig[] = []

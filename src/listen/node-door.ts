@@ -1,48 +1,32 @@
 /** An address at which node accepts clients: TCP or a unix socket. */
 
-import { once } from 'node:events'
-import net, { type AddressInfo, type Socket } from 'node:net'
-import type { Address } from '../config/config.ts'
+import type { Server, Socket } from 'node:net'
 import type { Door } from './door.ts'
 
-/** TCP keepalive on client connections: finds peers that vanished without a word. */
-const KEEPALIVE_DELAY_MS = 60_000
-
-export interface NodeDoorOptions {
-  readonly address: Address
-  readonly connectionsMax: number
-  readonly highWaterMark: number
+/** `server` has just begun to listen, and has accepted nobody yet. */
+export function openNodeDoor(
+  server: Server,
+  connectionsMax: number,
+  onSocket: (socket: Socket) => void,
+): Door {
+  server.on('connection', onSocket)
+  return new NodeDoor(server, connectionsMax)
 }
 
-/** Binds. Rejects with node's error (EADDRINUSE, EACCES, ...) when that fails. */
-export async function openNodeDoor(
-  { address, connectionsMax, highWaterMark }: NodeDoorOptions,
-  onSocket: (socket: Socket) => void,
-): Promise<Door> {
-  const options = {
-    allowHalfOpen: true,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: KEEPALIVE_DELAY_MS,
-    highWaterMark,
-  }
-  const server = net.createServer(options, onSocket)
-  server.listen(
-    address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port },
-  )
-  await once(server, 'listening')
-  return new NodeDoor(server, connectionsMax)
+/** Undefined for a unix socket. */
+export function portOf(server: Server): number | undefined {
+  const address = server.address()
+  return address === null || typeof address === 'string' ? undefined : address.port
 }
 
 class NodeDoor implements Door {
   readonly port: number | undefined
-  readonly #server: net.Server
+  readonly #server: Server
   #connectionsMax: number
   #lent = 0
 
-  constructor(server: net.Server, connectionsMax: number) {
-    const address = server.address()
-    this.port = typeof address === 'string' ? undefined : (address as AddressInfo).port
+  constructor(server: Server, connectionsMax: number) {
+    this.port = portOf(server)
     this.#server = server
     this.#connectionsMax = connectionsMax
     this.#limit()

@@ -18,6 +18,11 @@ describe('the configuration of the smallest file', () => {
     assert.deepEqual(config.listeners, [
       {
         address: { kind: 'tcp', host: '0.0.0.0', port: 8080 },
+        backlog: 1024,
+        reusePort: false,
+        ipv6Only: false,
+        mode: undefined,
+        owner: undefined,
         tls: undefined,
         redirect: undefined,
         proxyProtocol: 'off',

@@ -52,7 +52,7 @@ table('addresses', [
     'does not compare the default of an address that is wrong',
     withRoute('listeners: [{}, { address: 1 }]'),
     [
-      '1:28: listeners[1].address: expected an address such as 0.0.0.0:8080, localhost:8080, [::1]:8080, :8080 or unix:/run/upgate.sock; got a number',
+      '1:28: listeners[1].address: expected an address such as 0.0.0.0:8080, localhost:8080, [::1]:8080, :8080, unix:/run/upgate.sock or systemd; got a number',
     ],
   ],
 ])
@@ -136,6 +136,42 @@ routes: [{ upstream: a }]`,
     'refuses a rebalance that is neither off nor a map',
     withRoute('upstreams: { a: { endpoints: ["http://a"], rebalance: on } }'),
     ['1:55: upstreams.a.rebalance: expected off, or a map with keys of rate, spread'],
+  ],
+  [
+    'refuses options that the address of a listener cannot have',
+    `listeners:
+  - { address: "unix:/a", reusePort: true }
+  - { address: "0.0.0.0:80", ipv6Only: true }
+  - { address: "[::]:81", mode: "0660" }
+  - { address: systemd, owner: root }
+routes: [{ upstream: "http://a" }]`,
+    [
+      '2:38: listeners[0].reusePort: is for addresses with a port',
+      '3:40: listeners[1].ipv6Only: is for IPv6 addresses, such as [::]:8080',
+      '4:33: listeners[2].mode: is for unix sockets',
+      '5:32: listeners[3].owner: is for the .socket unit to say',
+    ],
+  ],
+  [
+    'refuses modes and owners that are none',
+    `listeners: [{ address: "unix:/a", mode: 660, owner: "a:b:c" }]
+routes: [{ upstream: "http://a" }]`,
+    [
+      '1:41: listeners[0].mode: expected a mode in quotes, such as "0660"; got a number',
+      '1:53: listeners[0].owner: expected user:group, user or :group',
+    ],
+  ],
+  [
+    'refuses two listeners for the sockets of systemd that one of them takes all',
+    `listeners: [{ address: systemd }, { address: "systemd:web" }]
+routes: [{ upstream: "http://a" }]`,
+    ['1:46: listeners[1].address: is taken already by systemd of listeners[0]'],
+  ],
+  [
+    'takes one port for IPv4 and for IPv6 alone',
+    `listeners: [{ address: "0.0.0.0:80" }, { address: "[::]:80", ipv6Only: true }]
+routes: [{ upstream: "http://a" }]`,
+    [],
   ],
   ...['0.0.0.0', '"::"', 'fe80::1%25', '::ffff:10.0.0.5', 'eth0'].map((own): Case => [
     `refuses to connect from ${own}`,

@@ -267,6 +267,20 @@ relay: { threads: 2, frames: off }
     ],
   ],
   [
+    'how listeners bind their address',
+    beside('listeners: [{ address: "unix:/a", mode: "0660" }, { address: systemd }]'),
+    beside(
+      'listeners: [{ address: "unix:/a", backlog: 2, mode: "0600", owner: a:b }, { address: "systemd:web" }]',
+    ),
+    [
+      'listener systemd: removed',
+      'listener systemd:web: added',
+      'listener unix:/a: backlog: 1024 -> 2 (needs a restart)',
+      'listener unix:/a: mode: 0660 -> 0600 (needs a restart)',
+      'listener unix:/a: owner: unset -> a:b (needs a restart)',
+    ],
+  ],
+  [
     'the admin server that goes',
     beside(`admin: { token: ${secret} }`),
     beside('admin: off'),

@@ -67,7 +67,7 @@ describe('the example', () => {
         ADMIN_TOKEN: 'x'.repeat(32),
         PARTNER_SECRET: 'x'.repeat(32),
       })
-      assert.equal(config.listeners.length, 3)
+      assert.equal(config.listeners.length, 5)
       assert.deepEqual(
         [...config.auth.keys()],
         ['staff', 'robots', 'people', 'partners', 'devices', 'hosts', 'portal'],

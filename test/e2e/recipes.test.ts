@@ -22,6 +22,7 @@ import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { haproxy, startHaproxy } from '../support/haproxy.ts'
 import { findProgram, RunningProgram } from '../support/programs.ts'
 import { RawClient, rawClient } from '../support/raw-client.ts'
+import { activate, letGo, listening } from '../support/activated-gateway.ts'
 import { readReadme, recipesOf } from '../support/readme.ts'
 import { secureServer } from '../support/secure-server.ts'
 import { http2Client } from '../support/http2-client.ts'
@@ -259,6 +260,29 @@ describe("the recipe 'proxy-protocol'", { skip: haproxy.skip }, () => {
     await using other = await rawClient(gateway.port)
     other.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
     assert.equal(await other.more(), false)
+  })
+})
+
+describe("the recipe 'systemd'", () => {
+  it('serves the sockets that it is passed', async () => {
+    await using upstream = await headKeeper()
+    const yaml = recipeYaml('systemd', [['http://localhost:3000', upstream.url]])
+    const sockets = [
+      await listening({ port: 0, host: '127.0.0.1' }),
+      await listening({ port: 0, host: '127.0.0.1' }),
+    ]
+    const ports = sockets.map(({ server }) => (server.address() as AddressInfo).port)
+    await using gateway = await activate(
+      yaml,
+      sockets.map(({ fd }) => fd),
+      'web:local',
+    )
+    for (const { server } of sockets) await letGo(server)
+    for (const port of ports) {
+      await gateway.line(({ url }) => url === `http://127.0.0.1:${port}/`)
+      await using client = await wsClient(`ws://127.0.0.1:${port}/`)
+      await echoes(client, 'hello')
+    }
   })
 })
 

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { Acceptor } from '../../src/relay/acceptor.ts'
+import { bind } from '../../src/listen/bind.ts'
 import { openDoor } from '../../src/listen/door.ts'
 import { handshake, rawClient, type RawClient } from '../support/raw-client.ts'
 import { settled } from '../support/settled.ts'
@@ -14,7 +15,7 @@ import { withNative } from '../support/test-relay.ts'
 import { openTunnel } from '../support/watched-tunnel.ts'
 import { NO_LIMITS } from '../relay/joined.ts'
 import { startNative } from '../relay/started-native.ts'
-import { held, startTestListener, type TestListener } from './test-listener.ts'
+import { CONFIG, held, startTestListener, type TestListener } from './test-listener.ts'
 
 const GET = 'GET /a HTTP/1.1\r\nHost: a\r\n\r\n'
 
@@ -68,19 +69,18 @@ describe('a door', withNative, () => {
         throw Object.assign(new Error('no memory'), { code: 'ENOMEM' })
       },
     }
-    const probe = await startTestListener()
-    const { port } = probe
-    await probe[Symbol.asyncDispose]()
+    const { server, address } = await bind(CONFIG, 1000)
+    assert.ok(address.kind === 'tcp')
+    const { port } = address
     const options = {
-      host: '127.0.0.1',
-      port,
       headTimeoutMs: 1000,
       headBytesMax: 1000,
       connectionsMax: Infinity,
       highWaterMark: 1000,
     }
     const handlers = { isForNode: () => false, handshake: () => true, parse() {}, late() {} }
-    await assert.rejects(openDoor(failing, options, handlers), { code: 'ENOMEM' })
+    assert.throws(() => openDoor(server, failing, options, handlers), { code: 'ENOMEM' })
+    await once(server, 'close')
     await using again = await startTestListener({
       address: { kind: 'tcp', host: '127.0.0.1', port },
     })

@@ -8,15 +8,18 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { Address } from '../../src/config/config.ts'
 import type { Door } from '../../src/listen/door.ts'
+import { bind } from '../../src/listen/bind.ts'
 import { openNodeDoor } from '../../src/listen/node-door.ts'
 import { rawClient } from '../support/raw-client.ts'
+import { CONFIG } from './test-listener.ts'
 
 const LOOPBACK: Address = { kind: 'tcp', host: '127.0.0.1', port: 0 }
 
 /** A door whose clients get one byte. */
 async function greeting(connectionsMax: number, address = LOOPBACK) {
   const sockets: Socket[] = []
-  const door = await openNodeDoor({ address, connectionsMax, highWaterMark: 1024 }, (socket) => {
+  const { server } = await bind({ ...CONFIG, address }, 1024)
+  const door = openNodeDoor(server, connectionsMax, (socket) => {
     sockets.push(socket)
     socket.on('error', () => {})
     socket.resume().on('end', () => socket.end())

@@ -37,6 +37,11 @@ export interface TestListener extends AsyncDisposable {
 
 export const CONFIG: ListenerConfig = {
   address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+  backlog: 1024,
+  reusePort: false,
+  ipv6Only: false,
+  mode: undefined,
+  owner: undefined,
   tls: undefined,
   h2c: false,
   redirect: undefined,

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { renameSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { activate, letGo, listening, type Line } from '../support/activated-gateway.ts'
+import { handshake, rawClient } from '../support/raw-client.ts'
+
+function isListening(line: Line): boolean {
+  return line['msg'] === 'listening'
+}
+
+describe('a gateway that systemd has started', () => {
+  it('serves a TCP and a unix socket, and hands the variables on to nobody', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'upgate-systemd-sockets-'))
+    const path = join(folder, 'upgate.sock')
+    const tcp = await listening({ port: 0, host: '127.0.0.1' })
+    const unix = await listening({ path })
+    const { port } = tcp.server.address() as AddressInfo
+    {
+      const yaml = `listeners: [{ address: "systemd:web" }, { address: "systemd:local" }]
+routes: [{ upstream: "builtin:echo" }]`
+      await using gateway = await activate(yaml, [tcp.fd, unix.fd], 'web:local')
+      // Node removes the file of a socket that it closes.
+      renameSync(path, `${path}.kept`)
+      await letGo(tcp.server)
+      await letGo(unix.server)
+      renameSync(`${path}.kept`, path)
+      await gateway.line((line) => isListening(line) && line['url'] === `unix:${path}`)
+      await gateway.line((line) => isListening(line) && line['url'] === `http://127.0.0.1:${port}/`)
+      await using client = await rawClient(port)
+      client.write(handshake())
+      assert.equal((await client.head()).status, 101)
+      const [response] = (await once(http.get({ socketPath: path, path: '/' }), 'response')) as [
+        http.IncomingMessage,
+      ]
+      assert.equal(response.statusCode, 200)
+      response.resume()
+      await once(response, 'end')
+    }
+    await rm(folder, { recursive: true })
+  })
+
+  it('serves all sockets of one name by one listener', async () => {
+    const sockets = [
+      await listening({ port: 0, host: '127.0.0.1' }),
+      await listening({ port: 0, host: '127.0.0.1' }),
+    ]
+    const ports = sockets.map(({ server }) => (server.address() as AddressInfo).port)
+    const yaml = 'listeners: [{ address: systemd }]\nroutes: [{ upstream: "builtin:echo" }]'
+    await using gateway = await activate(
+      yaml,
+      sockets.map(({ fd }) => fd),
+      'web:web',
+    )
+    for (const { server } of sockets) await letGo(server)
+    for (const port of ports) {
+      await gateway.line((line) => isListening(line) && String(line['url']).includes(`:${port}/`))
+      await using client = await rawClient(port)
+      client.write(handshake())
+      assert.equal((await client.head()).status, 101)
+    }
+  })
+
+  it('says so when it was passed nothing, or nothing of that name', async () => {
+    const yaml = 'listeners: [{ address: "systemd:web" }]\nroutes: [{ upstream: "builtin:echo" }]'
+    await using nothing = await activate(yaml, [], '')
+    const { code, err } = await nothing.ended
+    assert.deepEqual([code, err], [1, err])
+    assert.match(err, /cannot listen on systemd:web: systemd has passed no sockets\./)
+    const tcp = await listening({ port: 0, host: '127.0.0.1' })
+    await using other = await activate(yaml, [tcp.fd], 'admin')
+    assert.match(
+      (await other.ended).err,
+      /no socket of that name \(FileDescriptorName=\), but admin\./,
+    )
+    await letGo(tcp.server)
+  })
+})
