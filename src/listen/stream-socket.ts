@@ -17,7 +17,6 @@ import type { Fields } from '../errors.ts'
 import type { RelaySocket } from '../relay/relay.ts'
 import { AnswerReader, type AnswerSink } from './http2-answer.ts'
 import { isField, type StreamRequest } from './http2-request.ts'
-import { tell, toldOf } from './proxy-protocol-ends.ts'
 
 const { NGHTTP2_NO_ERROR } = http2.constants
 
@@ -56,8 +55,6 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
     this.#answer = new AnswerReader(request.connects ? 'GET' : request.method, this)
     this.remoteAddress = peerAddress
     this.connects = request.connects
-    const told = toldOf(transport)
-    if (told !== undefined) tell(this, told)
     // Whoever owns it listens; between two owners nobody does.
     this.on('error', ignore)
     stream.on('data', this.#onData)
