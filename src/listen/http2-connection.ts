@@ -10,12 +10,8 @@ import { Budget } from './budget.ts'
 import { readStreamRequest, type StreamRequest } from './http2-request.ts'
 import { StreamSocket } from './stream-socket.ts'
 
-const {
-  NGHTTP2_ENHANCE_YOUR_CALM,
-  NGHTTP2_FLAG_END_STREAM,
-  NGHTTP2_NO_ERROR,
-  NGHTTP2_PROTOCOL_ERROR,
-} = http2.constants
+const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_FLAG_END_STREAM, NGHTTP2_PROTOCOL_ERROR } =
+  http2.constants
 
 const STREAMS_MAX = 100
 /** More than any client has, with each of its cookies in a crumb; `headBytes` is the real bound. */
@@ -24,10 +20,7 @@ const FIELDS_MAX = 1000
 const RESETS = { most: 200, perSecond: 20 }
 /** PING and SETTINGS, each of which has to be answered. */
 const CONTROLS = { most: 200, perSecond: 20 }
-/** RFC 9113 6.8: the first GOAWAY of a graceful end leaves room for every stream. */
-const STREAM_ID_MAX = 2 ** 31 - 1
-/** How long a client may take to tell that it has got the first GOAWAY, and to close once it got the second one. */
-const GOAWAY_MS = 1000
+/** How long a client without streams may take to read the GOAWAY. */
 const CLOSE_MS = 2000
 /** Node's timers know nothing longer. */
 const TIMER_MAX_MS = 2 ** 31 - 1
@@ -63,7 +56,6 @@ export class Http2Connection {
   /** Runs while there is no stream. */
   #idleTimer: NodeJS.Timeout | undefined
   #isBroken = false
-  #goingAway: Promise<void> | undefined
 
   /** The client's preface is the next to come on `socket`, or is unread in it. */
   constructor(socket: Socket, highWaterMark: number, handlers: Http2Handlers) {
@@ -93,27 +85,14 @@ export class Http2Connection {
     this.#session.once('close', listener)
   }
 
-  /** Takes no more streams, in the two steps of RFC 9113 6.8. Fulfilled when the client knows; those that are there go on. */
-  goAway(): Promise<void> {
-    this.#goingAway ??= this.#goAway()
-    return this.#goingAway
-  }
-
-  async #goAway(): Promise<void> {
+  /**
+   * Takes no more streams; those that are there go on. GOAWAY names the last of them, so that the client may ask for the
+   * others elsewhere. It is one and not the two of RFC 9113 6.8, since nghttp2 takes no stream behind any that node can send:
+   * what came between the two would only wait for the second one.
+   */
+  goAway(): void {
     const session = this.#session
     if (session.closed || session.destroyed) return
-    session.goaway(NGHTTP2_NO_ERROR, STREAM_ID_MAX)
-    // What the client sent before it had read that has come when it answers.
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, GOAWAY_MS)
-      const onAnswer = (): void => {
-        clearTimeout(timer)
-        resolve()
-      }
-      session.once('close', onAnswer)
-      if (!session.ping(onAnswer)) onAnswer()
-    })
-    if (session.destroyed) return
     session.close()
     if (this.#streams === 0) this.#watchClose()
   }

@@ -21,9 +21,9 @@ export class Http2Side {
     connection.onceClosed(() => this.#connections.delete(connection))
   }
 
-  /** No connection takes another stream. Fulfilled when all clients know. */
-  async goAway(): Promise<void> {
-    await Promise.all([...this.#connections].map((connection) => connection.goAway()))
+  /** No connection takes another stream. */
+  goAway(): void {
+    for (const connection of this.#connections) connection.goAway()
   }
 
   /** Cuts what is left. */

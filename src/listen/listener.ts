@@ -214,7 +214,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
 
   async stopAccepting(): Promise<void> {
     this.#stopListening()
-    await this.#http2.goAway()
+    this.#http2.goAway()
     this.#server.closeIdleConnections()
     for (const response of this.#inProgress.values()) response.shouldKeepAlive = false
     if (this.#inProgress.size === 0) return

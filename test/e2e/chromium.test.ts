@@ -12,16 +12,25 @@ function tlsFile(name: string): Buffer {
 }
 
 describe('Chromium through the gateway', () => {
-  for (const { scheme, yaml, files } of [
-    { scheme: 'http', yaml: '', files: {} },
+  for (const { name, scheme, yaml, files, httpVersion } of [
+    { name: 'http', scheme: 'http', yaml: '', files: {}, httpVersion: undefined },
     {
+      name: 'https',
       scheme: 'https',
       yaml: 'listeners: [{ address: "127.0.0.1:0", tls: { cert: ./cert.pem, key: ./key.pem } }]\n',
       files: { 'cert.pem': tlsFile('cert.pem'), 'key.pem': tlsFile('key.pem') },
+      httpVersion: undefined,
+    },
+    {
+      name: 'https with HTTP/2',
+      scheme: 'https',
+      yaml: 'listeners: [{ address: "127.0.0.1:0", tls: { cert: ./cert.pem, key: ./key.pem, http2: true } }]\n',
+      files: { 'cert.pem': tlsFile('cert.pem'), 'key.pem': tlsFile('key.pem') },
+      httpVersion: '2.0',
     },
   ]) {
     it(
-      `loads the echo page over ${scheme} and gets its messages back over a WebSocket`,
+      `loads the echo page over ${name} and gets its messages back over a WebSocket`,
       { skip: chromium.skip },
       async () => {
         await using gateway = await startTestGateway(
@@ -54,7 +63,9 @@ describe('Chromium through the gateway', () => {
         await page.until("document.querySelector('#log').textContent.includes('closed 1000')")
         assert.deepEqual(page.complaints, [])
         const close = await gateway.log('tunnel close', { route: 'echo', path: '/try' })
-        assert.equal(close['protocol'], 'websocket')
+        assert.deepEqual([close['protocol'], close['httpVersion']], ['websocket', httpVersion])
+        const request = await gateway.log('request', { path: '/try' })
+        assert.equal(request['httpVersion'], httpVersion)
       },
     )
   }

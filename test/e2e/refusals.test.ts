@@ -300,7 +300,9 @@ const ELSEWHERE: readonly Code[] = [
   'E_AUTH_TIMEOUT',
   'E_DRAINING',
   'E_ENDPOINT_NONE',
+  'E_PROTOCOL_UNSERVED',
   // Nobody is answered.
+  'E_HTTP2_FLOOD',
   'E_PROXY_HEADER',
 ]
 
