@@ -157,7 +157,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     this.#proxies = new ProxySide({
       isTrusted: ({ remoteAddress: peer = '' }) =>
         // A TCP peer that is already gone has no address either: it must not pass for a unix socket's.
-        (peer !== '' || config.address.kind === 'unix') && handlers.trusts(peer),
+        (peer !== '' || this.address.kind === 'unix') && handlers.trusts(peer),
       onRefused: (refusal, peerAddress) => void handlers.broken(refusal, peerAddress),
     })
     this.#listen()
