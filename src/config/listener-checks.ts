@@ -10,7 +10,7 @@ import type { Finding, Path } from './problem.ts'
 export function listenerFindings({ path, value }: Part<Listener>): Finding[] {
   return [
     ...socketFindings(path, value),
-    ...redirectFindings(path, value),
+    ...plainFindings(path, value),
     ...(value.tls === undefined ? [] : cipherFindings([...path, 'tls'], value.tls)),
   ]
 }
@@ -33,10 +33,19 @@ function socketFindings(path: Path, listener: Listener): Finding[] {
   return findings
 }
 
-function redirectFindings(path: Path, { tls, redirect }: Listener): Finding[] {
-  if (tls === undefined || redirect === undefined) return []
-  const text = 'is for a listener without tls: its clients speak https already'
-  return [{ path: [...path, 'redirect'], text }]
+/** What a listener with TLS has in another way, or for good. */
+function plainFindings(path: Path, { tls, redirect, h2c }: Listener): Finding[] {
+  if (tls === undefined) return []
+  const findings: Finding[] = []
+  if (redirect !== undefined) {
+    const text = 'is for a listener without tls: its clients speak https already'
+    findings.push({ path: [...path, 'redirect'], text })
+  }
+  if (h2c) {
+    const text = 'is for a listener without tls: with it tls.http2 offers HTTP/2'
+    findings.push({ path: [...path, 'h2c'], text })
+  }
+  return findings
 }
 
 /** Certificates that nobody asks clients for. */

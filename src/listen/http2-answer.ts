@@ -22,13 +22,15 @@ export interface AnswerSink {
   onWhole(trailers: OutgoingHttpHeaders): void
 }
 
-/** RFC 9113 8.2.2 and, behind a 101, RFC 8441 5: what is for an HTTP/1.1 connection alone. */
+/** RFC 9113 8.2.2 and, behind a 101, RFC 8441 5: what is for an HTTP/1.1 connection alone. Node throws for most of them. */
 const CONNECTION_SPECIFIC: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
   'proxy-connection',
   'transfer-encoding',
   'upgrade',
+  'te',
+  'http2-settings',
   'sec-websocket-accept',
 ])
 

@@ -25,7 +25,7 @@ const CLOSE_MS = 2000
 /** Node's timers know nothing longer. */
 const TIMER_MAX_MS = 2 ** 31 - 1
 
-export interface Http2Limits {
+interface Http2Limits {
   readonly headBytesMax: number
   readonly headTimeoutMs: number
   readonly keepAliveTimeoutMs: number

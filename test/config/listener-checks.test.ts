@@ -17,6 +17,11 @@ const cases: [name: string, yaml: string, problems: string[]][] = [
     ['listeners[0].tls: expected cert and key, or certificates'],
   ],
   [
+    'refuses HTTP/2 without TLS where there is TLS',
+    withRoute(`listeners: [{ h2c: true, tls: { ${PAIR} } }]\n`),
+    ['listeners[0].h2c: is for a listener without tls: with it tls.http2 offers HTTP/2'],
+  ],
+  [
     'asks for the other half of a pair',
     tls('key: "${FIXTURES}/tls/key.pem"'),
     ['listeners[0].tls.cert: missing; expected the path of a file'],

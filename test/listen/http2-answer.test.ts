@@ -43,7 +43,7 @@ describe('an answer for HTTP/2', () => {
 
   it('has content and trailers without their chunks', () => {
     const { told } = readAll(
-      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\nX-Sum: 5\r\n\r\n',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\nX-Sum: 5\r\nTE: gzip\r\nHTTP2-Settings: a\r\n\r\n',
     )
     assert.deepEqual(told, [{ ':status': 200 }, 'body and trailers', 'abcde', { 'x-sum': '5' }])
   })
