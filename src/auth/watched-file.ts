@@ -1,6 +1,7 @@
 /**
  * A file that is parsed at start and again whenever it changes. A content that does not parse never replaces one that
- * did. The path is looked up anew each time, so that renames by editors and Kubernetes' swapped symlinks are seen.
+ * did, and one that is still being written is left alone until two looks find the same. The path is looked up anew each
+ * time, so that renames by editors and Kubernetes' swapped symlinks are seen.
  */
 
 import { readFile, stat } from 'node:fs/promises'
@@ -20,6 +21,9 @@ export interface WatchedFileOptions<Value> {
 }
 
 const INTERVAL_MS = 1000
+
+/** From the look that finds another content to the one that has to find the same: who writes a file in place empties it first. */
+const SETTLE_MS = 100
 
 /** Two writes within this time may leave the same times on a file: file systems count in ticks of some milliseconds. */
 const TICK_MS = 1000
@@ -43,6 +47,10 @@ export class WatchedFile<Value> {
   #value: Value
   /** Undefined while the file cannot be read. */
   #content: Content | undefined
+  /** The content that was last taken or refused; undefined where the file could not be read since. */
+  #handled: string | undefined
+  /** Another content, which one look has found. */
+  #fresh: string | undefined
   #timer: NodeJS.Timeout | undefined
   #closed = false
   readonly #listeners = new Set<() => void>()
@@ -52,6 +60,7 @@ export class WatchedFile<Value> {
     this.#options = options
     this.#value = value
     this.#content = content
+    this.#handled = content.text
     this.#schedule()
   }
 
@@ -74,7 +83,9 @@ export class WatchedFile<Value> {
 
   #schedule(): void {
     if (this.#closed) return
-    this.#timer = setTimeout(this.#look, this.#options.intervalMs ?? INTERVAL_MS).unref()
+    const { intervalMs = INTERVAL_MS } = this.#options
+    const delayMs = this.#fresh === undefined ? intervalMs : SETTLE_MS
+    this.#timer = setTimeout(this.#look, delayMs).unref()
   }
 
   readonly #look = (): void => {
@@ -89,10 +100,20 @@ export class WatchedFile<Value> {
       // Once, not at each look.
       if (known !== undefined) this.#logFailure(content)
       this.#content = undefined
+      this.#handled = undefined
+      this.#fresh = undefined
       return
     }
     this.#content = content
-    if (content.text !== known?.text) this.#apply(content.text)
+    if (this.#isSettled(content.text)) this.#apply(content.text)
+  }
+
+  /** Whether it is another content than the last one, and no half-written one. */
+  #isSettled(text: string): boolean {
+    const isAgain = text === this.#fresh
+    this.#fresh = isAgain || text === this.#handled ? undefined : text
+    if (isAgain) this.#handled = text
+    return isAgain
   }
 
   #apply(text: string): void {

@@ -3,6 +3,7 @@ import { mkdir, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { watchFile, type WatchedFile } from '../../src/auth/watched-file.ts'
+import { FileWatch } from '../../src/reload/file-watch.ts'
 import { RecordingLog } from './recording-log.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -71,6 +72,30 @@ describe('watchFile', () => {
     assert.equal((await log.next()).level, 'info')
     assert.equal(file.value, 3)
     file.close()
+  })
+
+  it('does not take a file that is empty while it is being written', async () => {
+    await using folder = await temporaryFolder()
+    const path = await folder.write('n', '1')
+    const log = new RecordingLog()
+    const parsed: string[] = []
+    const parse = (text: string) => {
+      parsed.push(text)
+      return parseNumber(text)
+    }
+    const file = await watchFile({ path, what: 'a number', parse, log, intervalMs: 5 })
+    // It tells as soon as two looks of its own, in less time, have found the file empty.
+    const emptied = Promise.withResolvers<void>()
+    const other = new FileWatch({ onChange: () => emptied.resolve(), intervalMs: 10 })
+    await other.follow([path])
+    await writeFile(path, '')
+    await emptied.promise
+    await writeFile(path, '2')
+    await log.next()
+    assert.deepEqual(parsed, ['1', '2'])
+    assert.equal(file.value, 2)
+    file.close()
+    other.close()
   })
 
   it('follows a file that is renamed over the old one', async () => {
