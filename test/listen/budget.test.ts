@@ -12,7 +12,7 @@ describe('a budget', () => {
     )
     // What is asked for in vain is owed.
     assert.equal(budget.take(start + 500), false)
-    assert.equal(budget.take(start + 1500), true)
+    assert.equal(budget.take(start + 1600), true)
   })
 
   it('never has more than at first', () => {
