@@ -1,7 +1,7 @@
 /** Tunnels that operators have closed over a time, from the call to the last of them. They outlive a reload and the address of the API. */
 
 import type { Endpoint } from '../balance/endpoint.ts'
-import type { DrainReport } from '../report/report.ts'
+import type { DrainReport } from '../report/reported.ts'
 import { drainEndpoint, type EndpointDrain } from '../tunnels/drain.ts'
 import { pace } from '../tunnels/pace.ts'
 import type { Registry } from '../tunnels/registry.ts'

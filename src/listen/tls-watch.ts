@@ -4,7 +4,8 @@
  */
 
 import { FileWatch } from '../reload/file-watch.ts'
-import type { CertificateLine, Report } from '../report/report.ts'
+import type { Report } from '../report/report.ts'
+import type { CertificateLine } from '../report/reported.ts'
 import type { Listener } from './listener.ts'
 import type { LoadedCertificate } from './tls-certificate.ts'
 import { filesOf } from './tls-material.ts'

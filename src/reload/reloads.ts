@@ -1,6 +1,6 @@
 /** Reloads one after the other: whoever asks while one runs waits for its end, and those that wait for the same become one. */
 
-import type { ReloadCause } from '../report/report.ts'
+import type { ReloadCause } from '../report/reported.ts'
 
 export interface ReloadOptions {
   /** For the log. */

@@ -6,7 +6,8 @@ import type { RouteParts } from '../plane.ts'
 import type { Tunnel, TunnelListener } from '../relay/relay.ts'
 import type { TunnelEnd } from '../relay/tunnel-end.ts'
 import type { CloseFrame, OwnReason, TunnelPolicy } from '../relay/tunnel-policy.ts'
-import type { Report, ReportedTunnel } from '../report/report.ts'
+import type { Report } from '../report/report.ts'
+import type { ReportedTunnel } from '../report/reported.ts'
 import type { Registry } from './registry.ts'
 
 export interface TunnelParts {
