@@ -18,6 +18,8 @@ interface Seen {
 /** A client with an open WebSocket. */
 interface OpenClient extends AsyncDisposable {
   closed(): Promise<Seen>
+  /** Its process stops, and its sockets say nothing more. Undefined for one of many processes. */
+  readonly freeze?: () => void
 }
 
 interface ClientProgram {
@@ -42,6 +44,7 @@ const clients: readonly ClientProgram[] = [
           const [, seen = ''] = await program.output(/^closed (.*)$/m)
           return JSON.parse(seen) as Seen
         },
+        freeze: () => void program.child.kill('SIGSTOP'),
         [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),
       }
     },
@@ -126,6 +129,25 @@ routes: [{ auth: [people], upstream: builtin:echo }]
       assert.deepEqual([line['by'], line['reason']], ['admin', 'kill'])
     })
 
+    it('stays through reloads that change other routes', async () => {
+      const config = (turn: number): string => `
+routes:
+  - { name: "other-${turn}", match: { path: /other }, upstream: "http://127.0.0.1:${turn + 1}" }
+  - { name: chat, upstream: builtin:echo }
+`
+      await using gateway = await startTestGateway(config(0))
+      await using client = await open(gateway, '/')
+      for (let turn = 1; turn <= 10; turn += 1) {
+        const { ok, changes } = await gateway.reload(config(turn))
+        assert.ok(ok && changes.length > 0)
+      }
+      assert.equal(gateway.gateway.openTunnels, 1)
+      assert.ok(gateway.logs.every(({ msg }) => msg !== 'tunnel close'))
+      const stopped = gateway.gateway.destroy()
+      await client.closed()
+      await stopped
+    })
+
     it('sees 1001 when it was idle for too long', async () => {
       await using gateway = await startTestGateway(
         'routes: [{ upstream: builtin:echo, timeouts: { idle: 300ms } }]',
@@ -136,3 +158,22 @@ routes: [{ auth: [people], upstream: builtin:echo }]
     })
   })
 }
+
+describe('a Python client whose machine vanishes', { skip: python.skip }, () => {
+  it('is found when it has not answered a ping in time', async (test) => {
+    const [ping, timeout] = [200, 300]
+    await using gateway = await startTestGateway(`
+routes: [{ upstream: builtin:echo, keepalive: { ping: ${ping}ms, timeout: ${timeout}ms } }]
+`)
+    await using client = await (clients[0] as ClientProgram).open(gateway, '/')
+    const startMs = performance.now()
+    client.freeze?.()
+    const line = await gateway.log('tunnel close')
+    const foundMs = performance.now() - startMs
+    assert.deepEqual([line['by'], line['reason']], ['gateway', 'dead'])
+    test.diagnostic(
+      `found after ${foundMs.toFixed(0)} ms, where both together are ${ping + timeout}`,
+    )
+    assert.ok(foundMs < ping + timeout + 1500)
+  })
+})
