@@ -9,13 +9,14 @@ import { startAdmin, type Admin } from '../../src/admin/server.ts'
 import { Pool } from '../../src/balance/pool.ts'
 import type { AdminConfig, Config } from '../../src/config/config.ts'
 import type { CloseFrame, OwnReason } from '../../src/relay/tunnel-policy.ts'
-import type { FrameCounts, TunnelReading } from '../../src/relay/tunnel-end.ts'
+import type { TunnelReading } from '../../src/relay/tunnel-end.ts'
 import type { AdminReport } from '../../src/report/reported.ts'
 import { Rebalancer } from '../../src/tunnels/rebalance.ts'
 import { Registry } from '../../src/tunnels/registry.ts'
 import type { RunningTunnel } from '../../src/tunnels/tunnel.ts'
 import { loadText } from '../config/load-text.ts'
 import { assertDocumented } from '../support/openapi-answers.ts'
+import { reading } from '../support/readings.ts'
 import { tunnelPolicy } from '../support/tunnel-policy.ts'
 
 export const LOOPBACK: AdminConfig = {
@@ -54,23 +55,6 @@ export interface Told {
   readonly by: string
   readonly reason: OwnReason
   readonly frame: CloseFrame | undefined
-}
-
-export function counts(changes: Partial<FrameCounts> = {}): FrameCounts {
-  return { text: 0, binary: 0, ping: 0, pong: 0, close: 0, other: 0, blind: false, ...changes }
-}
-
-export function reading(changes: Partial<TunnelReading> = {}): TunnelReading {
-  return {
-    bytesUp: 0,
-    bytesDown: 0,
-    firstUpMs: undefined,
-    firstDownMs: undefined,
-    silentUpMs: 0,
-    silentDownMs: 0,
-    webSocket: undefined,
-    ...changes,
-  }
 }
 
 /** The state that the API sees and changes. */

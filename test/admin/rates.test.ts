@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { Rates } from '../../src/admin/rates.ts'
 import type { TunnelReading } from '../../src/relay/tunnel-end.ts'
 import type { RunningTunnel } from '../../src/tunnels/tunnel.ts'
-import { counts, reading } from './fake-api.ts'
+import { frameCounts, reading } from '../support/readings.ts'
 
 function tunnelOf(numbers: Partial<TunnelReading> = {}) {
   const state = { numbers: reading(numbers) }
@@ -58,8 +58,8 @@ describe('Rates', () => {
   it('counts data messages alone', () => {
     const rates = new Rates()
     const webSocket = (text: number, binary: number) => ({
-      up: counts({ text, binary, ping: 50, pong: 50, close: 1, other: 5 }),
-      down: counts({ text: 2 * text }),
+      up: frameCounts({ text, binary, ping: 50, pong: 50, close: 1, other: 5 }),
+      down: frameCounts({ text: 2 * text }),
       close: undefined,
     })
     const tunnel = tunnelOf({ webSocket: webSocket(1, 2) })

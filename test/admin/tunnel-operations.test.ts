@@ -4,7 +4,8 @@ import type { ProblemBody } from '../../src/admin/problem.ts'
 import type { TunnelJson } from '../../src/admin/tunnel-json.ts'
 import type { ClosingAnswer, TunnelList } from '../../src/admin/tunnel-operations.ts'
 import { CLOSE_FRAMES } from '../support/tunnel-policy.ts'
-import { counts, fakeAdmin, type FakeAdmin } from './fake-api.ts'
+import { fakeAdmin, type FakeAdmin } from './fake-api.ts'
+import { frameCounts } from '../support/readings.ts'
 
 async function ids(admin: FakeAdmin, query: string): Promise<string[]> {
   const { status, body } = await admin.call<TunnelList>('GET', `/api/tunnels?${query}`)
@@ -149,8 +150,8 @@ describe('GET /api/tunnels/{id}', () => {
         silentUpMs: 4000,
         silentDownMs: 1500,
         webSocket: {
-          up: counts({ text: 10, ping: 3 }),
-          down: counts({ binary: 20, close: 1, blind: true }),
+          up: frameCounts({ text: 10, ping: 3 }),
+          down: frameCounts({ binary: 20, close: 1, blind: true }),
           close: { by: 'upstream', code: 1001 },
         },
       },
@@ -179,8 +180,8 @@ describe('GET /api/tunnels/{id}', () => {
       bytesUp: 100,
       bytesDown: 2000,
       messages: {
-        up: counts({ text: 10, ping: 3 }),
-        down: counts({ binary: 20, close: 1, blind: true }),
+        up: frameCounts({ text: 10, ping: 3 }),
+        down: frameCounts({ binary: 20, close: 1, blind: true }),
       },
       closeCode: { by: 'upstream', code: 1001 },
       firstByteMs: { up: 1.235, down: null },

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Admission } from '../../src/admit/admission.ts'
 import type { Lease } from '../../src/admit/admission.ts'
-import type { LimitsConfig, RouteConfig } from '../../src/config/config.ts'
+import type { LimitsConfig } from '../../src/config/config.ts'
 import { Refusal } from '../../src/errors.ts'
-import { CLOSE_FRAMES } from '../support/tunnel-policy.ts'
+import { routeConfig } from '../support/route-config.ts'
 
 const unlimited: LimitsConfig = {
   tunnels: Infinity,
@@ -14,30 +14,7 @@ const unlimited: LimitsConfig = {
 }
 
 function admissionWith(limits: Partial<LimitsConfig>): Admission {
-  const route: RouteConfig = {
-    name: 'chat',
-    match: {
-      hosts: undefined,
-      path: undefined,
-      methods: undefined,
-      headers: new Map(),
-      query: new Map(),
-    },
-    upgrade: ['websocket'],
-    http: true,
-    auth: [],
-    origins: undefined,
-    allow: undefined,
-    limits: { ...unlimited, ...limits },
-    timeouts: { connectMs: 1000, handshakeMs: 1000, idleMs: 1000, lifetimeMs: Infinity },
-    keepalive: undefined,
-    close: { timeoutMs: 1000, frames: CLOSE_FRAMES },
-    onReload: 'close',
-    rewrite: { stripPrefix: undefined, addPrefix: undefined },
-    headers: { request: { set: [], remove: [] }, response: { set: [], remove: [] } },
-    upstream: 'chat',
-  }
-  return new Admission(route)
+  return new Admission(routeConfig({ limits: { ...unlimited, ...limits } }))
 }
 
 /** The lease of an admission that answers without a promise. */

@@ -7,7 +7,7 @@ import { anonymous, type Check, type Hidden, type Identity } from '../../src/aut
 import { Refusal, type Code } from '../../src/errors.ts'
 import { fakeCheck } from './fake-check.ts'
 import { fakeFacts } from './fake-facts.ts'
-import { routeConfig } from './route-config.ts'
+import { routeConfig } from '../support/route-config.ts'
 
 function refusal(code: Code, name: string): Refusal {
   return new Refusal(code, { cause: name, fields: ['WWW-Authenticate', name] })

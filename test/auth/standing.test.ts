@@ -6,7 +6,7 @@ import { anonymous, type Check } from '../../src/auth/identity.ts'
 import { grantsUnder } from '../../src/auth/standing.ts'
 import type { RouteConfig } from '../../src/config/config.ts'
 import { fakeCheck } from './fake-check.ts'
-import { routeConfig } from './route-config.ts'
+import { routeConfig } from '../support/route-config.ts'
 
 const people = fakeCheck('people', anonymous)
 const staff = fakeCheck('staff', anonymous)

@@ -3,7 +3,8 @@ import { describe, it } from 'node:test'
 
 import type { ReloadResult } from '../../src/reload/reloads.ts'
 import { CLOSE_FRAMES } from '../support/tunnel-policy.ts'
-import { counts, fakeAdmin, type FakeAdmin } from '../admin/fake-api.ts'
+import { fakeAdmin, type FakeAdmin } from '../admin/fake-api.ts'
+import { frameCounts } from '../support/readings.ts'
 import { FakeTerminal, run, type Ran } from './fake-terminal.ts'
 
 interface Scene extends AsyncDisposable {
@@ -39,7 +40,7 @@ function openThree({ gateway }: FakeAdmin): void {
       bytesDown: 2_000_000,
       silentUpMs: 7000,
       silentDownMs: 9000,
-      webSocket: { up: counts({ text: 1920 }), down: counts(), close: undefined },
+      webSocket: { up: frameCounts({ text: 1920 }), down: frameCounts(), close: undefined },
     },
   })
   gateway.open({

@@ -7,7 +7,7 @@ import type { RouteConfig } from '../../src/config/config.ts'
 import { createMetrics, NONE, type OpenTunnel } from '../../src/report/metrics.ts'
 import type { EndpointState, ListenerState } from '../../src/report/declared.ts'
 import type { TunnelReading } from '../../src/relay/tunnel-end.ts'
-import { frameCounts, reading, tunnelEnd } from './readings.ts'
+import { frameCounts, reading, tunnelEnd } from '../support/readings.ts'
 
 const chat = { name: 'chat', upstream: 'chat-pool', upgrade: ['websocket', 'spdy/3.1'] } as const
 const wild = { name: 'wild', upstream: 'wild-pool', upgrade: 'any' } as const

@@ -6,7 +6,7 @@ import { createLogger } from '../../src/report/logger.ts'
 import { createMetrics } from '../../src/report/metrics.ts'
 import { Report } from '../../src/report/report.ts'
 import type { RequestFacts } from '../../src/request/facts.ts'
-import { frameCounts, tunnelEnd } from './readings.ts'
+import { frameCounts, tunnelEnd } from '../support/readings.ts'
 
 const route = {
   name: 'chat',

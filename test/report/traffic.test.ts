@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Traffic } from '../../src/report/traffic.ts'
-import { frameCounts, reading } from './readings.ts'
+import { frameCounts, reading } from '../support/readings.ts'
 
 describe('Traffic', () => {
   it('sums what tunnels tell, each way by itself', () => {

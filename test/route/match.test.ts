@@ -5,44 +5,17 @@ import { Refusal } from '../../src/errors.ts'
 import { allowedTokens, matchRoute } from '../../src/route/match.ts'
 import { compileRoutes } from '../../src/route/table.ts'
 import { codeOf, factsOf, type SampleRequest } from '../request/reading.ts'
-import { CLOSE_FRAMES } from '../support/tunnel-policy.ts'
+import { routeConfig } from '../support/route-config.ts'
 
 type Match = Partial<MatchConfig>
 
-function routeConfig(
+function routeNamed(
   name: string,
   match: Match,
   upgrade: RouteConfig['upgrade'] = ['websocket'],
 ): RouteConfig {
-  return {
-    name,
-    match: {
-      hosts: undefined,
-      path: undefined,
-      methods: undefined,
-      headers: new Map(),
-      query: new Map(),
-      ...match,
-    },
-    upgrade,
-    http: true,
-    auth: [],
-    origins: undefined,
-    allow: undefined,
-    limits: {
-      tunnels: Infinity,
-      tunnelsPerClient: Infinity,
-      handshakesPerSecond: Infinity,
-      requestsPerSecond: Infinity,
-    },
-    timeouts: { connectMs: 1, handshakeMs: 1, idleMs: 1, lifetimeMs: 1 },
-    keepalive: undefined,
-    close: { timeoutMs: 1, frames: CLOSE_FRAMES },
-    onReload: 'close',
-    rewrite: { stripPrefix: undefined, addPrefix: undefined },
-    headers: { request: { set: [], remove: [] }, response: { set: [], remove: [] } },
-    upstream: 'up',
-  }
+  const route = routeConfig({ name, upgrade })
+  return { ...route, match: { ...route.match, ...match } }
 }
 
 /** The name of the route that takes a request, or the code of the refusal. */
@@ -50,7 +23,7 @@ function taken(
   routes: readonly (readonly [name: string, match: Match])[],
   sample: SampleRequest,
 ): string | undefined {
-  const table = compileRoutes(routes.map(([name, match]) => routeConfig(name, match)))
+  const table = compileRoutes(routes.map(([name, match]) => routeNamed(name, match)))
   const route = matchRoute(table, factsOf(sample))
   return route instanceof Refusal ? route.code : route.config.name
 }
@@ -333,7 +306,7 @@ describe('matchRoute: order', () => {
   it('finds one of 1000 hosts without looking at the others', () => {
     let looks = 0
     const routes = Array.from({ length: 1000 }, (_, index) =>
-      routeConfig(`r${index}`, { hosts: [`h${index}.example`] }),
+      routeNamed(`r${index}`, { hosts: [`h${index}.example`] }),
     )
     const table = compileRoutes(routes)
     for (const list of table.byHost.values()) {
@@ -415,7 +388,7 @@ describe('matchRoute: other readings of the path', () => {
   }
 
   it('says in the log which route the other reading belongs to', () => {
-    const table = compileRoutes(guarded.map(([name, match]) => routeConfig(name, match)))
+    const table = compileRoutes(guarded.map(([name, match]) => routeNamed(name, match)))
     const cause = (target: string): string => {
       const refusal = matchRoute(table, factsOf({ target }))
       return refusal instanceof Refusal ? (refusal.details.cause ?? '') : ''
@@ -456,7 +429,7 @@ describe('allowedTokens', () => {
     ]
   for (const [name, upgrade, asked, allowed] of cases) {
     it(`gives ${name}`, () => {
-      const table = compileRoutes([routeConfig('it', {}, upgrade)])
+      const table = compileRoutes([routeNamed('it', {}, upgrade)])
       const facts = factsOf({ lines: ['Connection: Upgrade', `Upgrade: ${asked}`] })
       const route = matchRoute(table, facts)
       assert.equal(codeOf(route), undefined)
@@ -466,7 +439,7 @@ describe('allowedTokens', () => {
   }
 
   it('gives none where the client asks for none', () => {
-    const table = compileRoutes([routeConfig('it', {}, 'any')])
+    const table = compileRoutes([routeNamed('it', {}, 'any')])
     const facts = factsOf()
     const route = matchRoute(table, facts)
     assert.ok(!(route instanceof Refusal))

@@ -1,7 +1,7 @@
-/** A route's configuration with only what a test of its checks cares about. */
+/** A route's configuration with only what a test cares about. */
 
 import type { RouteConfig } from '../../src/config/config.ts'
-import { CLOSE_FRAMES } from '../support/tunnel-policy.ts'
+import { CLOSE_FRAMES } from './tunnel-policy.ts'
 
 export function routeConfig(changes: Partial<RouteConfig>): RouteConfig {
   return {
