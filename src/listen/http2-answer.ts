@@ -1,5 +1,6 @@
 /** Reads an answer in HTTP/1.1, as the gateway writes it to every client, and says what HTTP/2 makes of it (RFC 9113 8). */
 
+import { connectionSpecific } from './http2-request.ts'
 import type { OutgoingHttpHeaders } from 'node:http2'
 import type { Fields } from '../errors.ts'
 import { bodyScanner, responseFraming, type BodyScanner } from '../handshake/framing.ts'
@@ -23,12 +24,8 @@ export interface AnswerSink {
 }
 
 /** RFC 9113 8.2.2 and, behind a 101, RFC 8441 5: what is for an HTTP/1.1 connection alone. Node throws for most of them. */
-const CONNECTION_SPECIFIC: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'transfer-encoding',
-  'upgrade',
+const NOT_OVER_HTTP2: ReadonlySet<string> = new Set([
+  ...connectionSpecific,
   'te',
   'http2-settings',
   'sec-websocket-accept',
@@ -131,7 +128,7 @@ function headersOf(fields: Fields): OutgoingHttpHeaders {
   for (let index = 0; index < fields.length; index += 2) {
     const name = (fields[index] as string).toLowerCase()
     const value = fields[index + 1] as string
-    if (CONNECTION_SPECIFIC.has(name)) continue
+    if (NOT_OVER_HTTP2.has(name)) continue
     const known = headers[name]
     if (SEPARATE.has(name)) headers[name] = [...((known as string[] | undefined) ?? []), value]
     else headers[name] = known === undefined ? value : `${String(known)}, ${value}`

@@ -26,7 +26,7 @@ const TARGET = /^(?:\/[\x21-\x7e\x80-\xff]*|\*)$/
 const LENGTH = /^\d{1,15}$/
 
 /** RFC 9113 8.2.2: who sends them has not understood where it is. */
-const CONNECTION_SPECIFIC: ReadonlySet<string> = new Set([
+export const connectionSpecific: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
   'proxy-connection',
@@ -69,7 +69,7 @@ export function isField(name: string, value: string): boolean {
 }
 
 function isConnectionSpecific(name: string, value: string): boolean {
-  return CONNECTION_SPECIFIC.has(name) || (name === 'te' && value.toLowerCase() !== 'trailers')
+  return connectionSpecific.has(name) || (name === 'te' && value.toLowerCase() !== 'trailers')
 }
 
 function requestOf(
