@@ -211,7 +211,7 @@ async function secureNginx(port: number, more = '') {
       proxy_set_header X-Reused $ssl_session_reused;
       proxy_set_header X-Subject $ssl_client_s_dn;
     }`,
-    'ssl',
+    { listen: 'ssl' },
   )
   return { ...endpoint, url: `https://127.0.0.1:${endpoint.port}` }
 }

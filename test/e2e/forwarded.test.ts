@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { Chromium } from '../support/chromium.ts'
 import { freePort } from '../support/free-port.ts'
+import { nginx, startNginx, type Nginx } from '../support/nginx.ts'
 import { startTestGateway } from '../support/gateway.ts'
 import { findProgram, RunningProgram } from '../support/programs.ts'
 import { handshake, RawClient, SWITCHING, type RawAnswer } from '../support/raw-client.ts'
@@ -18,7 +19,7 @@ import { scriptedUpstream, type ScriptedUpstream } from '../support/scripted-ups
 import { wsServer } from '../support/ws-server.ts'
 
 const haproxy = findProgram('haproxy')
-const nginx = findProgram('nginx')
+
 const chromium = findProgram('chromium')
 
 const hasIpv6 = Object.values(networkInterfaces())
@@ -115,26 +116,21 @@ listen front
 }
 
 /** With the two maps that nginx's own wiki gives for Forwarded, without its check of what the client sent where `isCareless`. */
-function startNginx(gatewayPort: number, isCareless = false): ReturnType<typeof startProxy> {
+function startForwardingNginx(gatewayPort: number, isCareless = false): Promise<Nginx> {
   const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
   const quoted = String.raw`\"([\\t \\x21\\x23-\\x5B\\x5D-\\x7E\\x80-\\xFF]|\\\\[\\t \\x21-\\x7E\\x80-\\xFF])*\"`
   const element = `(${token}=(${token}|${quoted}))?(;(${token}=(${token}|${quoted}))?)*`
   const check = isCareless ? '"~."' : `"~^${element}([ \\\\t]*,[ \\\\t]*${element})*$"`
-  return startProxy(
-    nginx.path,
-    (port, folder) => `daemon off;
-master_process off;
-pid ${folder}/nginx.pid;
-error_log stderr notice;
-events {}
-http {
-  access_log off;
-  client_body_temp_path ${folder}/body;
-  proxy_temp_path ${folder}/proxy;
-  fastcgi_temp_path ${folder}/fastcgi;
-  uwsgi_temp_path ${folder}/uwsgi;
-  scgi_temp_path ${folder}/scgi;
-  map $remote_addr $forwarded_element {
+  return startNginx(
+    `location / {
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection upgrade;
+      proxy_set_header Forwarded "$add_forwarded;proto=$scheme;host=\\"$http_host\\"";
+      proxy_pass http://127.0.0.1:${gatewayPort};
+    }`,
+    {
+      http: `map $remote_addr $forwarded_element {
     ~^[0-9.]+$ "for=$remote_addr";
     ~^[0-9A-Fa-f:.]+$ "for=\\"[$remote_addr]\\"";
     default "for=unknown";
@@ -142,22 +138,8 @@ http {
   map $http_forwarded $add_forwarded {
     ${check} "$http_forwarded, $forwarded_element";
     default "$forwarded_element";
-  }
-  server {
-    listen 127.0.0.1:${port};
-    location / {
-      proxy_http_version 1.1;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection upgrade;
-      proxy_set_header Forwarded "$add_forwarded;proto=$scheme;host=\\"$http_host\\"";
-      proxy_pass http://127.0.0.1:${gatewayPort};
-    }
-  }
-}
-`,
-    (file, folder) => ['-p', folder, '-c', file, '-e', 'stderr'],
-    // The last line before its event loop, when it listens already.
-    /getrlimit/,
+  }`,
+    },
   )
 }
 
@@ -356,7 +338,7 @@ describe('behind nginx, which appends to the line of Forwarded', { skip: nginx.s
       await using gateway = await startTestGateway(
         `${TRUST}\nforwarded: { read: forwarded, write: forwarded }\nroutes: [{ allow: [${CLIENT}], upstream: "${upstream.url}" }]`,
       )
-      await using front = await startNginx(gateway.port)
+      await using front = await startForwardingNginx(gateway.port)
       await using client = await clientOf(front.port)
       client.write(handshake('/', lines))
       assert.equal((await client.head()).status, 101)
@@ -371,7 +353,7 @@ describe('behind nginx, which appends to the line of Forwarded', { skip: nginx.s
     await using gateway = await startTestGateway(
       `${TRUST}\nforwarded: { read: forwarded }\nroutes: [{ allow: ["127.0.0.1"], upstream: "${upstream.url}" }]`,
     )
-    await using front = await startNginx(gateway.port, true)
+    await using front = await startForwardingNginx(gateway.port, true)
     for (const [line, status] of [
       ['Forwarded: for=127.0.0.1', 403],
       ['Forwarded: for="', 400],

@@ -525,7 +525,7 @@ describe('in front of nginx and HAProxy with the PROXY protocol', () => {
           proxy_set_header X-Client $proxy_protocol_addr:$proxy_protocol_port;
           proxy_pass ${server.url};
         }`,
-        'proxy_protocol',
+        { listen: 'proxy_protocol' },
       )
       const url = `http://127.0.0.1:${behind.port}`
       await using gateway = await startTestGateway(toEndpoint({ url }, version))

@@ -12,8 +12,11 @@ export interface Nginx extends AsyncDisposable {
   readonly port: number
 }
 
-/** In one process, as whoever runs the tests, with every file in a folder of its own. `server` is what the server block says besides; `listen` what stands behind the address. */
-export async function startNginx(server: string, listen = ''): Promise<Nginx> {
+/** In one process, as whoever runs the tests, with every file in a folder of its own. `server` is what the server block says besides; `listen` what stands behind the address, `http` what the block around it has. */
+export async function startNginx(
+  server: string,
+  { listen = '', http = '' }: { readonly listen?: string; readonly http?: string } = {},
+): Promise<Nginx> {
   const folder = await mkdtemp(join(tmpdir(), 'upgate-nginx-'))
   const port = await freePort()
   const file = join(folder, 'nginx.conf')
@@ -31,6 +34,7 @@ http {
   fastcgi_temp_path ${folder}/fastcgi;
   uwsgi_temp_path ${folder}/uwsgi;
   scgi_temp_path ${folder}/scgi;
+  ${http}
   server {
     listen 127.0.0.1:${port} ${listen};
     ${server}
