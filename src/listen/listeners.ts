@@ -5,11 +5,11 @@ import { passedSockets, withPassedSockets } from './activation.ts'
 import { formatAddress } from '../config/network.ts'
 import type { ListenerConfig } from '../config/config.ts'
 import type { ListenerState } from '../report/declared.ts'
+import type { ListenHandlers } from './arrival.ts'
 import {
   startListener,
   type Listener,
   type ListenerChange,
-  type ListenHandlers,
   type ListenOptions,
 } from './listener.ts'
 import { checkTls } from './tls-side.ts'

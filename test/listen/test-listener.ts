@@ -1,7 +1,8 @@
 /** A listener whose clients the native relay accepts, with what it hands on. */
 
 import assert from 'node:assert/strict'
-import { startListener, type Arrival, type Listener } from '../../src/listen/listener.ts'
+import type { Arrival } from '../../src/listen/arrival.ts'
+import { startListener, type Listener } from '../../src/listen/listener.ts'
 import type { ListenerConfig } from '../../src/config/config.ts'
 import type { HeldConnection } from '../../src/relay/acceptor.ts'
 import type { Connection, RequestHead } from '../../src/request/facts.ts'
