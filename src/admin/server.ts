@@ -9,6 +9,7 @@ import http from 'node:http'
 import https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Address, AdminConfig } from '../config/config.ts'
+import { bindPath, givePath } from '../listen/unix-path.ts'
 import { Api, targetOf } from './api.ts'
 import { Guard } from './guard.ts'
 import { jsonPage, pageFor, type Page, type PageParts } from './pages.ts'
@@ -23,8 +24,9 @@ export interface Admin {
   /** As bound: the real port where the config says 0. */
   readonly address: Address
   /**
-   * Takes token, hosts and TLS of a new config into use for the next requests and connections; its address has to be the
-   * same. Rejects when a certificate cannot be read, and all is as before then.
+   * Takes token, hosts and TLS of a new config into use for the next requests and connections, and gives a unix socket the
+   * mode and the owner that are new; its address has to be the same. Rejects when a certificate cannot be read or the socket
+   * cannot be given away, and all is as before then.
    */
   reconfigure(config: AdminConfig): Promise<void>
   /** Cuts what is open; fulfilled when the address is free again. */
@@ -45,7 +47,7 @@ const CONNECTIONS_MAX = 64
 /** Rejects with node's error (EADDRINUSE, EACCES, ...) when the address cannot be bound, or a certificate cannot be read. */
 export async function startAdmin(config: AdminConfig, parts: AdminParts): Promise<Admin> {
   const admin = new RunningAdmin(config, parts)
-  await admin.listen(config.address)
+  await admin.listen(config)
   return admin
 }
 
@@ -70,26 +72,31 @@ class RunningAdmin implements Admin {
     return this.#address
   }
 
-  async listen(address: Address): Promise<void> {
+  /** At `#address`. */
+  async listen(config: AdminConfig): Promise<void> {
     const server = this.#server
-    server.listen(
-      address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port },
-    )
+    const address = this.#address
+    if (address.kind === 'unix') {
+      await bindPath(server, address.path, config)
+      return
+    }
+    server.listen({ host: address.host, port: address.port })
     await once(server, 'listening')
-    this.#address =
-      address.kind === 'unix'
-        ? address
-        : { ...address, port: (server.address() as AddressInfo).port }
+    this.#address = { ...address, port: (server.address() as AddressInfo).port }
   }
 
   async reconfigure(config: AdminConfig): Promise<void> {
     const before = this.#server
-    if (config.tls !== undefined && before instanceof https.Server) {
-      before.setSecureContext(readCertificate(config.tls))
-    } else if (config.tls !== undefined || before instanceof https.Server) {
+    const address = this.#address
+    const certificate = config.tls && readCertificate(config.tls)
+    // Before anything that cannot be taken back.
+    if (address.kind === 'unix') givePath(address.path, config)
+    if (certificate !== undefined && before instanceof https.Server) {
+      before.setSecureContext(certificate)
+    } else if (certificate !== undefined || before instanceof https.Server) {
       this.#server = this.#serverFor(config)
       this.#retire(before)
-      await this.listen(this.#address)
+      await this.listen(config)
     }
     this.#guard = new Guard(config)
   }

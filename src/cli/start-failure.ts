@@ -15,11 +15,11 @@ interface SystemError extends Error {
 /** `error` is what starting threw. Only a fault of the program itself is told with its stack. */
 export function describeStartFailure(error: unknown, config: Config): string {
   if (!(error instanceof Error)) return String(error)
-  const { code, syscall, message, stack } = error as SystemError
+  const { code, syscall, message, stack, port } = error as SystemError
   if (code === undefined) return isFault(error) ? (stack ?? message) : message
   if (syscall !== 'listen' && syscall !== 'bind' && syscall !== 'getaddrinfo') return message
   const { text, key } = placeOf(error, config)
-  return `cannot listen on ${text}${key === undefined ? '' : ` (${key})`}: ${reason(code, message)}`
+  return `cannot listen on ${text}${key === undefined ? '' : ` (${key})`}: ${reason(code, message, port === undefined)}`
 }
 
 /** A TypeError and its like come from the language, a plain Error from someone who had something to say. */
@@ -27,9 +27,12 @@ function isFault(error: Error): boolean {
   return error.constructor !== Error && error.name !== 'ConfigError'
 }
 
-function reason(code: string, message: string): string {
+function reason(code: string, message: string, isPath: boolean): string {
   switch (code) {
     case 'EADDRINUSE':
+      if (isPath) {
+        return 'the path is in use. Stop the program that listens there (ss -lxp shows it), or choose another path; a file that is no socket is not touched.'
+      }
       return 'the address is in use. Stop the program that uses it (ss -ltnp shows it), or choose another address.'
     case 'EACCES':
       return 'this user may not. Choose a port from 1024, or allow it (CAP_NET_BIND_SERVICE); a unix socket needs a folder that this user may write to.'

@@ -96,6 +96,8 @@ function buildRelay({
 function buildAdmin(value: Exclude<Admin, 'off'>, toFile: ToFile): AdminConfig {
   return {
     address: value.address,
+    mode: value.mode,
+    owner: value.owner,
     token: value.token,
     tls: value.tls && { cert: toFile(value.tls.cert), key: toFile(value.tls.key) },
     hosts: value.hosts.map((host) => host.toLowerCase()),

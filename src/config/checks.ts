@@ -26,6 +26,7 @@ export function crossChecks(parts: Parts, directory: string): Checked {
     findings: [
       ...addressFindings(parts),
       ...parts.listeners.flatMap(listenerFindings),
+      ...adminFindings(parts.admin),
       ...proxyFindings(parts),
       ...clientCertFindings(parts),
       ...parts.upstreams.flatMap(upstreamFindings),
@@ -40,6 +41,15 @@ export function crossChecks(parts: Parts, directory: string): Checked {
       ...files.warnings,
     ],
   }
+}
+
+/** Options that the address cannot have. */
+function adminFindings(part: Part<Admin> | undefined): Finding[] {
+  if (part === undefined || part.value === 'off' || part.value.address.kind === 'unix') return []
+  const { path, value } = part
+  return (['mode', 'owner'] as const)
+    .filter((key) => value[key] !== undefined)
+    .map((key) => ({ path: [...path, key], text: 'is for unix sockets' }))
 }
 
 /** Who binds it for others than this machine may think that they can use all of it. */

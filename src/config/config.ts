@@ -103,6 +103,9 @@ export interface CertificateConfig {
 
 export interface AdminConfig {
   readonly address: Address
+  /** Of a unix socket, as of listeners. */
+  readonly mode: number | undefined
+  readonly owner: string | undefined
   /** Asked for as a Bearer token by all but /healthz and /readyz. Without one the API is for this machine alone. */
   readonly token: string | undefined
   /** Absolute paths of PEM files. */

@@ -12,6 +12,23 @@ export const certificateFiles = {
   key: required(file(), 'PEM file: the private key of the certificate.'),
 }
 
+/** Of the file of a unix socket. */
+export const socketFile = {
+  mode: optional(
+    word(/^0?[0-7]{3}$/, 'expected a mode in quotes, such as "0660"')
+      .transform((value) => Number.parseInt(value, 8))
+      .meta({ title: 'mode' }),
+    'Of the file of a unix socket, such as "0660", with quotes; what the umask leaves if left out.',
+  ),
+  owner: optional(
+    word(
+      /^(?:[A-Za-z0-9_][A-Za-z0-9_.-]*(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?|:[A-Za-z0-9_][A-Za-z0-9_.-]*)$/,
+      'expected user:group, user or :group',
+    ).meta({ title: 'owner' }),
+    'Of the file of a unix socket: user:group, user or :group, names or numbers.',
+  ),
+}
+
 const certificate = section({
   ...certificateFiles,
   names: optional(
@@ -98,19 +115,7 @@ export const listener = section({
     'Other processes may listen at the same port (SO_REUSEPORT); the kernel spreads clients over them.',
   ),
   ipv6Only: key(flag(), false, 'An address such as [::]:8080 takes no IPv4.'),
-  mode: optional(
-    word(/^0?[0-7]{3}$/, 'expected a mode in quotes, such as "0660"')
-      .transform((value) => Number.parseInt(value, 8))
-      .meta({ title: 'mode' }),
-    'Of the file of a unix socket, such as "0660", with quotes; what the umask leaves if left out.',
-  ),
-  owner: optional(
-    word(
-      /^(?:[A-Za-z0-9_][A-Za-z0-9_.-]*(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?|:[A-Za-z0-9_][A-Za-z0-9_.-]*)$/,
-      'expected user:group, user or :group',
-    ).meta({ title: 'owner' }),
-    'Of the file of a unix socket: user:group, user or :group, names or numbers.',
-  ),
+  ...socketFile,
   tls: optional(tls, 'Serves HTTPS here; plain HTTP if left out.'),
   h2c: key(
     flag(),

@@ -6,7 +6,7 @@
 import { z } from 'zod'
 
 import { authEntry } from './auth-schema.ts'
-import { certificateFiles, listener } from './listener-schema.ts'
+import { certificateFiles, listener, socketFile } from './listener-schema.ts'
 import { address, localAddress, serverName, trustedBlock } from './network.ts'
 import { endpoint, route, routeSettings } from './route-schema.ts'
 import {
@@ -30,6 +30,7 @@ const adminSection = section({
     '127.0.0.1:9090',
     'Where /metrics, /healthz, /readyz and the API are served.',
   ),
+  ...socketFile,
   token: optional(
     // RFC 6750 2.1: what can stand behind Bearer.
     word(
@@ -47,7 +48,7 @@ const adminSection = section({
 })
 
 const admin = z.union([choice(['off']), adminSection], {
-  error: 'expected off, or a map with keys of address, token, tls, hosts',
+  error: 'expected off, or a map with keys of address, mode, owner, token, tls, hosts',
 })
 
 const hashKeyMessage = 'expected client, path, header:NAME or cookie:NAME'

@@ -1,9 +1,10 @@
 /** Binds the address of a listener, or takes a socket that systemd has bound, and listens. */
 
 import { once } from 'node:events'
-import { chmodSync, chownSync, lstatSync, readFileSync, readlinkSync, unlinkSync } from 'node:fs'
+import { readFileSync, readlinkSync } from 'node:fs'
 import net, { type Server } from 'node:net'
 import { isSystemd, type Address, type ListenerConfig } from '../config/config.ts'
+import { bindPath } from './unix-path.ts'
 
 export type BindConfig = Pick<
   ListenerConfig,
@@ -70,69 +71,4 @@ function unixPathOf(fd: number): string {
   } catch {
     return ''
   }
-}
-
-async function bindPath(server: Server, path: string, config: BindConfig): Promise<void> {
-  try {
-    await listenAt(server, path, config)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || !(await isStale(path))) {
-      throw error
-    }
-    unlinkSync(path)
-    await listenAt(server, path, config)
-  }
-}
-
-async function listenAt(server: Server, path: string, config: BindConfig): Promise<void> {
-  const { backlog, mode, owner } = config
-  // The file must not be open to more users than it is meant for, not even for a moment. Node makes it in this call.
-  const before = mode === undefined ? undefined : process.umask(0o777 & ~mode)
-  try {
-    server.listen({ path, backlog })
-  } finally {
-    if (before !== undefined) process.umask(before)
-  }
-  await once(server, 'listening')
-  try {
-    if (owner !== undefined) giveTo(path, owner)
-    if (mode !== undefined) chmodSync(path, mode)
-  } catch (error) {
-    server.close()
-    const { message } = error as Error
-    throw new Error(`cannot give unix:${path} its owner and mode: ${message}`, { cause: error })
-  }
-}
-
-/** Whether it is a socket that no process listens at any more. */
-async function isStale(path: string): Promise<boolean> {
-  if (!lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return false
-  const socket = net.connect({ path })
-  try {
-    await once(socket, 'connect')
-    return false
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ECONNREFUSED'
-  } finally {
-    socket.destroy()
-  }
-}
-
-/** For chown: who stays as he is. */
-const UNCHANGED = -1
-
-function giveTo(path: string, owner: string): void {
-  const [user = '', group = ''] = owner.split(':', 2)
-  chownSync(path, idOf(user, '/etc/passwd', 'user'), idOf(group, '/etc/group', 'group'))
-}
-
-/** Names of other sources than these files (LDAP, ...) are not known here. */
-function idOf(name: string, file: string, what: string): number {
-  if (name === '') return UNCHANGED
-  if (/^\d+$/.test(name)) return Number(name)
-  for (const line of readFileSync(file, 'utf8').split('\n')) {
-    const [own, , id] = line.split(':', 3)
-    if (own === name && id !== undefined) return Number(id)
-  }
-  throw new Error(`${file} has no ${what} ${name}; a number is taken as well`)
 }

@@ -21,6 +21,8 @@ import { tunnelPolicy } from '../support/tunnel-policy.ts'
 
 export const LOOPBACK: AdminConfig = {
   address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+  mode: undefined,
+  owner: undefined,
   token: undefined,
   tls: undefined,
   hosts: [],

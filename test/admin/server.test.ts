@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, linkSync, readFileSync, statSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import http from 'node:http'
 import https from 'node:https'
@@ -31,8 +31,16 @@ function portOf({ address }: Admin): number {
   return address.port
 }
 
-async function ask(port: number, path: string, method = 'GET') {
-  const request = http.request({ host: '127.0.0.1', port, path, method, agent: false }).end()
+function ask(port: number, path: string, method = 'GET') {
+  return answerOf(http.request({ host: '127.0.0.1', port, path, method, agent: false }))
+}
+
+function askAt(socketPath: string, path: string) {
+  return answerOf(http.request({ socketPath, path, agent: false }))
+}
+
+async function answerOf(request: http.ClientRequest) {
+  request.end()
   const [response] = (await once(request, 'response')) as [http.IncomingMessage]
   return { status: response.statusCode, headers: response.headers, body: await text(response) }
 }
@@ -157,11 +165,37 @@ describe('startAdmin', () => {
       { metrics: async () => '', contentType, isReady: () => true, api },
     )
     assert.deepEqual(admin.address, { kind: 'unix', path })
-    const request = http.request({ socketPath: path, path: '/healthz', agent: false }).end()
-    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
-    assert.equal(await text(response), 'ok\n')
+    assert.equal((await askAt(path, '/healthz')).body, 'ok\n')
     await admin.close()
     assert.ok(!existsSync(path))
+    await rm(folder, { recursive: true })
+  })
+
+  it('has a unix socket of the mode of the config, and takes the place of one that nobody listens at', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'upgate-admin-'))
+    const path = join(folder, 'admin.sock')
+    // What a process leaves that was killed: its file.
+    const killed = net.createServer().listen(`${path}.1`)
+    await once(killed, 'listening')
+    linkSync(`${path}.1`, path)
+    killed.close()
+    await once(killed, 'close')
+    const parts = { metrics: async () => '', contentType, isReady: () => true, api }
+    const config = { ...LOOPBACK, address: { kind: 'unix', path }, mode: 0o660 } as const
+    const admin = await startAdmin(config, parts)
+    assert.equal(statSync(path).mode & 0o777, 0o660)
+    await assert.rejects(startAdmin(config, parts), { code: 'EADDRINUSE' })
+    assert.equal((await askAt(path, '/healthz')).body, 'ok\n')
+    await admin.reconfigure({ ...config, mode: 0o600 })
+    assert.equal(statSync(path).mode & 0o777, 0o600)
+    await assert.rejects(
+      admin.reconfigure({ ...config, token: 'another', owner: 'no-such-user' }),
+      {
+        message: /has no user no-such-user/,
+      },
+    )
+    assert.equal((await askAt(path, '/metrics')).status, 200)
+    await admin.close()
     await rm(folder, { recursive: true })
   })
 

@@ -26,6 +26,11 @@ const cases: [name: string, error: unknown, text: string][] = [
     'cannot listen on [::1]:9090 (admin.address): the address is in use. Stop the program that uses it (ss -ltnp shows it), or choose another address.',
   ],
   [
+    'a path in use',
+    listenError('EADDRINUSE', { address: '/run/a.sock' }),
+    'cannot listen on unix:/run/a.sock (listeners[1].address): the path is in use. Stop the program that listens there (ss -lxp shows it), or choose another path; a file that is no socket is not touched.',
+  ],
+  [
     'a folder of a unix socket that is missing',
     listenError('ENOENT', { address: '/run/a.sock' }),
     'cannot listen on unix:/run/a.sock (listeners[1].address): the folder of the unix socket does not exist. Make it, or choose another path.',

@@ -35,6 +35,8 @@ describe('the configuration of the smallest file', () => {
     ])
     assert.deepEqual(config.admin, {
       address: { kind: 'tcp', host: '127.0.0.1', port: 9090 },
+      mode: undefined,
+      owner: undefined,
       token: undefined,
       tls: undefined,
       hosts: [],
@@ -353,7 +355,9 @@ relay: { frames: off, threads: 2 }
 reload: { watch: true }
 shutdown: { drain: 0s, spread: false }
 admin:
-  address: "[::1]:0"
+  address: unix:/run/upgate/admin.sock
+  mode: "0660"
+  owner: root:ops
   token: abcdefghijklmno=
   tls: { cert: "\${FIXTURES}/../config/tls/cert.pem", key: "\${FIXTURES}/tls/key.pem" }
   hosts: [Ops.Example.com]
@@ -368,7 +372,9 @@ admin:
     assert.deepEqual(config.reload, { watch: true })
     assert.deepEqual(config.shutdown, { drainMs: 0, spread: false })
     assert.deepEqual(config.admin, {
-      address: { kind: 'tcp', host: '::1', port: 0 },
+      address: { kind: 'unix', path: '/run/upgate/admin.sock' },
+      mode: 0o660,
+      owner: 'root:ops',
       token: 'abcdefghijklmno=',
       tls: { cert: join(fixtures, 'tls/cert.pem'), key: join(fixtures, 'tls/key.pem') },
       hosts: ['ops.example.com'],

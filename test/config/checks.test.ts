@@ -214,9 +214,14 @@ table('the admin server', [
     ['1:18: admin.hosts[0]: expected a host name such as chat.example.com'],
   ],
   [
+    'has mode and owner for a unix socket alone',
+    withRoute('admin: { address: "127.0.0.1:1", mode: "0660", owner: root }'),
+    ['1:40: admin.mode: is for unix sockets', '1:55: admin.owner: is for unix sockets'],
+  ],
+  [
     'is a map or off',
     withRoute('admin: on'),
-    ['1:8: admin: expected off, or a map with keys of address, token, tls, hosts'],
+    ['1:8: admin: expected off, or a map with keys of address, mode, owner, token, tls, hosts'],
   ],
 ])
 

@@ -14,8 +14,13 @@ import { fixtures } from './load-text.ts'
 const file = fileURLToPath(new URL('../../config/upgate.yaml', import.meta.url))
 const text = readFileSync(file, 'utf8')
 
-/** With the keys that are commented out in use: their "#" is followed by none or by several blanks. */
-const complete = text.replace(/^( *)#(?! \S)(?=.)/gm, '$1')
+/**
+ * With the keys that are commented out in use: their "#" is followed by none or by several blanks. The admin address has
+ * a mode and an owner then, which are for unix sockets.
+ */
+const complete = text
+  .replace(/^( *)#(?! \S)(?=.)/gm, '$1')
+  .replace('address: 127.0.0.1:9090', 'address: unix:/run/upgate/admin.sock')
 
 /** The paths of all keys, as the schema's table has them. */
 function pathsIn(value: unknown, path: string): string[] {
