@@ -8,6 +8,8 @@ import { diffConfigs, diffLines } from './config/diff.ts'
 import { maskConfig } from './config/mask.ts'
 import type { Decision } from './decide.ts'
 import { Forwarder } from './http/forward.ts'
+import { passedSockets } from './listen/activation.ts'
+import { untaken } from './listen/bind.ts'
 import type { Listener } from './listen/listener.ts'
 import { Listeners } from './listen/listeners.ts'
 import { CertificateWatch } from './listen/tls-watch.ts'
@@ -184,6 +186,7 @@ class RunningGateway implements Gateway, Exchanges {
     const { name: relay, why } = this.#engine
     this.#log.info({ version: gatewayVersion, node: version, relay, why }, 'ready')
     this.#tellInsecure()
+    this.#tellUntaken()
     await this.#certificates.follow()
   }
 
@@ -283,6 +286,7 @@ class RunningGateway implements Gateway, Exchanges {
     const overMs = Math.min(RELOAD_CLOSE_MS, config.shutdown.drainMs)
     const tunnels = this.#reconciler.reconcile(this.registry, plane, overMs)
     this.#tellInsecure()
+    this.#tellUntaken()
     this.#tellListening(listeners.added, admin.added)
     for (const {
       address,
@@ -386,6 +390,12 @@ class RunningGateway implements Gateway, Exchanges {
     for (const { name, tls } of this.#config.upstreams.values()) {
       if (tls.insecure) this.report.upstreamInsecure(name)
     }
+  }
+
+  /** Whoever connects there is never accepted. */
+  #tellUntaken(): void {
+    const sockets = untaken(passedSockets())
+    if (sockets.length > 0) this.report.socketsUntaken(sockets)
   }
 
   /** Where to look, in the order in which an operator does. */

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { readFileSync, readlinkSync } from 'node:fs'
 import net, { type Server } from 'node:net'
 import { isSystemd, type Address, type ListenerConfig } from '../config/config.ts'
+import type { PassedSocket } from './activation.ts'
 import { bindPath } from './unix-path.ts'
 
 export type BindConfig = Pick<
@@ -23,6 +24,11 @@ const KEEPALIVE_DELAY_MS = 60_000
 
 /** What belongs to a listener that is gone: systemd passes each of them once. */
 const used = new Set<number>()
+
+/** Those that no listener has taken so far. */
+export function untaken(sockets: readonly PassedSocket[]): readonly PassedSocket[] {
+  return sockets.filter(({ fd }) => !used.has(fd))
+}
 
 /** Rejects with node's error (EADDRINUSE, EACCES, ...) when that fails. */
 export async function bind(config: BindConfig, highWaterMark: number): Promise<Bound> {

@@ -177,6 +177,12 @@ export class Report {
     this.#log.warn({ upstream }, 'nobody checks who answers for this upstream')
   }
 
+  /** systemd has passed them for nothing. At each start and reload. */
+  socketsUntaken(sockets: readonly { readonly fd: number; readonly name: string }[]): void {
+    const named = sockets.map(({ fd, name }) => `${name} (${fd})`)
+    this.#log.warn({ sockets: named }, 'no listener is for these sockets of systemd')
+  }
+
   /** The config was read again and is in use: `changes` says in how many places it differs, `closed` how many tunnels end by it. */
   reloaded(reload: ReloadReport & { readonly changes: number; readonly closed: number }): void {
     const { file, cause, changes, closed } = reload

@@ -198,6 +198,7 @@ function toldLines(): readonly LogLine[] {
   report.certificateExpires(certificate, false)
   report.certificateExpires(certificate, true)
   report.upstreamInsecure(upstream)
+  report.socketsUntaken([{ fd: 4, name: 'admin' }])
   report.keysNeedRestart(['relay'])
   report.recheckFailed({ route: 'chat', check: 'portal', tunnelId: '1', cause: 'ECONNREFUSED' })
   return lines.map((line) => JSON.parse(line) as LogLine)

@@ -66,6 +66,30 @@ routes: [{ upstream: "builtin:echo" }]`
     }
   })
 
+  it('warns of sockets that no listener is for, at the start and by each reload', async () => {
+    const sockets = [
+      await listening({ port: 0, host: '127.0.0.1' }),
+      await listening({ port: 0, host: '127.0.0.1' }),
+    ]
+    const yaml = 'listeners: [{ address: "systemd:web" }]\nroutes: [{ upstream: "builtin:echo" }]'
+    await using gateway = await activate(
+      yaml,
+      sockets.map(({ fd }) => fd),
+      'web:admin',
+    )
+    for (const { server } of sockets) await letGo(server)
+    const warnings = new Set<Line>()
+    const isLast = (line: Line, count: number): boolean => {
+      if (line['msg'] === 'no listener is for these sockets of systemd') warnings.add(line)
+      return warnings.size === count
+    }
+    await gateway.line((line) => isLast(line, 1))
+    // The one whose listener goes away is closed, and keeps nobody waiting.
+    await gateway.reload(yaml.replace('systemd:web', '127.0.0.1:0'))
+    await gateway.line((line) => isLast(line, 2))
+    for (const line of warnings) assert.deepEqual(line['sockets'], ['admin (4)'])
+  })
+
   it('says so when it was passed nothing, or nothing of that name', async () => {
     const yaml = 'listeners: [{ address: "systemd:web" }]\nroutes: [{ upstream: "builtin:echo" }]'
     await using nothing = await activate(yaml, [], '')

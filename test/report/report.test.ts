@@ -464,6 +464,18 @@ describe('Report', () => {
     ])
   })
 
+  it('warns of sockets that systemd has passed for nothing', () => {
+    const { report, lines } = setUp()
+    report.socketsUntaken([
+      { fd: 4, name: 'admin' },
+      { fd: 5, name: 'unknown' },
+    ])
+    const sockets = ['admin (4)', 'unknown (5)']
+    assert.deepEqual(lines(), [
+      { level: 'warn', sockets, msg: 'no listener is for these sockets of systemd' },
+    ])
+  })
+
   it('warns of keys that a reload cannot change', () => {
     const { report, lines } = setUp()
     report.keysNeedRestart(['listeners', 'relay.threads'])

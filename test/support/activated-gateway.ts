@@ -18,6 +18,8 @@ export type Line = Readonly<Record<string, unknown>>
 export interface Activated extends AsyncDisposable {
   /** The first line, past or to come, of which this is true. */
   line(isIt: (line: Line) => boolean): Promise<Line>
+  /** Has it read another config. */
+  reload(yaml: string): Promise<void>
   /** Exit code and what it said on standard error. */
   readonly ended: Promise<{ readonly code: number | null; readonly err: string }>
 }
@@ -30,7 +32,9 @@ export async function activate(
 ): Promise<Activated> {
   const folder = await mkdtemp(join(tmpdir(), 'upgate-systemd-'))
   const file = join(folder, 'upgate.yaml')
-  await writeFile(file, withTestRelay(yaml, { admin: 'off' }))
+  const write = (text: string): Promise<void> =>
+    writeFile(file, withTestRelay(text, { admin: 'off' }))
+  await write(yaml)
   // The shell becomes the gateway, so that its number is the gateway's.
   const script = 'LISTEN_PID=$$ exec "$0" "$@"'
   const child = spawn('sh', ['-c', script, process.execPath, main, '-c', file], {
@@ -49,6 +53,10 @@ export async function activate(
   const ended = closed.then(([code]) => ({ code, err }))
   return {
     ended,
+    async reload(text) {
+      await write(text)
+      child.kill('SIGHUP')
+    },
     line: (isIt) =>
       new Promise((resolve, reject) => {
         const look = (): void => {

@@ -94,6 +94,12 @@ export const logMessages: readonly LogMessage[] = [
     fields: ['upstream'],
   },
   {
+    message: 'no listener is for these sockets of systemd',
+    level: 'warn',
+    when: 'At each start and reload. Whoever connects there waits for nothing.',
+    fields: ['sockets'],
+  },
+  {
     message: 'admin action',
     level: 'info',
     when: 'Somebody changed something through the admin API.',
@@ -276,6 +282,7 @@ export const logFields: ReadonlyMap<string, string> = new Map([
   ['closed', 'How many tunnels it has no place for: they are closed.'],
   ['problems', 'What is wrong with the file, a line each.'],
   ['keys', 'Those of the config, as a list.'],
+  ['sockets', 'Names (`FileDescriptorName=`) and descriptors, as a list: `admin (4)`.'],
   ['tunnels', 'How many are open; of an admin action, how many it closes.'],
   ['drainMs', '`shutdown.drain`.'],
   ['left', 'How many are still to be closed.'],
