@@ -472,49 +472,4 @@ describe('a WebSocket over HTTP/2', () => {
     assert.equal(gateway.gateway.openTunnels, 1)
     await gateway.log('tunnel close', { route: 'chat', by: 'gateway', reason: 'dead' })
   })
-
-  it('stalls nobody else when its client reads slowly', async () => {
-    const message = 'x'.repeat(65_536)
-    let sent = 0
-    await using server = await wsServer({}, (socket, { url }) => {
-      if (url !== '/slow') {
-        socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
-        return
-      }
-      const send = (): void => {
-        sent += message.length
-        socket.send(message, (error) => {
-          if (error === undefined || error === null) send()
-        })
-      }
-      send()
-    })
-    await using gateway = await startTestGateway(
-      `${LISTENERS}routes: [{ name: chat, upstream: "${server.url}" }]`,
-    )
-    const clients = await Promise.all(Array.from({ length: 4 }, () => clientOf(gateway)))
-    await using stack = new AsyncDisposableStack()
-    for (const client of clients) stack.use(client)
-    const slow = (clients[0] as Http2Client).connect('/slow')
-    await responseOf(slow)
-    slow.pause()
-    const streams = await Promise.all(
-      clients.flatMap((client) =>
-        Array.from({ length: 50 }, async () => {
-          const stream = client.connect('/echo')
-          await responseOf(stream)
-          return stream
-        }),
-      ),
-    )
-    assert.equal(gateway.gateway.openTunnels, 201)
-    const echo = downFrame(TEXT, 'still here')
-    for (const stream of streams) {
-      const read = bytesOf(stream, echo.length)
-      stream.write(upFrame(TEXT, 'still here'))
-      assert.deepEqual(await read, echo)
-    }
-    // The sockets on the way hold something too.
-    assert.ok(sent > 0 && sent < 16 * 1024 ** 2, `${sent} bytes`)
-  })
 })
