@@ -108,17 +108,18 @@ describe('certificates whose files are swapped', { skip: openssl.skip }, () => {
       const client = await clients.http2(NAMES[index % 2] as string)
       talks.push(...(await Promise.all(Array.from({ length: STREAMS }, () => talkOn(client)))))
     }
-    await Promise.all(talks.map((talk, index) => talk.exchange(`${index} before`)))
+    await Promise.all(talks.map((one, index) => one.exchange(`${index} before`)))
     assert.equal(gateway.gateway.openTunnels, TUNNELS)
 
     const swap = new AbortController()
     let messages = 0
-    const talking = talks.map(async (talk, index) => {
+    const talk = async (one: FrameTalk, index: number): Promise<void> => {
       for (let serial = 0; !swap.signal.aborted; serial += 1) {
-        await talk.exchange(`${index} ${serial}`)
+        await one.exchange(`${index} ${serial}`)
         messages += 1
       }
-    })
+    }
+    const talking = Promise.allSettled(talks.map(talk))
     await gateway.rewrite(yaml, await pemFiles(authority, 'new'))
     for (const certificate of NAMES) await gateway.log('certificate reloaded', { certificate })
     for (const name of NAMES) {
@@ -130,9 +131,12 @@ describe('certificates whose files are swapped', { skip: openssl.skip }, () => {
       await (await talkOn(client)).exchange('by the new certificate, over HTTP/2')
     }
     swap.abort()
-    await Promise.all(talking)
-
-    await Promise.all(talks.map((talk, index) => talk.exchange(`${index} after`)))
+    const ends = await talking
+    assert.deepEqual(
+      ends.filter(({ status }) => status === 'rejected'),
+      [],
+    )
+    await Promise.all(talks.map((one, index) => one.exchange(`${index} after`)))
     test.diagnostic(`${messages} messages while the certificates were swapped`)
     assert.equal(gateway.gateway.openTunnels, TUNNELS + 2 * NAMES.length)
     assert.deepEqual(
