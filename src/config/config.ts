@@ -13,7 +13,7 @@ export interface Config {
   readonly log: LogConfig
   /** CIDR blocks and single addresses, e.g. `10.0.0.0/8`, `::1`. */
   readonly trustedProxies: readonly string[]
-  /** `undefined` for `off`: X-Forwarded-* is read and written, and Forwarded of trusted proxies is passed as it came. */
+  /** `undefined` for `off`: X-Forwarded-* is read and written, and Forwarded is removed. */
   readonly forwarded: ForwardedConfig | undefined
   readonly shutdown: ShutdownConfig
   /** `watch`: the file is read again by itself when it changes. */

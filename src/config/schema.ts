@@ -197,7 +197,7 @@ export const configSchema = section({
       { error: 'expected off, or a map with keys of read, write' },
     ),
     'off',
-    'X-Forwarded-* or Forwarded, so that no upstream gets two stories. off: X-Forwarded-*, and Forwarded passes from trusted proxies as it came.',
+    'X-Forwarded-* or Forwarded, so that no upstream gets two stories. off: X-Forwarded-* is read and written, and Forwarded removed.',
   ),
   shutdown: key(
     section({

@@ -22,8 +22,3 @@ export function passesXForwarded({ peerTrusted, forwarded: { policy } }: Request
   if (!peerTrusted) return false
   return policy === undefined || (policy.read === 'x-forwarded' && policy.write !== 'forwarded')
 }
-
-/** Whether Forwarded goes on as it came. */
-export function passesForwarded({ peerTrusted, forwarded: { policy } }: RequestFacts): boolean {
-  return peerTrusted && policy === undefined
-}

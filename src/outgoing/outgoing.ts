@@ -9,7 +9,7 @@ import { Refusal, type Fields } from '../errors.ts'
 import { compiled, type CompiledEdits } from './edits.ts'
 import type { RequestFacts } from '../request/facts.ts'
 import { aliasOf, aliasesOf, isProtected, namedByConnection } from './field-names.ts'
-import { addForwarded, passesForwarded, passesXForwarded } from './forwarded-fields.ts'
+import { addForwarded, passesXForwarded } from './forwarded-fields.ts'
 import { fieldValue, hopByHop, listItems } from '../request/headers.ts'
 import { onlyValue } from '../request/identifiers.ts'
 import { canonicalPath, readPath, type PathReadings } from '../request/paths.ts'
@@ -112,6 +112,7 @@ type Fate =
 const fates: ReadonlyMap<string, Fate> = new Map<string, Fate>([
   ...[...hopByHop].map((name) => [name, 'drop'] as const),
   ['transfer-encoding', 'keep'],
+  ['forwarded', 'drop'],
   ['x-forwarded-for', 'drop'],
   ['x-forwarded-proto', 'drop'],
   ['x-forwarded-host', 'drop'],
@@ -123,7 +124,6 @@ const fates: ReadonlyMap<string, Fate> = new Map<string, Fate>([
   ['x-auth-user', 'drop'],
   // No client has a use for it, and CGI-like upstreams turn it into HTTP_PROXY, their proxy for outgoing requests.
   ['proxy', 'drop'],
-  ['forwarded', 'forwarded'],
   // It says the same as X-Forwarded-For, for upstreams that want one address.
   ['x-real-ip', 'x-forwarded'],
   // Some frameworks take the path from these: it would not be the one that the route was chosen by.
@@ -192,7 +192,6 @@ function valueByFate(
   if (fate === 'drop') return undefined
   if (fate === 'trusted') return facts.peerTrusted ? value : undefined
   if (fate === 'x-forwarded') return passesXForwarded(facts) ? value : undefined
-  if (fate === 'forwarded') return passesForwarded(facts) ? value : undefined
   if (fate === 'subprotocol') return withoutItems(value, identity.hiddenSubprotocols)
   const goesOn =
     fate === 'h2c'

@@ -35,7 +35,7 @@ export interface Forwarded {
   readonly port: string
   /** The value of Forwarded: the same hops, host, port and proto. Undefined where it is not written. */
   readonly field: string | undefined
-  /** Which family was read, and which ones are written. Undefined: X-Forwarded-* both times, and Forwarded is nobody's concern. */
+  /** Which family was read, and which ones are written. Undefined: X-Forwarded-* both times. */
   readonly policy: ForwardedConfig | undefined
 }
 
