@@ -1,9 +1,9 @@
 /** TLS to the endpoints of one upstream: what its files hold, and the context made of it that their connections share. */
 
-import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { UpstreamTlsConfig } from '../config/config.ts'
+import { certificatesIn } from '../config/pem.ts'
 import { sameConfig } from '../config/same.ts'
 import type { EndpointTls } from './endpoint.ts'
 import { TlsSessions } from './tls-sessions.ts'
@@ -41,8 +41,8 @@ export class UpstreamTls {
   static read(config: UpstreamTlsConfig, previous?: UpstreamTls): UpstreamTls {
     const { ca, cert, key, minVersion, insecure } = config
     const settings: TlsSettings = {
-      ca: ca === undefined ? undefined : readCertificate(ca),
-      cert: cert === undefined ? undefined : readCertificate(cert),
+      ca: ca === undefined ? undefined : readCertificates(ca),
+      cert: cert === undefined ? undefined : readCertificates(cert),
       key: key === undefined ? undefined : readFileSync(key, 'utf8'),
       minVersion,
       insecure,
@@ -68,13 +68,13 @@ export class UpstreamTls {
   }
 }
 
-/** The file's text, once it is known to hold a certificate: OpenSSL takes one without for trust in nobody and says nothing. */
-function readCertificate(file: string): string {
+/** The file's text, once all of it is known to be certificates: OpenSSL trusts those before a broken one, and says nothing. */
+function readCertificates(file: string): string {
   const pem = readFileSync(file, 'utf8')
   try {
-    void new X509Certificate(pem)
+    certificatesIn(pem)
   } catch (error) {
-    throw new Error(`${file} holds no certificate in PEM form`, { cause: error })
+    throw new Error(`${file} ${messageOf(error)}`, { cause: error })
   }
   return pem
 }

@@ -1,12 +1,12 @@
 /** Whether the files that a configuration names are there, can be read, and hold what they should. */
 
-import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
-import type { JsonWebKey, KeyObject } from 'node:crypto'
+import { createPrivateKey, createPublicKey } from 'node:crypto'
+import type { JsonWebKey, KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { createSecureContext } from 'node:tls'
 
 import type { Parts } from './parts.ts'
+import { certificatesIn, revocationListsIn, whyNotUsable } from './pem.ts'
 import type { Finding, Path } from './problem.ts'
 import { readFailure } from './source.ts'
 
@@ -27,16 +27,16 @@ export function fileChecks(parts: Parts, directory: string): Results {
       return undefined
     }
   }
-  const readPair = (path: Path, { cert, key }: { cert: string; key: string }): void => {
+  const readPair = (path: Path, { cert, key }: PairOfFiles, ciphers?: string): void => {
     const certificate = read([...path, 'cert'], cert)
-    checkTls(path, { certificate, key: read([...path, 'key'], key) }, results)
+    checkTls(path, { certificate, key: read([...path, 'key'], key), ciphers }, results)
   }
   for (const { path, value } of parts.listeners) {
     if (value.tls === undefined) continue
-    const { cert, key, certificates } = value.tls
-    if (cert !== undefined && key !== undefined) readPair([...path, 'tls'], { cert, key })
+    const { cert, key, certificates, ciphers } = value.tls
+    if (cert !== undefined && key !== undefined) readPair([...path, 'tls'], { cert, key }, ciphers)
     for (const [index, pair] of certificates.entries()) {
-      readPair([...path, 'tls', 'certificates', index], pair)
+      readPair([...path, 'tls', 'certificates', index], pair, ciphers)
     }
     const { clientCa, crl } = value.tls
     const caPath = [...path, 'tls', 'clientCa']
@@ -58,7 +58,7 @@ export function fileChecks(parts: Parts, directory: string): Results {
     if (ca !== undefined) parseCertificate(caPath, ca, results)
     const certificate = readAny('cert', value.tls.cert)
     const key = readAny('key', value.tls.key)
-    checkTls(tlsPath, { certificate, key }, results)
+    checkTls(tlsPath, { certificate, key, ciphers: undefined }, results)
   }
   for (const { path, value } of parts.auth) {
     if (value.type === 'basic') read([...path, 'users'], value.users)
@@ -72,9 +72,16 @@ export function fileChecks(parts: Parts, directory: string): Results {
   return results
 }
 
+interface PairOfFiles {
+  readonly cert: string
+  readonly key: string
+}
+
 interface TlsFiles {
   readonly certificate: string | undefined
   readonly key: string | undefined
+  /** Where they are not Node's. */
+  readonly ciphers: string | undefined
 }
 
 function checkTls(path: Path, files: TlsFiles, results: Results): void {
@@ -85,21 +92,29 @@ function checkTls(path: Path, files: TlsFiles, results: Results): void {
       ? undefined
       : parseCertificate(certPath, files.certificate, results)
   const key = files.key === undefined ? undefined : parsePrivateKey(keyPath, files.key, results)
-  if (certificate === undefined) return
-  if (key !== undefined && !certificate.checkPrivateKey(key)) {
+  if (certificate === undefined || key === undefined) return
+  if (!certificate.checkPrivateKey(key)) {
     const text = 'this key does not belong to the certificate in cert'
     results.findings.push({ path: keyPath, text })
+    return
+  }
+  const failure = whyUnusable(files)
+  if (failure !== undefined) {
+    results.findings.push({ path: certPath, text: `OpenSSL does not take it: ${failure}` })
   }
 }
 
-/** The first certificate of a PEM file. One that is out of date is told as a warning: peers refuse it, the gateway runs. */
+/** Ciphers that are wrong themselves are told of elsewhere. */
+function whyUnusable({ certificate, key, ciphers }: TlsFiles): string | undefined {
+  if (ciphers === undefined) return whyNotUsable({ cert: certificate, key })
+  if (whyNotUsable({ ciphers }) !== undefined) return undefined
+  return whyNotUsable({ cert: certificate, key, ciphers })
+}
+
+/** All certificates of a PEM file; the first. One that is out of date is told as a warning: peers refuse it, the gateway runs. */
 function parseCertificate(path: Path, pem: string, results: Results): X509Certificate | undefined {
-  if (!pem.includes('-----BEGIN CERTIFICATE-----')) {
-    results.findings.push({ path, text: 'the file holds no certificate in PEM format' })
-    return undefined
-  }
   try {
-    const certificate = new X509Certificate(pem)
+    const [certificate] = certificatesIn(pem)
     const now = Date.now()
     if (certificate.validToDate.getTime() < now) {
       results.warnings.push({ path, text: `the certificate expired on ${certificate.validTo}` })
@@ -108,20 +123,17 @@ function parseCertificate(path: Path, pem: string, results: Results): X509Certif
       results.warnings.push({ path, text })
     }
     return certificate
-  } catch {
-    results.findings.push({ path, text: 'the certificate in the file is broken' })
+  } catch (error) {
+    results.findings.push({ path, text: `the file ${(error as Error).message}` })
     return undefined
   }
 }
 
 function checkRevoked(path: Path, pem: string, results: Results): void {
   try {
-    createSecureContext({ crl: pem })
-  } catch {
-    results.findings.push({
-      path,
-      text: 'the file holds no list of revoked certificates in PEM format',
-    })
+    revocationListsIn(pem)
+  } catch (error) {
+    results.findings.push({ path, text: `the file ${(error as Error).message}` })
   }
 }
 

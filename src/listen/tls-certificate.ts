@@ -1,8 +1,10 @@
 /** A certificate of a listener with its key, read from its files and checked. */
 
-import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import type { CertificateConfig } from '../config/config.ts'
+import { messageOf } from '../auth/error-message.ts'
+import type { CertificateConfig, ListenerTlsConfig } from '../config/config.ts'
+import { certificatesIn, whyNotUsable } from '../config/pem.ts'
 import { altNamesOf } from '../request/alt-names.ts'
 
 export interface LoadedCertificate {
@@ -21,15 +23,20 @@ export interface LoadedCertificate {
   readonly uris: readonly string[]
 }
 
-/** Throws an Error that says which file is wrong, and never what is in it. */
-export function loadCertificate(files: CertificateConfig): LoadedCertificate {
+/** Throws an Error that says which file is wrong, and never what is in it. `ciphers` say which keys are strong enough. */
+export function loadCertificate(
+  files: CertificateConfig,
+  { ciphers }: Pick<ListenerTlsConfig, 'ciphers'>,
+): LoadedCertificate {
   const cert = readFileSync(files.cert)
   const key = readFileSync(files.key)
-  const leaf = read(files.cert, 'certificate', () => new X509Certificate(cert))
-  const privateKey = read(files.key, 'private key', () => createPrivateKey(key))
+  const leaf = readLeaf(files.cert, cert)
+  const privateKey = readKey(files.key, key)
   if (!leaf.checkPrivateKey(privateKey)) {
     throw new Error(`the key in ${files.key} does not belong to the certificate in ${files.cert}`)
   }
+  const failure = whyNotUsable({ cert, key, ...(ciphers === undefined ? {} : { ciphers }) })
+  if (failure !== undefined) throw new Error(`${files.cert} cannot be used: ${failure}`)
   const alternatives = altNamesOf(leaf)
   const own = alternatives.filter(({ type }) => type === 'DNS').map(({ value }) => value)
   const title = own[0] ?? commonName(leaf) ?? alternatives[0]?.value ?? files.cert
@@ -49,11 +56,19 @@ export function isSameCertificate(one: LoadedCertificate, other: LoadedCertifica
   return one.cert.equals(other.cert) && one.key.equals(other.key)
 }
 
-function read<Value>(file: string, what: string, parse: () => Value): Value {
+function readLeaf(file: string, content: Buffer): X509Certificate {
   try {
-    return parse()
+    return certificatesIn(content.toString('latin1'))[0]
   } catch (error) {
-    throw new Error(`${file} holds no ${what} in PEM format`, { cause: error })
+    throw new Error(`${file} ${messageOf(error)}`, { cause: error })
+  }
+}
+
+function readKey(file: string, content: Buffer): KeyObject {
+  try {
+    return createPrivateKey(content)
+  } catch (error) {
+    throw new Error(`${file} holds no private key in PEM format`, { cause: error })
   }
 }
 

@@ -9,11 +9,12 @@ import { createHash } from 'node:crypto'
 import tls from 'node:tls'
 import type { Socket } from 'node:net'
 import type { ListenerTlsConfig } from '../config/config.ts'
+import { pemsIn } from '../config/pem.ts'
 import { verifiedCertificate, type ClientCertificate } from '../request/client-certificate.ts'
 import { readClientHello, type Hello } from './client-hello.ts'
 import { isSameCertificate } from './tls-certificate.ts'
 import type { Handshakes } from './tls-handshakes.ts'
-import { pemsIn, type TlsMaterial } from './tls-material.ts'
+import type { TlsMaterial } from './tls-material.ts'
 import { NameTable, type Group } from './tls-names.ts'
 
 export interface TlsFrontOptions {
@@ -103,7 +104,8 @@ export class TlsFront {
       requestCert: true,
       rejectUnauthorized: config.clientCert === 'require',
       ca,
-      ...(crl === undefined ? {} : { crl: pemsIn(crl, 'X509 CRL') }),
+      // Of a text with several node reads the first one alone.
+      ...(crl === undefined ? {} : { crl: [...pemsIn(crl.toString('latin1'), 'X509 CRL')] }),
     }
   }
 

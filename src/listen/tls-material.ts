@@ -1,10 +1,9 @@
 /** What is in the files of a listener's TLS: read as a whole, or anew where something of it has changed. */
 
 import type { CertificateConfig, ListenerTlsConfig } from '../config/config.ts'
-import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { createSecureContext } from 'node:tls'
 import { messageOf } from '../auth/error-message.ts'
+import { certificatesIn, revocationListsIn } from '../config/pem.ts'
 import { isSameCertificate, loadCertificate, type LoadedCertificate } from './tls-certificate.ts'
 
 export interface TlsMaterial {
@@ -39,7 +38,7 @@ export interface Renewal {
 
 /** Throws an Error that names the file that cannot be read, or holds nothing of use. */
 export function readMaterial(tls: ListenerTlsConfig): TlsMaterial {
-  const certificates = certificatesOf(tls).map(loadCertificate)
+  const certificates = certificatesOf(tls).map((files) => loadCertificate(files, tls))
   const { clientCa, crl } = tls
   if (clientCa === undefined) return { certificates, clients: undefined }
   return {
@@ -57,7 +56,7 @@ export function renewMaterial(old: TlsMaterial, tls: ListenerTlsConfig): Renewal
   const failed: NotRenewed[] = []
   const certificates = old.certificates.map((known) => {
     try {
-      const loaded = loadCertificate(known.files)
+      const loaded = loadCertificate(known.files, tls)
       if (isSameCertificate(loaded, known)) return known
       renewed.push(loaded)
       return loaded
@@ -95,26 +94,21 @@ function renewClients(
 }
 
 function readAuthorities(file: string): Buffer {
-  const content = readFileSync(file)
-  const pems = pemsIn(content, 'CERTIFICATE')
-  if (pems.length === 0) throw new Error(`${file} holds no certificate in PEM format`)
-  for (const pem of pems) void new X509Certificate(pem)
-  return content
+  return readChecked(file, certificatesIn)
 }
 
 function readRevoked(file: string): Buffer {
-  const content = readFileSync(file)
-  const lists = pemsIn(content, 'X509 CRL')
-  if (lists.length === 0) throw new Error(`${file} holds no list of revoked certificates`)
-  for (const crl of lists) void createSecureContext({ crl })
-  return content
+  return readChecked(file, revocationListsIn)
 }
 
-/** Each for itself: node reads the first list of a text alone. */
-export function pemsIn(content: Buffer, what: string): string[] {
-  const begin = `-----BEGIN ${what}-----`
-  const end = `-----END ${what}-----`
-  return content.toString('latin1').match(new RegExp(`${begin}[^-]+${end}`, 'g')) ?? []
+function readChecked(file: string, check: (text: string) => unknown): Buffer {
+  const content = readFileSync(file)
+  try {
+    check(content.toString('latin1'))
+  } catch (error) {
+    throw new Error(`${file} ${messageOf(error)}`, { cause: error })
+  }
+  return content
 }
 
 /** Absolute paths. */

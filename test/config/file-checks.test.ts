@@ -60,7 +60,7 @@ const cases: [name: string, yaml: string, problems: string[]][] = [
   [
     'refuses a broken certificate',
     tls('tls/broken.pem', 'tls/key.pem'),
-    ['listeners[0].tls.cert: the certificate in the file is broken'],
+    ['listeners[0].tls.cert: the file holds a broken certificate'],
   ],
   [
     'refuses an encrypted key',

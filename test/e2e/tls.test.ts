@@ -372,6 +372,38 @@ describe('certificates whose files change', { skip }, () => {
   })
 })
 
+describe('certificates that OpenSSL does not take', { skip }, () => {
+  it('leave those that were there, and the gateway with its tunnels', async () => {
+    await using upstream = await serving()
+    await using gateway = await startTestGateway(yaml(SEVERAL, upstream), severalFiles())
+    await using tunnel = await tlsClient(gateway.port, { servername: 'other.test' })
+    await openTunnel(tunnel)
+    const names = ['DNS:other.test']
+    const weak = await authority.issue({ names, keyType: 'weak' })
+    const soon = await gateway.log('certificate expires soon')
+    const half = { ...other, cert: other.cert + one.cert.slice(0, one.cert.length / 2) }
+    for (const [next, cause] of [
+      [weak, 'cannot be used: ee key too small'],
+      [half, 'holds a broken certificate, number 2 of 2'],
+    ] as const) {
+      await gateway.rewrite(yaml(SEVERAL, upstream), pemFiles({ other: next }))
+      const file = String(soon['file']).replace('one.pem', 'other.pem')
+      await gateway.log('certificate not reloaded, the old one stays in use', {
+        level: 'error',
+        cause: `${file} ${cause}`,
+      })
+      await using client = await tlsClient(gateway.port, { servername: 'other.test' })
+      assert.equal(nameOf(client), 'other')
+    }
+    await isAlive(tunnel)
+    const next = await authority.issue({ subject: '/CN=next', names })
+    await gateway.rewrite(yaml(SEVERAL, upstream), pemFiles({ other: next }))
+    await gateway.log('certificate reloaded')
+    await using client = await tlsClient(gateway.port, { servername: 'other.test' })
+    assert.equal(nameOf(client), 'next')
+  })
+})
+
 describe('the ends of certificates', { skip }, () => {
   it('are metrics by listener and name, and warned of in time', async () => {
     await using upstream = await serving()

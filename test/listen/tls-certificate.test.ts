@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { isSameCertificate, loadCertificate } from '../../src/listen/tls-certificate.ts'
 import { openssl, TestAuthority, type Wanted } from '../support/certificates.ts'
 import { filesIn } from './tls-config.ts'
+
+const DEFAULTS = { ciphers: undefined }
 
 describe('loadCertificate', { skip: openssl.skip }, () => {
   let authority: TestAuthority
@@ -20,12 +22,12 @@ describe('loadCertificate', { skip: openssl.skip }, () => {
     await rm(folder, { recursive: true })
   })
 
-  async function issued(wanted: Wanted, names?: readonly string[]) {
+  async function issued(wanted: Wanted, names?: readonly string[], ciphers?: string) {
     const { cert, key } = await authority.issue(wanted)
     const files = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem'), names }
     await writeFile(files.cert, cert)
     await writeFile(files.key, key)
-    return loadCertificate(files)
+    return loadCertificate(files, { ciphers })
   }
 
   it('has the names of the certificate', async () => {
@@ -58,13 +60,29 @@ describe('loadCertificate', { skip: openssl.skip }, () => {
       [one.cert, one.cert, /cert\.pem holds no private key in PEM format/],
       [one.cert, other.key, /does not belong to the certificate in .*cert\.pem/],
     ] as const) {
-      assert.throws(() => loadCertificate({ cert, key, names: undefined }), error)
+      assert.throws(() => loadCertificate({ cert, key, names: undefined }, DEFAULTS), error)
     }
+  })
+
+  it('throws for what OpenSSL does not take, by the ciphers of the config', async () => {
+    const weak = { keyType: 'weak' } as const
+    await assert.rejects(issued(weak), /cert\.pem cannot be used: ee key too small/)
+    assert.equal((await issued(weak, undefined, 'DEFAULT@SECLEVEL=0')).keyType, 'rsa')
+  })
+
+  it('throws for a broken certificate behind the first one', async () => {
+    const { cert, key } = filesIn('tls')
+    const chain = join(folder, 'chain.pem')
+    await writeFile(chain, (await readFile(cert, 'utf8')).repeat(2).slice(0, -60))
+    assert.throws(
+      () => loadCertificate({ cert: chain, key, names: undefined }, DEFAULTS),
+      /chain\.pem holds a broken certificate, number 2 of 2/,
+    )
   })
 
   it('tells the same from another one by content', () => {
     const [one, other] = ['tls', 'config/tls'].map((name) =>
-      loadCertificate({ ...filesIn(name), names: undefined }),
+      loadCertificate({ ...filesIn(name), names: undefined }, DEFAULTS),
     )
     assert.ok(one !== undefined && other !== undefined)
     assert.equal(isSameCertificate(one, { ...one, files: other.files }), true)

@@ -22,10 +22,17 @@ export interface Wanted {
   readonly subject?: string
   /** As openssl takes them: `DNS:a.test`, `URI:spiffe://a`. */
   readonly names?: readonly string[]
-  readonly keyType?: 'ec' | 'rsa'
+  /** `weak` is RSA with fewer bits than OpenSSL takes. */
+  readonly keyType?: keyof typeof KEYS
   /** From now on; 1 unless given. */
   readonly days?: number
 }
+
+const KEYS = {
+  ec: ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'],
+  rsa: ['rsa:2048'],
+  weak: ['rsa:1024'],
+} as const
 
 const CONFIG = `
 [req]
@@ -105,7 +112,6 @@ export class TestAuthority implements AsyncDisposable {
     extensions: readonly string[],
     signer: readonly string[],
   ): Promise<void> {
-    const kind = keyType === 'ec' ? ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'] : ['rsa:2048']
     const files = ['-keyout', `${file}.key`, '-out', `${file}.pem`]
     const added = extensions.flatMap((extension) => ['-addext', extension])
     const request = [
@@ -116,7 +122,7 @@ export class TestAuthority implements AsyncDisposable {
       '-utf8',
       '-nodes',
       '-newkey',
-      ...kind,
+      ...KEYS[keyType],
     ]
     const about = ['-subj', subject, '-days', String(days)]
     await this.#openssl(...request, ...files, ...about, ...added, ...signer)
