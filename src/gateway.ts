@@ -8,6 +8,7 @@ import { diffConfigs, diffLines } from './config/diff.ts'
 import { maskConfig } from './config/mask.ts'
 import type { Decision } from './decide.ts'
 import { Forwarder } from './http/forward.ts'
+import { Http2Connections } from './http2/shared-connections.ts'
 import { passedSockets } from './listen/activation.ts'
 import { untaken } from './listen/bind.ts'
 import type { Listener } from './listen/listener.ts'
@@ -82,7 +83,8 @@ const RELOAD_CLOSE_MS = 10_000
 
 class RunningGateway implements Gateway, Exchanges {
   readonly registry = new Registry()
-  readonly forwarder = new Forwarder()
+  readonly shared = new Http2Connections()
+  readonly forwarder = new Forwarder(this.shared)
   readonly expiry: Expiry
   readonly report: Report
   readonly #load: (() => Config) | undefined
@@ -281,7 +283,9 @@ class RunningGateway implements Gateway, Exchanges {
     admin.apply()
     this.#log.level = config.log.level
     this.#metrics.reconfigure(config.routes)
-    this.forwarder.follow([...plane.endpoints()].map(({ endpoint }) => endpoint))
+    const endpoints = [...plane.endpoints()].map(({ endpoint }) => endpoint)
+    this.forwarder.follow(endpoints)
+    this.shared.follow(endpoints)
     this.#rebalancer.reconfigure(config.upstreams, plane.pools)
     const overMs = Math.min(RELOAD_CLOSE_MS, config.shutdown.drainMs)
     const tunnels = this.#reconciler.reconcile(this.registry, plane, overMs)
@@ -337,6 +341,7 @@ class RunningGateway implements Gateway, Exchanges {
     await this.registry.empty()
     this.expiry.close()
     this.forwarder.close()
+    this.shared.destroy()
     this.#plane?.close()
     await this.#admin.close()
     await this.#echo?.close()

@@ -23,6 +23,7 @@ import { prefaceFor } from './handshake/proxy-header.ts'
 import { RawClient } from './handshake/raw-client.ts'
 import { refusalAnswer } from './handshake/refuse.ts'
 import { upgradeRequestHead } from './handshake/request-head.ts'
+import type { SharedConnections } from './handshake/shared.ts'
 import type { Arrival } from './listen/arrival.ts'
 import type { Dialer } from './relay/dialer.ts'
 import type { Relay } from './relay/relay.ts'
@@ -41,6 +42,8 @@ export interface Exchanges extends TunnelParts {
   readonly relay: Relay
   /** Where the relay's engine has one. */
   readonly dialer: Dialer | undefined
+  /** To endpoints that speak HTTP/2. */
+  readonly shared: SharedConnections
   /** Of the sockets of a tunnel, each way. */
   readonly bufferBytes: number
   /** True from the first signal on: no new tunnel begins. */
@@ -56,9 +59,12 @@ interface Upgrade extends Holdings {
   readonly startMs: number
   readonly bufferBytes: number
   readonly dialer: Dialer | undefined
+  readonly shared: SharedConnections
   identity: Identity | undefined
   /** The endpoint tried last. */
   endpoint: Endpoint | undefined
+  /** The endpoint has answered by HTTP/2. */
+  endpointHttp2: boolean
   /** The 101 is on its way: what comes now is no HTTP any more. */
   switched: boolean
 }
@@ -75,10 +81,12 @@ export async function serveUpgrade(
     startMs: performance.now(),
     bufferBytes: exchanges.bufferBytes,
     dialer: exchanges.dialer,
+    shared: exchanges.shared,
     identity: undefined,
     endpoint: undefined,
     place: undefined,
     lease: undefined,
+    endpointHttp2: false,
     switched: false,
   }
   try {
@@ -147,6 +155,7 @@ async function offerToEndpoints(
     if (!(offered instanceof Refusal)) {
       lease.succeeded()
       upgrade.lease = lease
+      upgrade.endpointHttp2 = offered.isShared === true
       return offered
     }
     settleFailure(lease, offered)
@@ -157,7 +166,7 @@ async function offerToEndpoints(
 }
 
 function offerTo(
-  { client, decision, bufferBytes, dialer }: Upgrade,
+  { client, decision, bufferBytes, dialer, shared }: Upgrade,
   identity: Identity,
   target: string,
   endpoint: Endpoint,
@@ -179,6 +188,7 @@ function offerTo(
     connectTimeoutMs: config.timeouts.connectMs,
     bufferBytes,
     dialer,
+    shared,
     handshakeTimeoutMs: config.timeouts.handshakeMs,
     // Whoever is gone has no socket any more.
     preface: client.gone ? undefined : prefaceFor(endpoint, facts, () => client.socket),
@@ -274,11 +284,12 @@ async function refuse(exchanges: Exchanges, upgrade: Upgrade, refusal: Refusal):
 }
 
 /** What every report of this upgrade says. */
-function summary({ decision, identity, endpoint, startMs }: Upgrade) {
+function summary({ decision, identity, endpoint, endpointHttp2, startMs }: Upgrade) {
   return {
     facts: decision.facts,
     route: decision.parts.config,
     endpoint: endpoint?.url,
+    endpointHttp2,
     user: identity?.user,
     durationMs: performance.now() - startMs,
   }

@@ -13,6 +13,8 @@ export interface Endpoint {
   readonly address: Address
   /** Set for https endpoints. */
   readonly tls: EndpointTls | undefined
+  /** Set where it is spoken to by HTTP/2, over connections that all share. */
+  readonly http2?: EndpointHttp2 | undefined
   /** Where connections to it come from, if it is no unix socket. The kernel picks where it is left out. */
   readonly local?: LocalAddresses | undefined
   /** What each connection to it begins with: a PROXY header that names one client, so that it is no other's. */
@@ -24,6 +26,14 @@ export interface Endpoint {
   readonly up: boolean
   /** An operator is emptying it: it gets no new tunnels or requests. */
   readonly draining: boolean
+}
+
+/** How an endpoint is spoken to by HTTP/2. */
+export interface EndpointHttp2 {
+  /** Streams at once over one connection, whatever more the endpoint would take. */
+  readonly streamsMax: number
+  /** Open ones; counted by whoever connects. */
+  connections: number
 }
 
 /** Of one endpoint alone, and another one after each change of its settings: what it holds can be resumed under no others. */
@@ -57,4 +67,27 @@ export interface EndpointLease extends Disposable {
    * this lease began: one slow request shall not take an endpoint away from everybody.
    */
   timedOut(): void
+}
+
+/**
+ * Makes `kept`, what is kept for each endpoint, that of `endpoints`: what belongs to a place that is among them goes on under its new
+ * endpoint. Returns the others, which are gone from it.
+ */
+export function followed<T>(kept: Map<Endpoint, T>, endpoints: Iterable<Endpoint>): T[] {
+  const before = [...kept]
+  kept.clear()
+  for (const endpoint of endpoints) {
+    const same = before.findIndex(([other]) => isSamePlace(other, endpoint))
+    const [found] = same === -1 ? [] : before.splice(same, 1)
+    if (found !== undefined) kept.set(endpoint, found[1])
+  }
+  return before.map(([, value]) => value)
+}
+
+/** Whether a connection to one may be used for the other. TLS belongs to one place, and is another one after a change. */
+function isSamePlace(one: Endpoint, other: Endpoint): boolean {
+  if (one.tls !== other.tls || one.http2 !== other.http2) return false
+  // Connections that come from other addresses are none of this one's.
+  if (one.local !== other.local) return false
+  return one.tls !== undefined || JSON.stringify(one.address) === JSON.stringify(other.address)
 }

@@ -14,7 +14,13 @@ import type {
 import { Refusal } from '../errors.ts'
 import type { RequestFacts } from '../request/facts.ts'
 import { cookieValue, fieldValue } from '../request/headers.ts'
-import type { Endpoint, EndpointLease, EndpointTls, TlsHandshakes } from './endpoint.ts'
+import type {
+  Endpoint,
+  EndpointHttp2,
+  EndpointLease,
+  EndpointTls,
+  TlsHandshakes,
+} from './endpoint.ts'
 import { Health } from './health.ts'
 import { LocalAddresses } from './local-addresses.ts'
 import { hashText, pickFor } from './pick.ts'
@@ -86,7 +92,18 @@ export class Pool {
         : undefined
       const proxyProtocol = config.proxyProtocol === 'off' ? undefined : config.proxyProtocol
       const local = this.#local
-      return new Member({ id, config: endpoint, address, tls, local, proxyProtocol, state, shared })
+      const http2 = endpoint.http2 ? http2For(config.http2Streams, before?.http2) : undefined
+      return new Member({
+        id,
+        config: endpoint,
+        address,
+        tls,
+        http2,
+        local,
+        proxyProtocol,
+        state,
+        shared,
+      })
     })
     this.endpoints = this.#members
   }
@@ -184,6 +201,7 @@ interface MemberOptions {
   readonly config: EndpointConfig
   readonly address: Address
   readonly tls: EndpointTls | undefined
+  readonly http2: EndpointHttp2 | undefined
   readonly local: LocalAddresses | undefined
   readonly proxyProtocol: 'v1' | 'v2' | undefined
   readonly state: MemberState
@@ -195,6 +213,7 @@ class Member implements Endpoint, Candidate {
   readonly url: string
   readonly address: Address
   readonly tls: EndpointTls | undefined
+  readonly http2: EndpointHttp2 | undefined
   readonly local: LocalAddresses | undefined
   readonly proxyProtocol: 'v1' | 'v2' | undefined
   readonly weight: number
@@ -203,11 +222,12 @@ class Member implements Endpoint, Candidate {
   readonly shared: Shared
 
   constructor(options: MemberOptions) {
-    const { id, config, address, tls, local, proxyProtocol, state, shared } = options
+    const { id, config, address, tls, http2, local, proxyProtocol, state, shared } = options
     this.id = id
     this.url = config.url
     this.address = address
     this.tls = tls
+    this.http2 = http2
     this.local = address.kind === 'tcp' ? local : undefined
     this.proxyProtocol = proxyProtocol
     this.weight = config.weight
@@ -296,6 +316,11 @@ function endpointIds({ name, endpoints }: UpstreamConfig): readonly string[] {
     times.set(hash, time)
     return time === 1 ? hash : `${hash}-${time}`
   })
+}
+
+/** `previous` where nothing changes. */
+function http2For(streamsMax: number, previous?: EndpointHttp2): EndpointHttp2 {
+  return previous?.streamsMax === streamsMax ? previous : { streamsMax, connections: 0 }
 }
 
 function isReady({ state }: Member): boolean {

@@ -156,6 +156,7 @@ function buildUpstream(name: string, value: Upstream, toFile: ToFile): UpstreamC
     rebalance: value.rebalance === 'off' ? undefined : value.rebalance,
     proxyProtocol: value.proxyProtocol,
     localAddress: value.localAddress,
+    http2Streams: value.http2Streams,
   }
 }
 

@@ -158,6 +158,8 @@ export interface UpstreamConfig {
   readonly proxyProtocol: 'off' | 'v1' | 'v2'
   /** IP addresses of this machine that connections come from, in turn; the kernel picks where there is none. */
   readonly localAddress: readonly string[] | undefined
+  /** Of endpoints with `http2`: streams at once over one connection. */
+  readonly http2Streams: number
 }
 
 /** Files are absolute paths of PEM files. */
@@ -188,6 +190,8 @@ export interface EndpointConfig {
   readonly address: Address | { readonly kind: 'builtin'; readonly name: 'echo' }
   readonly tls: boolean
   readonly weight: number
+  /** It is spoken to by HTTP/2: agreed on by ALPN under TLS, else with prior knowledge. */
+  readonly http2: boolean
 }
 
 export type BalanceConfig =

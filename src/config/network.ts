@@ -71,7 +71,7 @@ export function isLoopback(value: Address): boolean {
   return host.toLowerCase() === 'localhost' || host === '::1' || /^127\.[\d.]+$/.test(host)
 }
 
-export type EndpointUrl = Omit<EndpointConfig, 'weight'>
+export type EndpointUrl = Omit<EndpointConfig, 'weight' | 'http2'>
 
 /** What `upstream` and `endpoints` accept as an URL. */
 export const endpointForms = 'http://host:port, https://host:port, unix:/path or builtin:echo'

@@ -30,7 +30,7 @@ import {
 } from './scalars.ts'
 import { key, optional, required, section } from './section.ts'
 
-/** An endpoint in a list: an URL, or an URL with a weight. */
+/** An endpoint in a list: an URL, or an URL with what is to be said of it. */
 export const endpoint = z
   .union(
     [
@@ -38,12 +38,19 @@ export const endpoint = z
       section({
         url: required(endpointUrl(), `Where it is: ${endpointForms}.`),
         weight: key(count(1, 1000), 1, 'Its share of tunnels, against those of the others.'),
+        http2: key(
+          flag(),
+          false,
+          'It is spoken to by HTTP/2, over connections that all share: WebSockets by extended CONNECT (RFC 8441), and plain requests.',
+        ),
       }),
     ],
-    { error: `expected an URL (${endpointForms}), or a map with url and weight` },
+    { error: `expected an URL (${endpointForms}), or a map with url, weight and http2` },
   )
   .transform((value) =>
-    'address' in value ? { ...value, weight: 1 } : { ...value.url, weight: value.weight },
+    'address' in value
+      ? { ...value, weight: 1, http2: false }
+      : { ...value.url, weight: value.weight, http2: value.http2 },
   )
 
 const anyGroup = section({

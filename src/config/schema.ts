@@ -61,7 +61,7 @@ const hashKey = word(
 export const upstream = section({
   endpoints: required(
     list(endpoint, 'a list of URLs, such as [http://chat-1:3000]', 1),
-    'URLs, or maps of url and weight.',
+    'URLs, or maps of url, weight and http2.',
   ),
   balance: key(
     z.union(
@@ -146,6 +146,11 @@ export const upstream = section({
   localAddress: optional(
     oneOrMore(localAddress(), 'an IP address of this machine, or a list of them'),
     "IP addresses of this machine that connections to the endpoints come from, in turn: each has ports of its own. The kernel's choice if left out.",
+  ),
+  http2Streams: key(
+    count(1, 1000),
+    100,
+    'Of endpoints with http2: tunnels and requests at once over one connection, if the endpoint takes as many. More open another one.',
   ),
 })
 

@@ -12,6 +12,7 @@ export function upstreamFindings({ path, value, isWhole }: Part<Upstream>): Find
     ...halfPairs([...path, 'tls'], value.tls, isWhole),
     ...unreachable([...path, 'localAddress'], value),
     ...unread([...path, 'proxyProtocol'], value),
+    ...unshared(path, value),
   ]
   if (isWhole && value.health.setAside > value.health.setAsideMax) {
     const text = 'must not be longer than setAsideMax'
@@ -50,6 +51,19 @@ function unread(path: Path, { endpoints, proxyProtocol }: Upstream): Finding[] {
   if (proxyProtocol === 'off') return []
   const builtin = endpoints.find(({ address }) => address.kind === 'builtin')
   return builtin === undefined ? [] : [{ path, text: `${builtin.url} reads no PROXY header` }]
+}
+
+/** What cannot be together with connections that many clients share. */
+function unshared(path: Path, { endpoints, proxyProtocol }: Upstream): Finding[] {
+  const findings = endpoints.flatMap(({ url, address, http2 }, index) =>
+    http2 && address.kind === 'builtin'
+      ? [{ path: [...path, 'endpoints', index, 'http2'], text: `${url} speaks HTTP/1.1 alone` }]
+      : [],
+  )
+  const shared = endpoints.find(({ http2 }) => http2)
+  if (proxyProtocol === 'off' || shared === undefined) return findings
+  const text = `names one client for each connection, and ${shared.url} has http2: its connections are shared`
+  return [...findings, { path: [...path, 'proxyProtocol'], text }]
 }
 
 /** Between two families there is no connection. Names may have addresses of both. */

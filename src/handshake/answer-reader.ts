@@ -3,7 +3,6 @@
  * is that head and what came behind it, or a refusal.
  */
 
-import type { Socket } from 'node:net'
 import { Refusal } from '../errors.ts'
 import type { Side } from '../relay/relay.ts'
 import { serializeHead } from './answer.ts'
@@ -21,14 +20,17 @@ export interface Granted {
   readonly head: ResponseHead
   /** Lower-case token. */
   readonly protocol: string
-  readonly upstream: Side<Socket>
+  readonly upstream: Side
+  /** It came over a stream of a connection that others share. */
+  readonly isShared?: boolean
 }
 
 /** The upstream gave another final answer; what came behind its head is unread. */
 export interface Answered {
   readonly kind: 'answered'
   readonly head: ResponseHead
-  readonly upstream: Side<Socket>
+  readonly upstream: Side
+  readonly isShared?: boolean
 }
 
 /** A final head, and what came behind it as latin1. */
@@ -89,7 +91,7 @@ export class AnswerReader {
 /** What a final head means for the upgrade that was offered: granted, answered, or E_UPSTREAM_SWITCH. */
 export function judge(
   head: ResponseHead,
-  upstream: Side<Socket>,
+  upstream: Side,
   offered: { readonly tokens: readonly string[]; readonly websocketKey: string | undefined },
 ): Granted | Answered | Refusal {
   if (head.status !== 101) return { kind: 'answered', head, upstream }

@@ -1,12 +1,12 @@
 /** Writes answers to a client that speaks over a raw socket: the 101, an upstream's other answer, or one of our own. */
 
-import type { Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import type { Readable } from 'node:stream'
 import type { Answer, Fields } from '../errors.ts'
 import type { Side } from '../relay/relay.ts'
 import { bodyScanner, type BodyScanner, type Framing } from './framing.ts'
 import type { Client } from './client.ts'
+import { Silence } from './silence.ts'
 
 /** A status line and fields, as bytes to be written in latin1. */
 export function serializeHead(head: {
@@ -65,7 +65,7 @@ export interface RelayedAnswer {
  */
 export function relayAnswer(
   client: Client,
-  upstream: Side<Socket>,
+  upstream: Side,
   answer: RelayedAnswer,
   idleMs: number,
 ): Promise<AnswerEnd> {
@@ -74,10 +74,11 @@ export function relayAnswer(
 
 class AnswerRelay {
   readonly #client: Client
-  readonly #upstream: Side<Socket>
+  readonly #upstream: Side
   readonly #answer: RelayedAnswer
   readonly #resolve: (end: AnswerEnd) => void
   readonly #scanner: BodyScanner
+  readonly #silence = new Silence()
   /** HTTP/1.0 has no chunked coding: its clients get the content, ended by the close. */
   readonly #decodes: boolean
   #bytesDown = 0
@@ -85,7 +86,7 @@ class AnswerRelay {
 
   constructor(
     client: Client,
-    upstream: Side<Socket>,
+    upstream: Side,
     answer: RelayedAnswer,
     resolve: (end: AnswerEnd) => void,
   ) {
@@ -101,7 +102,7 @@ class AnswerRelay {
     const { socket, unread, ended } = this.#upstream
     this.#client.socket.write(serializeHead({ ...this.#answer, fields: this.#fields() }), 'latin1')
     if (this.#scanner.done) return this.#end(undefined)
-    if (idleMs !== Infinity) socket.setTimeout(idleMs, this.#onIdle)
+    this.#silence.watch(idleMs, this.#onIdle)
     socket.on('data', this.#onData)
     socket.on('end', this.#onEnd)
     socket.on('error', this.#onError)
@@ -124,6 +125,7 @@ class AnswerRelay {
   }
 
   readonly #onData = (chunk: Buffer): void => {
+    this.#silence.touch()
     const scanned = this.#scanner.scan(chunk, this.#decodes ? this.#write : undefined)
     if (scanned === undefined) return this.#end('the chunked body is broken')
     if (!this.#decodes) this.#write(chunk.subarray(0, scanned.bytes))
@@ -136,6 +138,7 @@ class AnswerRelay {
   }
 
   readonly #onDrain = (): void => {
+    this.#silence.touch()
     this.#upstream.socket.resume()
   }
 
@@ -163,7 +166,7 @@ class AnswerRelay {
     if (this.#isOver) return
     this.#isOver = true
     const { socket } = this.#upstream
-    socket.setTimeout(0, this.#onIdle)
+    this.#silence.end()
     socket.off('data', this.#onData)
     socket.off('end', this.#onEnd)
     socket.off('error', this.#onError)

@@ -1,6 +1,5 @@
 /** The client's end of an upgrade, whatever its connection is: what the steps of a handshake need of it. */
 
-import type { Socket } from 'node:net'
 import type { HeldConnection } from '../relay/acceptor.ts'
 import type { RelaySocket, Side } from '../relay/relay.ts'
 
@@ -27,7 +26,7 @@ export interface Client {
    * Sends the request's body to `sink` as it comes, with back-pressure. `onBroken` is called when its framing turns out
    * to be wrong, `onProgress` whenever a part of it has gone on.
    */
-  sendBody(sink: Socket, onBroken: () => void, onProgress: () => void): void
+  sendBody(sink: RelaySocket, onBroken: () => void, onProgress: () => void): void
   /** Ends the hold: the connection and what was held back of it, for a relay. Nothing of ours listens to it any more. */
   release(): Side
   /** After the answer: back to the parser where `reuse` says so, else a close that does not cut the answer off. */

@@ -24,6 +24,8 @@ export interface DialOptions {
   readonly bufferBytes?: number
   /** What goes out first, before TLS. */
   readonly preface?: Buffer | undefined
+  /** What the endpoint may choose from by ALPN (RFC 7301), the best first; HTTP/1.1 alone when left out. */
+  readonly alpn?: readonly string[] | undefined
 }
 
 /** A dial that is under way. */
@@ -34,6 +36,8 @@ export interface Dialing {
 
 /** How long one of several addresses of a name may take before the next one is tried; node's own sockets do the same. */
 export const ADDRESS_TIMEOUT_MS = 250
+
+const HTTP1 = ['http/1.1']
 
 /** Above it `setTimeout` fires at once. */
 const timerMaxMs = 2 ** 31 - 1
@@ -68,6 +72,7 @@ class Dial implements Dialing {
   readonly #timer: NodeJS.Timeout | undefined
   readonly #bufferBytes: number | undefined
   readonly #preface: Buffer | undefined
+  readonly #alpn: readonly string[]
   #secure: TLSSocket | undefined
   /** What was offered to be resumed. */
   #session: TlsSession | undefined
@@ -77,7 +82,7 @@ class Dial implements Dialing {
   #isOver = false
 
   constructor(endpoint: Endpoint, options: DialOptions, onDone: DialDone) {
-    const { connectTimeoutMs, bufferBytes, preface } = options
+    const { connectTimeoutMs, bufferBytes, preface, alpn = HTTP1 } = options
     this.#endpoint = endpoint
     this.#onDone = onDone
     this.#timer =
@@ -86,6 +91,7 @@ class Dial implements Dialing {
         : undefined
     this.#bufferBytes = bufferBytes
     this.#preface = preface
+    this.#alpn = alpn
     this.#socket = this.#newSocket()
     const { address, local } = endpoint
     if (local === undefined || address.kind === 'unix') this.#socket.connect(address)
@@ -171,6 +177,7 @@ class Dial implements Dialing {
     this.#session = tls.sessions.take()
     const secure = connectTls({
       ...tlsOptions(tls, this.#session, this.#socket),
+      ALPNProtocols: [...this.#alpn],
       ...(this.#bufferBytes === undefined ? {} : { highWaterMark: this.#bufferBytes }),
     })
     this.#secure = secure
@@ -233,7 +240,6 @@ function tlsOptions(
     // The name that the certificate is checked for. SNI carries names only (RFC 6066 3).
     host: serverName,
     servername: isIP(serverName) === 0 ? serverName : '',
-    ALPNProtocols: ['http/1.1'],
     // Said in either case, as NODE_TLS_REJECT_UNAUTHORIZED would turn the default off.
     rejectUnauthorized: !insecure,
     ...(session === undefined ? {} : { session: session.data }),
@@ -258,16 +264,28 @@ export function connectRefusal(error: {
   return new Refusal(code, { cause: causeOf(error) })
 }
 
-/** Whether TLS itself has failed. */
-export function isTlsFailure({ code }: { readonly code?: string | undefined }): boolean {
-  return code?.startsWith('ERR_SSL_') === true
+/** The code of an error for what an endpoint said in HTTP/2 that HTTP/2 does not allow. */
+export const MALFORMED_CODE = 'ERR_HTTP2_MALFORMED'
+
+/** That of a request that the endpoint has not looked at: any may be sent again (RFC 9113 8.7). */
+export const UNPROCESSED_CODE = 'ERR_HTTP2_UNPROCESSED'
+
+/** What it means that a connection broke behind the dial, or what came over it did: E_UPSTREAM_TLS, E_UPSTREAM_PROTOCOL or E_UPSTREAM_RESET. */
+export function brokenRefusal(error: NodeJS.ErrnoException): Refusal {
+  const { code } = error
+  if (code?.startsWith('ERR_SSL_') === true) return tlsRefusal(error)
+  // HPE_: node's parser found the grammar of an answer broken.
+  const isMalformed = code === MALFORMED_CODE || code?.startsWith('HPE_') === true
+  return new Refusal(isMalformed ? 'E_UPSTREAM_PROTOCOL' : 'E_UPSTREAM_RESET', {
+    cause: causeOf(error),
+  })
 }
 
 /**
  * What a failure of TLS means. With TLS 1.3 some come behind the dial: the endpoint looks at our certificate when we are
  * connected already.
  */
-export function tlsRefusal(error: {
+function tlsRefusal(error: {
   readonly code?: string | undefined
   readonly message: string
 }): Refusal {
@@ -296,7 +314,8 @@ const alerts: ReadonlyMap<string | undefined, string> = new Map<string | undefin
   ],
 ])
 
-function clientGone(): Refusal {
+/** Nobody waits for the connection any more. */
+export function clientGone(): Refusal {
   return new Refusal('E_CLIENT_GONE', { cause: 'gone before the upstream was connected' })
 }
 

@@ -8,17 +8,16 @@
  *            <- anything else  answered
  */
 
-import type { Socket } from 'node:net'
 import { Refusal } from '../errors.ts'
-import type { Side } from '../relay/relay.ts'
+import type { RelaySocket, Side } from '../relay/relay.ts'
 import { AnswerReader, judge, type Answered, type Granted } from './answer-reader.ts'
 import type { Client } from './client.ts'
-import { isTlsFailure, tlsRefusal } from './dial.ts'
+import { brokenRefusal } from './dial.ts'
 
 export interface OfferOptions {
   readonly client: Client
   /** Connected, with nobody listening to it. */
-  readonly socket: Socket
+  readonly socket: RelaySocket
   /** The whole request head. */
   readonly head: string
   /** The tokens in it. */
@@ -68,7 +67,7 @@ class Offer {
     if (read instanceof Refusal) return this.#refuse(read)
     if (read !== undefined) {
       const unread = read.rest === '' ? [] : [Buffer.from(read.rest, 'latin1')]
-      const upstream: Side<Socket> = { socket: this.#options.socket, unread, ended: false }
+      const upstream: Side = { socket: this.#options.socket, unread, ended: false }
       const outcome = judge(read.head, upstream, this.#options)
       return outcome instanceof Refusal ? this.#refuse(outcome) : this.#settle(outcome)
     }
@@ -78,11 +77,7 @@ class Offer {
   readonly #onEnd = (): void => this.#refuse(this.#reader.cutOff())
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
-    this.#refuse(
-      isTlsFailure(error)
-        ? tlsRefusal(error)
-        : new Refusal('E_UPSTREAM_RESET', { cause: error.code ?? error.message }),
-    )
+    this.#refuse(brokenRefusal(error))
   }
 
   readonly #onTimeout = (): void => {

@@ -4,7 +4,6 @@
  * may reach an upstream before the 101), and notices when the client leaves.
  */
 
-import type { Socket } from 'node:net'
 import type { RelaySocket, Side } from '../relay/relay.ts'
 import type { Client } from './client.ts'
 import { bodyScanner, type BodyScanner, type Framing } from './framing.ts'
@@ -41,7 +40,7 @@ export class RawClient implements Client {
   #heldBytes = 0
   #ended = false
   #gone = false
-  #sink: Socket | undefined
+  #sink: RelaySocket | undefined
   #bodyBegun = false
   #onGone: (() => void) | undefined
   #onBrokenBody: (() => void) | undefined
@@ -82,7 +81,7 @@ export class RawClient implements Client {
     if (this.#gone && listener !== undefined) this.#leave()
   }
 
-  sendBody(sink: Socket, onBroken: () => void, onProgress: () => void): void {
+  sendBody(sink: RelaySocket, onBroken: () => void, onProgress: () => void): void {
     if (this.#body.done) return
     this.#sink = sink
     this.#bodyBegun = true

@@ -15,17 +15,18 @@ import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http
 import type { Duplex } from 'node:stream'
 import type { EndpointLease } from '../balance/endpoint.ts'
 import { Refusal } from '../errors.ts'
-import { isTlsFailure, tlsRefusal, type Dialing } from '../handshake/dial.ts'
+import { brokenRefusal, UNPROCESSED_CODE, type Dialing } from '../handshake/dial.ts'
 import type { Framing } from '../handshake/framing.ts'
 import { prefaceFor } from '../handshake/proxy-header.ts'
+import { isShared } from '../handshake/shared.ts'
+import { Silence } from '../handshake/silence.ts'
 import { incomingFields } from '../outgoing/outgoing.ts'
 import { answerHead, unaskedSwitch } from './answer-head.ts'
 import type { Client } from './client.ts'
 import { Download, type DownloadWatcher } from './download.ts'
 import { DialError, type Connecting } from './endpoint-agent.ts'
 import type { BreakOff, ForwardEnd, PlainExchange } from './exchange.ts'
-import { breakOffBy, causeOf, isGrammarError, nodeErrorCode } from './node-errors.ts'
-import { Silence } from './silence.ts'
+import { breakOffBy, nodeErrorCode } from './node-errors.ts'
 import { Upload, type UploadWatcher } from './upload.ts'
 
 /** Informational answers to one request; more is an upstream that has lost its mind. */
@@ -65,6 +66,7 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
   #upload: Upload | undefined
   #download: Download | undefined
   #isConnected = false
+  #isHttp2 = false
   #isOver = false
   #informationCount = 0
   #headMs = 0
@@ -103,6 +105,7 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
   connected(request: ClientRequest): void {
     const { client, framing } = this.#options
     this.#isConnected = true
+    this.#isHttp2 = request.socket !== null && isShared(request.socket)
     if (framing.kind !== 'none') {
       this.#upload = new Upload(client.req, request, framing.kind === 'chunked', this)
       this.#upload.start()
@@ -163,26 +166,26 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
       this.#fail(error.refusal, 'next')
       return
     }
-    if (isGrammarError(error)) {
-      this.#fail(new Refusal('E_UPSTREAM_PROTOCOL', { cause: causeOf(error) }), 'never')
+    const refusal = brokenRefusal(error)
+    if (refusal.code === 'E_UPSTREAM_PROTOCOL') {
+      this.#fail(refusal, 'never')
       return
     }
-    const refusal = isTlsFailure(error)
-      ? tlsRefusal(error)
-      : new Refusal('E_UPSTREAM_RESET', { cause: causeOf(error) })
-    const isReused = this.#request?.reusedSocket === true
-    // That an idle connection was closed says nothing about the endpoint's health.
-    if (!isReused) this.#options.lease.failed()
-    if (!this.#isRepeatable()) this.#fail(refusal, 'never')
-    else this.#fail(refusal, isReused ? 'fresh' : 'next')
+    const isUnprocessed = error.code === UNPROCESSED_CODE
+    const isFreshWanted = isUnprocessed || this.#request?.reusedSocket === true
+    // That an idle connection was closed, or one with others on it, says nothing about the endpoint's health.
+    if (!isFreshWanted) this.#options.lease.failed()
+    if (!this.#isRepeatable(isUnprocessed)) this.#fail(refusal, 'never')
+    else this.#fail(refusal, isFreshWanted ? 'fresh' : 'next')
   }
 
-  /** Not a byte has gone out, or it does no harm to send them all twice. */
-  #isRepeatable(): boolean {
+  /** Not a byte has gone out, or nobody has read them, or it does no harm to send them all twice. */
+  #isRepeatable(isUnprocessed: boolean): boolean {
     const { exchange, framing } = this.#options
     if (!this.#isConnected) return true
     const { method = '' } = exchange.req
-    return framing.kind === 'none' && IDEMPOTENT.has(method) && this.#informationCount === 0
+    const isHarmless = isUnprocessed || IDEMPOTENT.has(method)
+    return framing.kind === 'none' && isHarmless && this.#informationCount === 0
   }
 
   readonly #onInformation = (information: InformationEvent): void => {
@@ -307,6 +310,7 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
     this.#settle({
       status: download.head.status,
       endpoint: this.#options.lease.endpoint,
+      endpointHttp2: this.#isHttp2,
       headMs: this.#headMs,
       bytesUp: this.#upload?.bytes ?? 0,
       bytesDown: download.bytes,

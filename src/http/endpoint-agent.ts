@@ -1,6 +1,7 @@
 /**
- * The connections to one endpoint. They come from `dial`, which makes TCP, unix and TLS connections alike, so for
- * node's HTTP client every endpoint is plain `http:`; those that are idle wait here for the next request, for a while.
+ * The connections to one endpoint. They come from `dial`, which makes TCP, unix and TLS connections alike, or are streams of
+ * shared ones, so for node's HTTP client every endpoint is plain `http:`; those that are idle wait here for the next request,
+ * for a while.
  */
 
 import { Agent, type ClientRequestArgs } from 'node:http'
@@ -8,6 +9,7 @@ import type { Duplex } from 'node:stream'
 import type { Endpoint } from '../balance/endpoint.ts'
 import { Refusal } from '../errors.ts'
 import { dial, type Dialing } from '../handshake/dial.ts'
+import type { OpenDone, SharedConnections } from '../handshake/shared.ts'
 
 /** Idle connections that an endpoint may have. */
 const IDLE_MAX = 64
@@ -37,6 +39,8 @@ export class DialError extends Error {
 }
 
 export interface EndpointAgentOptions {
+  /** For an endpoint that speaks HTTP/2. */
+  readonly shared: SharedConnections
   /** Whether connections are kept for further requests. */
   readonly keepAlive: boolean
   readonly idleMax?: number
@@ -45,6 +49,7 @@ export interface EndpointAgentOptions {
 
 export class EndpointAgent extends Agent {
   readonly #endpoint: Endpoint
+  readonly #shared: SharedConnections
   #isClosed = false
 
   constructor(endpoint: Endpoint, options: EndpointAgentOptions) {
@@ -56,6 +61,7 @@ export class EndpointAgent extends Agent {
       servername: '',
     } as ConstructorParameters<typeof Agent>[0])
     this.#endpoint = endpoint
+    this.#shared = options.shared
   }
 
   override createConnection(
@@ -66,7 +72,7 @@ export class EndpointAgent extends Agent {
       typeof kConnecting,
       Connecting
     >
-    const dialing = dial(this.#endpoint, connecting, (result) => {
+    const dialing = this.#open(connecting, (result) => {
       if (result instanceof Refusal) {
         onDone(new DialError(result))
         return
@@ -76,6 +82,12 @@ export class EndpointAgent extends Agent {
       onDone(null, result)
     })
     connecting.onDialing(dialing)
+  }
+
+  #open(connecting: Connecting, onDone: OpenDone): Dialing {
+    return this.#endpoint.http2 === undefined
+      ? dial(this.#endpoint, connecting, onDone)
+      : this.#shared.open(this.#endpoint, connecting, onDone)
   }
 
   override keepSocketAlive(socket: Duplex): boolean {

@@ -33,6 +33,8 @@ export interface PlainExchange {
 export interface ForwardEnd {
   readonly status: number
   readonly endpoint: Endpoint
+  /** It went there by HTTP/2. */
+  readonly endpointHttp2: boolean
   /** From the start of the exchange to the head of the answer. */
   readonly headMs: number
   /** Bytes of the request's body that went to the upstream. */

@@ -6,9 +6,10 @@
 import { createProxyServer } from 'http-proxy-3'
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Stream } from 'node:stream'
-import type { Endpoint, EndpointTls } from '../balance/endpoint.ts'
+import { followed, type Endpoint } from '../balance/endpoint.ts'
 import { Refusal, type Fields } from '../errors.ts'
 import { requestFraming } from '../handshake/framing.ts'
+import type { SharedConnections } from '../handshake/shared.ts'
 import { fieldValue, fieldValues } from '../request/headers.ts'
 import { Attempt, type Failure } from './attempt.ts'
 import { Client } from './client.ts'
@@ -33,6 +34,7 @@ const STRICT = {
 /** Holds the idle connections to all endpoints. */
 export class Forwarder {
   readonly #agents = new Map<Endpoint, EndpointAgent>()
+  readonly #shared: SharedConnections
   readonly #proxy = createProxyServer({
     target: TARGET,
     selfHandleResponse: true,
@@ -42,7 +44,9 @@ export class Forwarder {
     toProxy: true,
   })
 
-  constructor() {
+  /** `shared`: to endpoints that speak HTTP/2. */
+  constructor(shared: SharedConnections) {
+    this.#shared = shared
     // With this variable http-proxy-3 would send everything through `fetch`, past the agents.
     delete process.env['FORCE_FETCH_PATH']
     this.#proxy.on('proxyReq', (request, message) => attemptOf(message).connected(request))
@@ -83,7 +87,7 @@ export class Forwarder {
       let end = await this.#send(attempt, fields, this.#agentOf(endpoint))
       if ('again' in end && end.again === 'fresh' && !client.isGone) {
         const fresh = new Attempt({ exchange, client, lease, framing, startMs })
-        end = await this.#send(fresh, fields, new EndpointAgent(endpoint, { keepAlive: false }))
+        end = await this.#send(fresh, fields, this.#newAgent(endpoint, false))
       }
       if (!('again' in end)) return end
       if (end.again === 'never') return end.refusal
@@ -96,17 +100,7 @@ export class Forwarder {
    * closed now, and each other one when its exchange is over.
    */
   follow(endpoints: Iterable<Endpoint>): void {
-    const agents = new Map([...this.#agents].map((each) => [placeOf(each[0]), each]))
-    this.#agents.clear()
-    for (const endpoint of endpoints) {
-      const place = placeOf(endpoint)
-      const [before, agent] = agents.get(place) ?? []
-      // Connections that come from other addresses are none of this one's.
-      if (agent === undefined || before?.local !== endpoint.local) continue
-      agents.delete(place)
-      this.#agents.set(endpoint, agent)
-    }
-    for (const [, agent] of agents.values()) agent.close()
+    for (const agent of followed(this.#agents, endpoints)) agent.close()
   }
 
   /** Closes idle connections now, and each other one when its exchange is over. */
@@ -117,15 +111,19 @@ export class Forwarder {
 
   #agentOf(endpoint: Endpoint): EndpointAgent {
     // A connection that names one client is no other's.
-    if (endpoint.proxyProtocol !== undefined)
-      return new EndpointAgent(endpoint, { keepAlive: false })
+    if (endpoint.proxyProtocol !== undefined) return this.#newAgent(endpoint, false)
     const known = this.#agents.get(endpoint)
     if (known !== undefined) return known
     // Requests that began under an older config may have asked for its endpoints again.
     for (const [other, { isUnused }] of this.#agents) if (isUnused) this.#agents.delete(other)
-    const agent = new EndpointAgent(endpoint, { keepAlive: true })
+    // A stream of a shared connection is for one request.
+    const agent = this.#newAgent(endpoint, endpoint.http2 === undefined)
     this.#agents.set(endpoint, agent)
     return agent
+  }
+
+  #newAgent(endpoint: Endpoint, keepAlive: boolean): EndpointAgent {
+    return new EndpointAgent(endpoint, { keepAlive, shared: this.#shared })
   }
 
   #send(attempt: Attempt, fields: Fields, agent: EndpointAgent): Promise<ForwardEnd | Failure> {
@@ -142,11 +140,6 @@ export class Forwarder {
     }
     return attempt.ended
   }
-}
-
-/** The same for endpoints between which a connection makes no difference. TLS belongs to one place, and is another one after a change. */
-function placeOf({ address, tls }: Endpoint): EndpointTls | string {
-  return tls ?? JSON.stringify(address)
 }
 
 /** RFC 9112 6.3: the end of another body cannot be known. Node's parser refuses it too, but after it has handed out the request. */

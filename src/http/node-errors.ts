@@ -2,13 +2,8 @@
 
 import type { BreakOff } from './exchange.ts'
 
-/** Whether node's parser found the grammar of an answer broken. */
-export function isGrammarError({ code }: NodeJS.ErrnoException): boolean {
-  return code?.startsWith('HPE_') === true
-}
-
 /** For the log. */
-export function causeOf({ code, message }: NodeJS.ErrnoException): string {
+function causeOf({ code, message }: NodeJS.ErrnoException): string {
   return code === undefined || message.includes(code) ? message : `${code}: ${message}`
 }
 

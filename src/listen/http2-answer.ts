@@ -1,6 +1,5 @@
 /** Reads an answer in HTTP/1.1, as the gateway writes it to every client, and says what HTTP/2 makes of it (RFC 9113 8). */
 
-import { connectionSpecific } from './http2-request.ts'
 import type { OutgoingHttpHeaders } from 'node:http2'
 import type { Fields } from '../errors.ts'
 import { bodyScanner, responseFraming, type BodyScanner } from '../handshake/framing.ts'
@@ -9,6 +8,7 @@ import {
   parseResponseHead,
   type ResponseHead,
 } from '../handshake/response-head.ts'
+import { connectionSpecific, headersOf } from '../http2/fields.ts'
 
 /** Above what an endpoint may send, with what the gateway adds. */
 const HEAD_BYTES_MAX = 1_048_576
@@ -29,13 +29,6 @@ const NOT_OVER_HTTP2: ReadonlySet<string> = new Set([
   'te',
   'http2-settings',
   'sec-websocket-accept',
-])
-
-/** Lines of these are not one list (RFC 9110 5.3); Node takes all others once. */
-const SEPARATE: ReadonlySet<string> = new Set([
-  'set-cookie',
-  'www-authenticate',
-  'proxy-authenticate',
 ])
 
 export class AnswerReader {
@@ -94,10 +87,10 @@ export class AnswerReader {
     if (status === 101) {
       this.isBegun = true
       this.isSwitched = true
-      this.#sink.onHead({ ':status': 200, ...headersOf(fields) }, 'body')
+      this.#sink.onHead({ ':status': 200, ...headersOf(fields, NOT_OVER_HTTP2) }, 'body')
       return
     }
-    const headers = { ':status': status, ...headersOf(fields) }
+    const headers = { ':status': status, ...headersOf(fields, NOT_OVER_HTTP2) }
     if (status < 200) {
       this.#sink.onInformation(headers)
       return
@@ -119,19 +112,6 @@ export class AnswerReader {
     this.isWhole = true
     const lines = this.#isChunked ? body.trailers.split('\r\n').slice(0, -1) : []
     const fields = parseFieldLines(lines)
-    this.#sink.onWhole(typeof fields === 'string' ? {} : headersOf(fields))
+    this.#sink.onWhole(typeof fields === 'string' ? {} : headersOf(fields, NOT_OVER_HTTP2))
   }
-}
-
-function headersOf(fields: Fields): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = {}
-  for (let index = 0; index < fields.length; index += 2) {
-    const name = (fields[index] as string).toLowerCase()
-    const value = fields[index + 1] as string
-    if (NOT_OVER_HTTP2.has(name)) continue
-    const known = headers[name]
-    if (SEPARATE.has(name)) headers[name] = [...((known as string[] | undefined) ?? []), value]
-    else headers[name] = known === undefined ? value : `${String(known)}, ${value}`
-  }
-  return headers
 }

@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { Refusal, type Fields } from '../errors.ts'
 import type { Framing } from '../handshake/framing.ts'
+import { connectionSpecific, isField, isValue } from '../http2/fields.ts'
 import { methodDenied } from '../request/facts.ts'
 
 export interface StreamRequest {
@@ -19,20 +20,9 @@ export interface StreamRequest {
 }
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/
-const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 /** No blank, which would end it in a request line. */
 const TARGET = /^(?:\/[\x21-\x7e\x80-\xff]*|\*)$/
 const LENGTH = /^\d{1,15}$/
-
-/** RFC 9113 8.2.2: who sends them has not understood where it is. */
-export const connectionSpecific: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'transfer-encoding',
-  'upgrade',
-])
 
 /**
  * `ended`: there is no body. A Refusal is answered: E_METHOD_DENIED for CONNECT without a protocol, E_PROTOCOL_UNSERVED for
@@ -49,7 +39,7 @@ export function readStreamRequest(
     const name = fields[index] as string
     const value = fields[index + 1] as string
     if (name.startsWith(':')) {
-      if (!VALUE.test(value) || regular.length > 0 || pseudo.has(name)) return 'malformed'
+      if (!isValue(value) || regular.length > 0 || pseudo.has(name)) return 'malformed'
       pseudo.set(name, value)
     } else if (!isField(name, value) || isConnectionSpecific(name, value)) {
       return 'malformed'
@@ -61,11 +51,6 @@ export function readStreamRequest(
   }
   if (cookies.length > 0) regular[regular.indexOf('cookie') + 1] = cookies.join('; ')
   return requestOf(pseudo, regular, ended)
-}
-
-/** RFC 9113 8.2.1, in a line of HTTP/1.1. */
-export function isField(name: string, value: string): boolean {
-  return NAME.test(name) && VALUE.test(value)
 }
 
 function isConnectionSpecific(name: string, value: string): boolean {

@@ -16,7 +16,8 @@ import { addAbortSignal, Duplex } from 'node:stream'
 import type { Fields } from '../errors.ts'
 import type { RelaySocket } from '../relay/relay.ts'
 import { AnswerReader, type AnswerSink } from './http2-answer.ts'
-import { isField, type StreamRequest } from './http2-request.ts'
+import { isField } from '../http2/fields.ts'
+import type { StreamRequest } from './http2-request.ts'
 
 const { NGHTTP2_NO_ERROR } = http2.constants
 

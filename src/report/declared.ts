@@ -20,6 +20,8 @@ export interface EndpointState {
     readonly tls?:
       | { readonly handshakes: { readonly full: number; readonly resumed: number } }
       | undefined
+    /** Of endpoints that are spoken to by HTTP/2: the connections that are open. */
+    readonly http2?: { readonly connections: number } | undefined
   }
 }
 
@@ -45,6 +47,7 @@ export type DeclaredMetrics = ReturnType<typeof declareMetrics>
 export function declareMetrics(registry: Registry, sources: ReadSources) {
   declareEndpoints(registry, sources)
   declareTlsHandshakes(registry, sources)
+  declareHttp2Connections(registry, sources)
   declareListeners(registry, sources)
   declareBuildInfo(registry, sources)
   const registers = [registry]
@@ -195,6 +198,22 @@ function declareTlsHandshakes(registry: Registry, { endpoints }: ReadSources): v
         const { full, resumed } = endpoint.tls.handshakes
         counter.inc({ upstream, endpoint: endpoint.url, resumed: 'false' }, full)
         counter.inc({ upstream, endpoint: endpoint.url, resumed: 'true' }, resumed)
+      }
+    },
+  })
+}
+
+function declareHttp2Connections(registry: Registry, { endpoints }: ReadSources): void {
+  const gauge = new Gauge({
+    name: 'upgate_upstream_http2_connections',
+    help: 'Connections to endpoints that speak HTTP/2, which tunnels and requests share.',
+    labelNames: ['upstream', 'endpoint'],
+    registers: [registry],
+    collect: () => {
+      gauge.reset()
+      for (const { upstream, endpoint } of endpoints()) {
+        if (endpoint.http2 === undefined) continue
+        gauge.set({ upstream, endpoint: endpoint.url }, endpoint.http2.connections)
       }
     },
   })

@@ -7,7 +7,6 @@ import { randomUUID } from 'node:crypto'
 import type { Tried } from '../auth/authorize.ts'
 import { catalogue, type Code } from '../errors.ts'
 import type { FrameCounts, TunnelEnd } from '../relay/tunnel-end.ts'
-import type { RequestFacts } from '../request/facts.ts'
 import type { Logger } from './logger.ts'
 import { NO_CLOSE, NONE, type HandshakeResult, type Metrics } from './metrics.ts'
 import {
@@ -99,7 +98,8 @@ export class Report {
       path: words.own(clipped(facts.path)),
       method: facts.method,
       protocol,
-      httpVersion: httpVersionOf(facts),
+      httpVersion: httpVersionOf(facts.http2 !== undefined),
+      endpointHttpVersion: httpVersionOf(report.endpointHttp2),
       user: report.user === undefined ? undefined : words.own(clipped(report.user)),
       status: 101,
       handshakeMs: microseconds(report.handshakeMs),
@@ -127,6 +127,7 @@ export class Report {
         method: tunnel.method,
         protocol: tunnel.protocol,
         httpVersion: tunnel.httpVersion,
+        endpointHttpVersion: tunnel.endpointHttpVersion,
         user: tunnel.user,
         status: tunnel.status,
         handshakeMs: tunnel.handshakeMs,
@@ -309,7 +310,8 @@ function requestFields(report: AnsweredReport | RefusedReport, outcome: Outcome)
     path: clippedIfAny(facts?.path),
     method: facts?.method ?? report.method,
     protocol: outcome.protocol,
-    httpVersion: facts && httpVersionOf(facts),
+    httpVersion: httpVersionOf(facts?.http2 !== undefined),
+    endpointHttpVersion: httpVersionOf(report.endpointHttp2),
     user: clippedIfAny(report.user),
     status: outcome.status,
     code: outcome.code,
@@ -330,8 +332,8 @@ function askedProtocol({ facts }: RequestReport): string | undefined {
 }
 
 /** Tells HTTP/2 from what nearly all clients speak. */
-function httpVersionOf({ http2 }: RequestFacts): '2.0' | undefined {
-  return http2 && '2.0'
+function httpVersionOf(isHttp2: boolean | undefined): '2.0' | undefined {
+  return isHttp2 === true ? '2.0' : undefined
 }
 
 function clipped(value: string): string {

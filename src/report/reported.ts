@@ -16,6 +16,8 @@ export interface RequestReport {
   readonly route: RouteConfig | undefined
   /** The endpoint tried last, by its URL in the config. */
   readonly endpoint: string | undefined
+  /** It went to the endpoint by HTTP/2. */
+  readonly endpointHttp2?: boolean
   readonly user: string | undefined
   /** From the request's head to its end. */
   readonly durationMs: number
@@ -72,6 +74,7 @@ export interface ReportedTunnel {
   readonly protocol: string
   /** Undefined for HTTP/1. */
   readonly httpVersion: '2.0' | undefined
+  readonly endpointHttpVersion: '2.0' | undefined
   readonly user: string | undefined
   readonly status: number
   readonly handshakeMs: number

@@ -20,7 +20,8 @@ const fixtures = join(import.meta.dirname, '../fixtures/tls')
 const nothingTried: ReadonlySet<Endpoint> = new Set()
 
 function endpoint(url: string, more: Partial<EndpointConfig> = {}): EndpointConfig {
-  return { url, address: { kind: 'tcp', host: 'chat', port: 80 }, tls: false, weight: 1, ...more }
+  const address = { kind: 'tcp', host: 'chat', port: 80 } as const
+  return { url, address, tls: false, weight: 1, http2: false, ...more }
 }
 
 function upstream(urls: readonly string[], more: Partial<UpstreamConfig> = {}): UpstreamConfig {
@@ -33,6 +34,7 @@ function upstream(urls: readonly string[], more: Partial<UpstreamConfig> = {}): 
     rebalance: undefined,
     proxyProtocol: 'off',
     localAddress: undefined,
+    http2Streams: 100,
     ...more,
   }
 }

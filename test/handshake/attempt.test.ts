@@ -7,6 +7,7 @@ import type { Client } from '../../src/handshake/client.ts'
 import type { Framing } from '../../src/handshake/framing.ts'
 import { RawClient } from '../../src/handshake/raw-client.ts'
 import { endpointTls } from '../support/endpoint-tls.ts'
+import { Http2Connections } from '../../src/http2/shared-connections.ts'
 import { socketPair } from '../support/socket-pair.ts'
 import { FakeConnection, FakeDialer, fakeEndpoint, heldClient } from './fakes.ts'
 
@@ -23,6 +24,7 @@ function begin(client: Client, endpoint: Endpoint, dialer: FakeDialer | undefine
     connectTimeoutMs: 5000,
     handshakeTimeoutMs: 5000,
     dialer,
+    shared: new Http2Connections(),
   })
 }
 

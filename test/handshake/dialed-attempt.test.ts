@@ -7,6 +7,7 @@ import type { Address } from '../../src/config/config.ts'
 import { Refusal } from '../../src/errors.ts'
 import type { Answered, Granted } from '../../src/handshake/answer-reader.ts'
 import { attempt, type AttemptOptions } from '../../src/handshake/attempt.ts'
+import { Http2Connections } from '../../src/http2/shared-connections.ts'
 import { SWITCHING, WEBSOCKET_KEY } from '../support/raw-client.ts'
 import { readBytes } from '../support/socket-pair.ts'
 import { FakeConnection, FakeDialer, fakeEndpoint, heldClient } from './fakes.ts'
@@ -42,6 +43,7 @@ async function begin(
     connectTimeoutMs: 5000,
     handshakeTimeoutMs: 3000,
     dialer,
+    shared: new Http2Connections(),
     ...options,
   })
   return {

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { DialError, EndpointAgent, kConnecting } from '../../src/http/endpoint-agent.ts'
+import { Http2Connections } from '../../src/http2/shared-connections.ts'
 import { endpointTls } from '../support/endpoint-tls.ts'
 import {
   closedAddress,
@@ -62,7 +63,11 @@ describe('EndpointAgent', () => {
   it('keeps no more idle connections than it may', async () => {
     await using upstream = await startUpstream()
     answerTogether(upstream, 5)
-    const agent = new EndpointAgent(endpointAt(upstream.address), { keepAlive: true, idleMax: 2 })
+    const agent = new EndpointAgent(endpointAt(upstream.address), {
+      shared: new Http2Connections(),
+      keepAlive: true,
+      idleMax: 2,
+    })
     await Promise.all(Array.from({ length: 5 }, () => ask(agent)))
     await Promise.all(upstream.peers.slice(2).map((peer) => peer.rest()))
     assert.equal(upstream.peers.filter((peer) => !peer.hasEnded).length, 2)
@@ -73,7 +78,11 @@ describe('EndpointAgent', () => {
   it('closes connections that are idle for too long', async () => {
     await using upstream = await startUpstream()
     answerTogether(upstream, 1)
-    const agent = new EndpointAgent(endpointAt(upstream.address), { keepAlive: true, idleMs: 20 })
+    const agent = new EndpointAgent(endpointAt(upstream.address), {
+      shared: new Http2Connections(),
+      keepAlive: true,
+      idleMs: 20,
+    })
     await ask(agent)
     await upstream.peers[0]?.rest()
     agent.close()
@@ -82,14 +91,20 @@ describe('EndpointAgent', () => {
   it('keeps no connection after its close', async () => {
     await using upstream = await startUpstream()
     answerTogether(upstream, 1)
-    const agent = new EndpointAgent(endpointAt(upstream.address), { keepAlive: true })
+    const agent = new EndpointAgent(endpointAt(upstream.address), {
+      shared: new Http2Connections(),
+      keepAlive: true,
+    })
     agent.close()
     await ask(agent)
     await upstream.peers[0]?.rest()
   })
 
   it("tells of a failed dial with dial's refusal", async () => {
-    const agent = new EndpointAgent(endpointAt(await closedAddress()), { keepAlive: true })
+    const agent = new EndpointAgent(endpointAt(await closedAddress()), {
+      shared: new Http2Connections(),
+      keepAlive: true,
+    })
     await assert.rejects(ask(agent), (error) => {
       assert.ok(error instanceof DialError)
       assert.equal(error.refusal.code, 'E_UPSTREAM_REFUSED')
@@ -144,7 +159,10 @@ describe('EndpointAgent', () => {
   it('is unused when it has no connection', async () => {
     await using upstream = await startUpstream()
     answerTogether(upstream, 1)
-    const agent = new EndpointAgent(endpointAt(upstream.address), { keepAlive: true })
+    const agent = new EndpointAgent(endpointAt(upstream.address), {
+      shared: new Http2Connections(),
+      keepAlive: true,
+    })
     assert.equal(agent.isUnused, true)
     await ask(agent)
     assert.equal(agent.isUnused, false)

@@ -9,6 +9,7 @@ import type { Address, FieldEdits, TimeoutsConfig } from '../../src/config/confi
 import { Refusal } from '../../src/errors.ts'
 import type { ForwardEnd } from '../../src/http/exchange.ts'
 import { Forwarder } from '../../src/http/forward.ts'
+import { Http2Connections } from '../../src/http2/shared-connections.ts'
 import type { RequestFacts } from '../../src/request/facts.ts'
 
 /** One end of a raw connection. */
@@ -172,7 +173,7 @@ const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'upgrade', 'te', 'proxy-
 
 export class Gateway implements AsyncDisposable {
   readonly server: http.Server
-  readonly forwarder = new Forwarder()
+  readonly forwarder = new Forwarder(new Http2Connections())
   readonly leases: Lease[] = []
   readonly attempts: string[] = []
   readonly requests: http.IncomingMessage[] = []

@@ -1,31 +1,24 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { breakOffBy, causeOf, isGrammarError, nodeErrorCode } from '../../src/http/node-errors.ts'
+import { breakOffBy, nodeErrorCode } from '../../src/http/node-errors.ts'
 
 function failure(code: string | undefined, message: string): NodeJS.ErrnoException {
   return Object.assign(new Error(message), code === undefined ? {} : { code })
 }
 
-describe('isGrammarError', () => {
-  it("knows the parser's errors by their code", () => {
-    assert.equal(isGrammarError(failure('HPE_INVALID_CONSTANT', 'x')), true)
-    assert.equal(isGrammarError(failure('ECONNRESET', 'x')), false)
-    assert.equal(isGrammarError(failure(undefined, 'x')), false)
-  })
-})
-
-describe('causeOf', () => {
-  it('has the code once', () => {
-    assert.equal(causeOf(failure('ECONNRESET', 'read ECONNRESET')), 'read ECONNRESET')
-    assert.equal(causeOf(failure('ECONNRESET', 'socket hang up')), 'ECONNRESET: socket hang up')
-    assert.equal(causeOf(failure(undefined, 'odd')), 'odd')
-  })
-})
-
 describe('breakOffBy', () => {
   it('tells a reset from other errors', () => {
     assert.equal(breakOffBy(failure('ECONNRESET', 'read ECONNRESET')).reason, 'reset')
     assert.equal(breakOffBy(failure('EPIPE', 'write EPIPE')).reason, 'error')
+  })
+
+  it('has the code once in its cause', () => {
+    assert.equal(breakOffBy(failure('ECONNRESET', 'read ECONNRESET')).cause, 'read ECONNRESET')
+    assert.equal(
+      breakOffBy(failure('ECONNRESET', 'socket hang up')).cause,
+      'ECONNRESET: socket hang up',
+    )
+    assert.equal(breakOffBy(failure(undefined, 'odd')).cause, 'odd')
   })
 })
 

@@ -8,7 +8,8 @@ export interface LogMessage {
   readonly fields: readonly string[]
 }
 
-const request = 'route upstream endpoint clientIp host path method protocol httpVersion user status'
+const request =
+  'route upstream endpoint clientIp host path method protocol httpVersion endpointHttpVersion user status'
 const tunnel = `requestId tunnelId ${request} handshakeMs`
 const end = 'durationMs bytesUp bytesDown'
 const told = 'messagesUp messagesDown firstUpMs firstDownMs'
@@ -228,6 +229,7 @@ export const logFields: ReadonlyMap<string, string> = new Map([
     'The token of the upgrade: the one switched to, in lower case; where none was, the first one asked for.',
   ],
   ['httpVersion', '`2.0` for a client that speaks HTTP/2, else left out.'],
+  ['endpointHttpVersion', '`2.0` for what went to its endpoint by HTTP/2, else left out.'],
   ['user', 'Who passed the checks.'],
   [
     'status',

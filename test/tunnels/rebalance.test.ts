@@ -30,6 +30,7 @@ function upstreamConfig({
       address: { kind: 'tcp', host: url, port: 80 },
       tls: false,
       weight: weights[index] ?? 1,
+      http2: false,
     })),
     balance,
     health: { setAsideMs: 3_600_000, setAsideMaxMs: 3_600_000 },
@@ -37,6 +38,7 @@ function upstreamConfig({
     rebalance,
     proxyProtocol: 'off',
     localAddress: undefined,
+    http2Streams: 100,
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it, mock } from 'node:test'
-import { Silence } from '../../src/http/silence.ts'
+import { Silence } from '../../src/handshake/silence.ts'
 
 describe('Silence', () => {
   it('counts from the last touch', async () => {

@@ -1,0 +1,194 @@
+/**
+ * A connection to an endpoint that speaks HTTP/2, shared by many tunnels and requests. Node's http2 module has the frames, the
+ * windows and the compression of fields; here is how many streams it may have, and when it takes no more:
+ *
+ *     greeting --SETTINGS--> open --GOAWAY or close()--> no more streams --last stream--> closed
+ *                             |
+ *                             +--no PONG when in doubt--> closed
+ */
+
+import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
+import type { Socket } from 'node:net'
+import type { StreamHead } from './request-reader.ts'
+
+/** More than any endpoint sends in one answer; the size of its head is bounded as well. */
+const FIELDS_MAX = 2000
+/** Of the whole connection. Each stream has its own besides, which is the back-pressure. */
+const CONNECTION_WINDOW = 1_048_576
+/** Megabytes that node may hold for a connection; for each stream it is less than its window and what is written to it. */
+const MEMORY_PER_STREAM = 0.25
+const MEMORY_MIN = 10
+/** How long a connection without streams waits for the next one. */
+const IDLE_MS = 30_000
+/** How long nothing may be answered before an abandoned request puts the connection in doubt. */
+const DOUBT_MS = 1000
+/** How long the answer to a PING may take. */
+const PONG_MS = 3000
+
+export interface ConnectionOptions {
+  readonly scheme: 'http' | 'https'
+  /** Streams at once, whatever more the endpoint would take. */
+  readonly streamsMax: number
+}
+
+export interface ConnectionWatcher {
+  /** The endpoint's SETTINGS are there: streams can be opened. */
+  onReady(): void
+  /** A stream is over, or the endpoint takes more: there may be room. */
+  onRoom(): void
+  /** Called once, whether it was ready or not. `cause` is for the log. */
+  onClosed(cause: string): void
+}
+
+export class EndpointConnection {
+  readonly scheme: 'http' | 'https'
+  /** Below TLS or not: what the streams go over. */
+  readonly transport: Socket
+  readonly #streamsMax: number
+  readonly #session: ClientHttp2Session
+  readonly #watcher: ConnectionWatcher
+  #streams = 0
+  #isReady = false
+  #isInDoubt = false
+  #cause = 'it was closed'
+  #heardMs = performance.now()
+  #idleTimer: NodeJS.Timeout | undefined
+  #pongTimer: NodeJS.Timeout | undefined
+
+  /** `socket` is connected, and nobody has read from it. */
+  constructor(socket: Socket, options: ConnectionOptions, watcher: ConnectionWatcher) {
+    const { scheme, streamsMax } = options
+    this.scheme = scheme
+    this.transport = socket
+    this.#streamsMax = streamsMax
+    this.#watcher = watcher
+    // There is no half of an HTTP/2 connection.
+    socket.allowHalfOpen = false
+    this.#session = http2.connect(`${scheme}://endpoint`, {
+      createConnection: () => socket,
+      maxHeaderListPairs: FIELDS_MAX,
+      maxSessionMemory: Math.max(MEMORY_MIN, streamsMax * MEMORY_PER_STREAM),
+      settings: { enablePush: false },
+    })
+    this.#session.once('connect', () => this.#session.setLocalWindowSize(CONNECTION_WINDOW))
+    this.#session.on('remoteSettings', this.#onSettings)
+    this.#session.on('goaway', this.#onGoAway)
+    this.#session.on('error', this.#onError)
+    this.#session.on('close', this.#onClose)
+  }
+
+  /** Streams that can be opened now. */
+  get room(): number {
+    if (!this.#isReady || this.#session.closed || this.#session.destroyed) return 0
+    return Math.max(0, this.capacity - this.#streams)
+  }
+
+  /** Streams that it can have at once. */
+  get capacity(): number {
+    const { maxConcurrentStreams } = this.#session.remoteSettings
+    return Math.min(this.#streamsMax, maxConcurrentStreams ?? Infinity)
+  }
+
+  /** No stream is open or taken. */
+  get isUnused(): boolean {
+    return this.#streams === 0
+  }
+
+  /** SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 3). */
+  get takesWebSocket(): boolean {
+    return !this.#session.destroyed && this.#session.remoteSettings.enableConnectProtocol === true
+  }
+
+  /** Takes the place of one stream until `leave` is called. There must be room. */
+  take(): void {
+    this.#streams += 1
+    clearTimeout(this.#idleTimer)
+  }
+
+  leave(): void {
+    this.#streams -= 1
+    if (this.#streams === 0) this.#watchIdle()
+    this.#watcher.onRoom()
+  }
+
+  /** Opens a stream in a place that was taken. Undefined when the connection takes no more meanwhile: the endpoint knows nothing of the request. */
+  request({ headers, rest }: StreamHead): ClientHttp2Stream | undefined {
+    if (this.#session.closed || this.#session.destroyed) return undefined
+    return this.#session.request([...headers], {
+      endStream: rest === 'nothing',
+      waitForTrailers: rest === 'body and trailers',
+    })
+  }
+
+  /** Something was answered. */
+  heard(): void {
+    this.#heardMs = performance.now()
+  }
+
+  /**
+   * Nobody answered a request that was sent at `sinceMs` (`performance.now()`). Where no other one was answered either, for a while,
+   * the endpoint is asked by a PING: one that is gone shall not take all others' time.
+   */
+  doubt(sinceMs: number): void {
+    const silentMs = performance.now() - Math.max(this.#heardMs, sinceMs)
+    if (this.#isInDoubt || silentMs < DOUBT_MS || this.#session.destroyed) return
+    this.#isInDoubt = true
+    this.#pongTimer = setTimeout(() => {
+      this.#end(`no answer to a PING within ${PONG_MS} ms`)
+    }, PONG_MS)
+    const isSent = this.#session.ping((error) => {
+      clearTimeout(this.#pongTimer)
+      this.#isInDoubt = false
+      if (error === null) this.heard()
+    })
+    if (!isSent) this.#end('it takes no PING')
+  }
+
+  /** Takes no more streams; those that are there go on. */
+  close(): void {
+    clearTimeout(this.#idleTimer)
+    if (this.#isReady) this.#session.close()
+    else this.#end('it was closed')
+  }
+
+  /** Cuts it, with its streams. */
+  destroy(cause = 'it was closed'): void {
+    this.#end(cause)
+  }
+
+  #end(cause: string): void {
+    this.#cause = cause
+    this.#session.destroy()
+  }
+
+  #watchIdle(): void {
+    clearTimeout(this.#idleTimer)
+    this.#idleTimer = setTimeout(() => this.#session.close(), IDLE_MS)
+  }
+
+  readonly #onSettings = (): void => {
+    this.heard()
+    if (this.#isReady) {
+      this.#watcher.onRoom()
+      return
+    }
+    this.#isReady = true
+    this.#watchIdle()
+    this.#watcher.onReady()
+  }
+
+  readonly #onGoAway = (code: number): void => {
+    this.#cause = `GOAWAY with ${code}`
+  }
+
+  readonly #onError = (error: NodeJS.ErrnoException): void => {
+    const { code, message } = error
+    this.#cause = code === undefined || message.includes(code) ? message : `${code}: ${message}`
+  }
+
+  readonly #onClose = (): void => {
+    clearTimeout(this.#idleTimer)
+    clearTimeout(this.#pongTimer)
+    this.#watcher.onClosed(this.#cause)
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * One stream of HTTP/2 to an endpoint as the HTTP/1.1 connection that it is to all the rest of the gateway, with one
+ * request on it:
+ *
+ *     head, body, trailers --> HEADERS, DATA, trailers; behind an upgrade bytes are bytes
+ *     head, body, trailers <-- HEADERS, DATA, trailers
+ *     FIN <-> END_STREAM          reset <-> RST_STREAM     the stream's window is the back-pressure
+ */
+
+import http2, { type ClientHttp2Stream, type OutgoingHttpHeaders } from 'node:http2'
+import { addAbortSignal, Duplex } from 'node:stream'
+import type { Fields } from '../errors.ts'
+import { MALFORMED_CODE, UNPROCESSED_CODE } from '../handshake/dial.ts'
+import type { Framing } from '../handshake/framing.ts'
+import type { SharedSocket } from '../handshake/shared.ts'
+import { finalHead, informationalHead, type ReadAnswer } from './answer-head.ts'
+import type { EndpointConnection } from './endpoint-connection.ts'
+import { isField } from './fields.ts'
+import { RequestReader, type RequestSink, type StreamHead } from './request-reader.ts'
+
+const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_REFUSED_STREAM } = http2.constants
+
+const CRLF = Buffer.from('\r\n')
+
+export class EndpointStream extends Duplex implements SharedSocket, RequestSink {
+  /** See `SharedSocket`. */
+  isUnprocessed = false
+  readonly #connection: EndpointConnection
+  readonly #request: RequestReader
+  #stream: ClientHttp2Stream | undefined
+  #head: StreamHead | undefined
+  #openedMs = 0
+  #body: Framing = { kind: 'none' }
+  #bodyBytes = 0
+  #isAnswered = false
+  #requestTrailers: OutgoingHttpHeaders = {}
+  #answerTrailers = ''
+  #onRoom: (() => void) | undefined
+
+  /** Takes a place on the connection, which must have one; the stream is opened when the request's head is written. */
+  constructor(connection: EndpointConnection, highWaterMark: number | undefined) {
+    super(highWaterMark === undefined ? {} : { highWaterMark })
+    this.#connection = connection
+    this.#request = new RequestReader(connection.scheme, this)
+    connection.take()
+    // Whoever owns it listens; between two owners nobody does.
+    this.on('error', ignore)
+    this.once('close', () => connection.leave())
+  }
+
+  /** See `SharedSocket`. */
+  get takesWebSocket(): boolean {
+    return this.#connection.takesWebSocket
+  }
+
+  /** Of the connection below: its peer is the endpoint. */
+  setKeepAlive(isOn: boolean, delayMs: number): this {
+    this.#connection.transport.setKeepAlive(isOn, delayMs)
+    return this
+  }
+
+  /** RFC 8441 5: a reset is RST_STREAM with CANCEL. */
+  resetAndDestroy(): this {
+    return this.destroy()
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error) => void): void {
+    try {
+      this.#request.push(chunk)
+    } catch (error) {
+      done(error as Error)
+      return
+    }
+    if (this.#stream?.writableNeedDrain === true) this.#onRoom = done
+    else done()
+  }
+
+  override _final(done: (error?: Error) => void): void {
+    const stream = this.#stream
+    if (!this.#request.mayEnd || stream === undefined) {
+      done(new Error('the end of a request that is not whole'))
+    } else if (stream.writableEnded) done()
+    else stream.end(() => done())
+  }
+
+  override _read(): void {
+    this.#stream?.resume()
+  }
+
+  onHead(head: StreamHead): void {
+    const stream = this.#connection.request(head)
+    if (stream === undefined) {
+      this.#fail(UNPROCESSED_CODE, 'the endpoint takes no more requests over the connection')
+      return
+    }
+    this.#head = head
+    this.#stream = stream
+    this.#openedMs = performance.now()
+    stream.on('error', ignore)
+    stream.on('headers', this.#onInformation)
+    stream.on('response', this.#onResponse)
+    stream.on('data', this.#onData)
+    stream.on('trailers', this.#onTrailers)
+    stream.on('end', this.#onEnd)
+    stream.on('drain', this.#onDrain)
+    stream.on('wantTrailers', () => stream.sendTrailers(this.#requestTrailers))
+    stream.on('close', this.#onClose)
+  }
+
+  onData(bytes: Buffer): void {
+    this.#stream?.write(bytes)
+  }
+
+  onWhole(trailers: OutgoingHttpHeaders): void {
+    this.#requestTrailers = trailers
+    this.#stream?.end()
+  }
+
+  readonly #onDrain = (): void => {
+    const onRoom = this.#onRoom
+    this.#onRoom = undefined
+    onRoom?.()
+  }
+
+  readonly #onInformation = (_headers: unknown, _flags: number, fields: Fields): void => {
+    this.#connection.heard()
+    this.#tell(informationalHead(fields))
+  }
+
+  readonly #onResponse = (_headers: unknown, flags: number, fields: Fields): void => {
+    this.#connection.heard()
+    this.#isAnswered = true
+    const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0
+    this.#tell(finalHead(fields, this.#head as StreamHead, ended))
+  }
+
+  #tell(answer: ReadAnswer): void {
+    if ('wrong' in answer) return this.#break(answer.wrong)
+    this.#body = answer.body
+    this.push(answer.head, 'latin1')
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (chunk.length === 0) return
+    const { kind } = this.#body
+    this.#bodyBytes += chunk.length
+    if (kind === 'none' || this.#isTooLong) return this.#break('more of a body than it says')
+    if (kind === 'chunked') {
+      this.push(`${chunk.length.toString(16)}\r\n`)
+      this.push(chunk)
+      chunk = CRLF
+    }
+    if (!this.push(chunk)) this.#stream?.pause()
+  }
+
+  get #isTooLong(): boolean {
+    return this.#body.kind === 'length' && this.#bodyBytes > this.#body.bytes
+  }
+
+  readonly #onTrailers = (_headers: unknown, _flags: number, fields: Fields): void => {
+    for (let index = 0; index < fields.length; index += 2) {
+      const [name, value] = fields.slice(index, index + 2) as [string, string]
+      if (!isField(name, value)) return this.#break('a trailer that cannot be one')
+      this.#answerTrailers += `${name}: ${value}\r\n`
+    }
+  }
+
+  readonly #onEnd = (): void => {
+    if (!this.#isAnswered || this.#isCut) return
+    if (this.#body.kind === 'length' && this.#bodyBytes < this.#body.bytes) {
+      this.#break('less of a body than it says')
+      return
+    }
+    if (this.#body.kind === 'chunked') this.push(`0\r\n${this.#answerTrailers}\r\n`, 'latin1')
+    this.push(null)
+  }
+
+  /** Node ends what it reads in peace also where the endpoint has reset it. */
+  get #isCut(): boolean {
+    return this.#stream?.aborted === true || (this.#stream?.rstCode ?? 0) !== 0
+  }
+
+  /** RST_STREAM, or the end of the connection, before both sides were through. */
+  readonly #onClose = (): void => {
+    if (this.destroyed || (this.readableEnded && this.writableFinished)) return
+    const code = this.#stream?.rstCode
+    if (code === 0 && this.#hasAllButUs) return
+    const isUnprocessed = code === NGHTTP2_REFUSED_STREAM && !this.#isAnswered
+    const message = `the stream ended with ${code ?? 'its connection'}`
+    this.#fail(isUnprocessed ? UNPROCESSED_CODE : 'ECONNRESET', message)
+  }
+
+  /** All that comes is here, and is still to be read. */
+  get #hasAllButUs(): boolean {
+    return this.#stream?.readableEnded === true && this.#stream.writableFinished
+  }
+
+  #break(wrong: string): void {
+    this.#fail(MALFORMED_CODE, wrong)
+  }
+
+  #fail(code: string, message: string): void {
+    this.isUnprocessed = code === UNPROCESSED_CODE
+    this.destroy(Object.assign(new Error(`HTTP/2: ${message}`), { code }))
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    const stream = this.#stream
+    if (stream !== undefined && !stream.closed && !stream.destroyed) {
+      // RST_STREAM with CANCEL. By `close` node would end the stream in peace first.
+      addAbortSignal(AbortSignal.abort(), stream)
+      if (!this.#isAnswered) this.#connection.doubt(this.#openedMs)
+    }
+    done(error)
+  }
+}
+
+function ignore(): void {}
