@@ -14,9 +14,11 @@ import { describe, it } from 'node:test'
 import tls from 'node:tls'
 import { readProxyHeader } from '../../src/listen/proxy-protocol.ts'
 import { openssl, TestAuthority, type Issued } from '../support/certificates.ts'
+import { FrameTalk } from '../support/frame-talk.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { haproxy, startHaproxy } from '../support/haproxy.ts'
-import { nginx, startNginx } from '../support/nginx.ts'
+import { http2Client } from '../support/http2-client.ts'
+import { nginx, startNginx, startNginxStream, withNginxStream } from '../support/nginx.ts'
 import { binaryHeader, SIGNATURE, typeLengthValue } from '../support/proxy-header.ts'
 import { handshake, rawClient, RawClient, SWITCHING } from '../support/raw-client.ts'
 import { scriptedUpstream, type ScriptedUpstream } from '../support/scripted-upstream.ts'
@@ -446,6 +448,91 @@ ${toEndpoint(upstream, 'v1')}`,
     })
   })
 }
+
+describe('behind nginx with proxy_protocol', () => {
+  interface Behind extends AsyncDisposable {
+    readonly gateway: TestGateway
+    readonly port: number
+    /** Of WebSockets, at the endpoint. */
+    readonly requests: readonly IncomingMessage[]
+  }
+
+  /** The answer to /page is what its endpoint was told. */
+  async function start(listener: string): Promise<Behind> {
+    await using stack = new AsyncDisposableStack()
+    const requests: IncomingMessage[] = []
+    const server = stack.use(
+      await wsServer({}, (socket, request) => {
+        requests.push(request)
+        socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
+      }),
+    )
+    const page = stack.use(await telling())
+    const gateway = stack.use(
+      await startTestGateway(
+        `listeners: [{ address: "127.0.0.1:0", proxyProtocol: required${listener} }]
+trustedProxies: ["127.0.0.1"]
+routes:
+  - { match: { path: /page }, upstream: "${page.url}" }
+  - { upstream: "${server.url}" }`,
+        certificate,
+      ),
+    )
+    const proxy = `proxy_pass 127.0.0.1:${gateway.port}; proxy_protocol on;`
+    const { port } = stack.use(await startNginxStream(proxy))
+    const moved = stack.move()
+    return { gateway, port, requests, [Symbol.asyncDispose]: () => moved.disposeAsync() }
+  }
+
+  const own = { localAddress: '127.0.0.9', rejectUnauthorized: false }
+
+  function forwardedTo(request: IncomingMessage | undefined): string {
+    const names = ['x-forwarded-for', 'x-forwarded-port', 'x-forwarded-proto']
+    return names.map((name) => request?.headers[name]).join(' ')
+  }
+
+  for (const { secure, listener } of [
+    { secure: false, listener: '' },
+    { secure: true, listener: ', tls: { cert: cert.pem, key: key.pem }' },
+  ]) {
+    const [ws, http] = secure ? ['wss', 'https'] : ['ws', 'http']
+
+    it(`knows the clients of ${ws} and ${http}`, withNginxStream, async () => {
+      await using behind = await start(listener)
+      const { gateway, port, requests } = behind
+      await using client = await wsClient(`${ws}://127.0.0.1:${port}/room`, [], own)
+      const message = Buffer.alloc(1024 * 1024, 'message')
+      client.socket.send(message)
+      assert.deepEqual((await client.message()).data, message)
+      const seen = `127.0.0.9 ${port} ${http}`
+      assert.equal(forwardedTo(requests[0]), seen)
+      await gateway.log('tunnel open', { path: '/room', clientIp: '127.0.0.9' })
+
+      const to = { host: '127.0.0.1', port, ...own }
+      const socket = secure ? tls.connect(to) : net.connect(to)
+      await once(socket, secure ? 'secureConnect' : 'connect')
+      await using raw = new RawClient(socket)
+      raw.write(GET.replace('/', '/page'))
+      assert.equal((await raw.answer()).body, seen)
+      await gateway.log('request', { path: '/page', clientIp: '127.0.0.9' })
+    })
+  }
+
+  it('knows the client of each stream of HTTP/2', withNginxStream, async () => {
+    const listener = ', tls: { cert: cert.pem, key: key.pem, http2: true }'
+    await using behind = await start(listener)
+    const { gateway, port, requests } = behind
+    await using client = await http2Client(`https://127.0.0.1:${port}`, own)
+    const seen = `127.0.0.9 ${port} https`
+    assert.equal((await client.ask('/page')).body.toString(), seen)
+    const stream = client.connect('/room')
+    await once(stream, 'response')
+    await new FrameTalk(stream).exchange('through nginx')
+    assert.equal(forwardedTo(requests[0]), seen)
+    const line = { path: '/room', clientIp: '127.0.0.9', httpVersion: '2.0' }
+    await gateway.log('tunnel open', line)
+  })
+})
 
 describe('what an endpoint is told of TLS by version 2', () => {
   const { skip } = openssl

@@ -4,29 +4,28 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from './free-port.ts'
-import { findProgram, RunningProgram } from './programs.ts'
+import { findFile, findProgram, RunningProgram } from './programs.ts'
 
 export const nginx = findProgram('nginx')
+
+const streamModule = findFile('/usr/lib/nginx/modules/ngx_stream_module.so', 'libnginx-mod-stream')
+
+/** For the options of a test with `startNginxStream`. */
+export const withNginxStream: { readonly skip: string | false } = {
+  skip: nginx.skip === false ? streamModule.skip : nginx.skip,
+}
 
 export interface Nginx extends AsyncDisposable {
   readonly port: number
 }
 
-/** In one process, as whoever runs the tests, with every file in a folder of its own. `server` is what the server block says besides; `listen` what stands behind the address, `http` what the block around it has. */
-export async function startNginx(
+/** `server` is what the server block says besides; `listen` what stands behind the address, `http` what the block around it has. */
+export function startNginx(
   server: string,
   { listen = '', http = '' }: { readonly listen?: string; readonly http?: string } = {},
 ): Promise<Nginx> {
-  const folder = await mkdtemp(join(tmpdir(), 'upgate-nginx-'))
-  const port = await freePort()
-  const file = join(folder, 'nginx.conf')
-  await writeFile(
-    file,
-    `daemon off;
-master_process off;
-pid ${folder}/nginx.pid;
-error_log stderr notice;
-events {}
+  return start(
+    (folder, port) => `
 http {
   access_log off;
   client_body_temp_path ${folder}/body;
@@ -41,6 +40,41 @@ http {
   }
 }
 `,
+  )
+}
+
+/** Passes TCP connections on as they are; `server` is what its server block says besides. */
+export function startNginxStream(server: string): Promise<Nginx> {
+  return start(
+    (_folder, port) => `
+stream {
+  server {
+    listen 127.0.0.1:${port};
+    ${server}
+  }
+}
+`,
+    `load_module ${streamModule.path};`,
+  )
+}
+
+/** In one process, as whoever runs the tests, with every file in a folder of its own. */
+async function start(
+  block: (folder: string, port: number) => string,
+  modules = '',
+): Promise<Nginx> {
+  const folder = await mkdtemp(join(tmpdir(), 'upgate-nginx-'))
+  const port = await freePort()
+  const file = join(folder, 'nginx.conf')
+  await writeFile(
+    file,
+    `${modules}
+daemon off;
+master_process off;
+pid ${folder}/nginx.pid;
+error_log stderr notice;
+events {}
+${block(folder, port)}`,
   )
   const program = new RunningProgram(nginx.path, ['-p', folder, '-c', file, '-e', 'stderr'])
   // The last line before its event loop, when it listens already.

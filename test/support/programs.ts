@@ -4,7 +4,7 @@
  */
 
 import { spawn, spawnSync, type ChildProcess, type SpawnOptions } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 export interface Program {
@@ -28,6 +28,12 @@ export function findPython(module: string, debianPackage: string): Program {
     (python) => spawnSync(python, ['-c', `import ${module}`], { stdio: 'ignore' }).status === 0,
   )
   return asProgram(found, `no python3 can import ${module} (apt-get install ${debianPackage})`)
+}
+
+/** A file that a program loads, by its absolute path. */
+export function findFile(path: string, debianPackage: string): Program {
+  const missing = `${path} is not there (apt-get install ${debianPackage})`
+  return asProgram(existsSync(path) ? path : undefined, missing)
 }
 
 function asProgram(path: string | undefined, missing: string): Program {
