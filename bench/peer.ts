@@ -18,6 +18,8 @@ export interface Place {
   readonly port: number
   /** For its own use, e.g. an admin listener. */
   readonly sparePort: number
+  /** A listener for HTTP/2 with prior knowledge, where the peer serves WebSockets over it. */
+  readonly http2Port: number
   readonly upstreamPort: number
   /** Its own, for the files of its plan and for what it writes. */
   readonly directory: string

@@ -71,5 +71,6 @@ All peers, the load generator and the upstream share the machine and talk over l
 and system, of all of a peer's threads, or its memory (PSS without mapped files) above that of the same process without tunnels.
 Messages are binary frames of WebSocket, masked by the client. A latency is from the time a message was sent, or due by the clock, to its echo; the peer has a core to itself then, and
 the load generator and the upstream share another one. In front TLS is 1.3 with TLS_AES_128_GCM_SHA256.
+HTTP/2 is without TLS, with prior knowledge (h2c): a WebSocket is an extended CONNECT of RFC 8441 there, and HTTP/1.1 to the upstream as ever.
 Medians of the rounds, the smallest and the largest in parentheses; in bold how many times upgate's cost it is.`
 }

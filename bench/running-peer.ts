@@ -10,6 +10,8 @@ import type { Certificate, Peer } from './peer.ts'
 export interface RunningPeer {
   readonly name: string
   readonly port: number
+  /** Of HTTP/2 with prior knowledge; nobody listens there where the peer takes no part in its works. */
+  readonly http2Port: number
   /** `undefined` where there is no certificate. */
   readonly tlsPort: number | undefined
   readonly pid: number
@@ -34,9 +36,9 @@ export async function startPeer(peer: Peer, site: Site): Promise<RunningPeer> {
   const { upstreamPort, certificate } = site
   const directory = join(site.root, `${peer.name}-${Date.now()}`)
   mkdirSync(directory, { recursive: true })
-  const [port, sparePort, tlsPort] = await freePorts()
+  const [port, sparePort, tlsPort, http2Port] = await freePorts()
   const tls = certificate === undefined ? undefined : { ...certificate, port: tlsPort }
-  const plan = peer.plan({ port, sparePort, upstreamPort, directory, tls })
+  const plan = peer.plan({ port, sparePort, http2Port, upstreamPort, directory, tls })
   for (const [name, text] of Object.entries(plan.files)) writeFileSync(join(directory, name), text)
   const outFile = openSync(join(directory, 'stdout'), 'w')
   const errorFile = openSync(join(directory, 'stderr'), 'w')
@@ -56,6 +58,7 @@ export async function startPeer(peer: Peer, site: Site): Promise<RunningPeer> {
   const running = {
     name: peer.name,
     port,
+    http2Port,
     tlsPort: tls?.port,
     pid: child.pid ?? 0,
     assertAlive,
@@ -95,14 +98,14 @@ async function stop(child: ChildProcess): Promise<void> {
   clearTimeout(killer)
 }
 
-async function freePorts(): Promise<[number, number, number]> {
-  const servers = [createServer(), createServer(), createServer()]
+async function freePorts(): Promise<[number, number, number, number]> {
+  const servers = [createServer(), createServer(), createServer(), createServer()]
   const ports = servers.map(async (server) => {
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     return (server.address() as AddressInfo).port
   })
-  const [first = 0, second = 0, third = 0] = await Promise.all(ports)
+  const [first = 0, second = 0, third = 0, fourth = 0] = await Promise.all(ports)
   await Promise.all(servers.map((server) => once(server.close(), 'close')))
-  return [first, second, third]
+  return [first, second, third, fourth]
 }

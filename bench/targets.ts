@@ -41,6 +41,7 @@ export const targets: readonly Target[] = [
     by: { work: 'echo64', peer: subject, of: 'cost' },
     limit: atMost(1.2),
   },
+  ...against('echo64-h2', 'cost', { haproxy: undefined }),
   ...against('tls-echo64', 'cost', { 'http-proxy-3': atMost(0.9), nginx: undefined }),
   ...against('bulk64k', 'cost', { nginx: atMost(0.25), haproxy: atMost(0.45) }),
   ...['latency1', 'latency50'].flatMap((work) =>
@@ -53,6 +54,7 @@ export const targets: readonly Target[] = [
     figure: { work: 'idle', peer: subject, of: 'cost' },
     limit: atMost(2),
   },
+  ...against('idle-h2', 'cost', { haproxy: undefined }),
   {
     name: 'echo64-2threads, rate with 2 threads / with 1',
     figure: { work: 'echo64-2threads', peer: `${subject}-2threads`, of: 'rate' },

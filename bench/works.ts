@@ -16,7 +16,7 @@ const throughput: readonly Measure[] = [{ of: 'rate', label: '', unit: 'a second
 
 /** Messages of `size` bytes on tunnels; `settings` go to the load generator. */
 function messages(
-  mode: 'echo' | 'paced',
+  mode: Extract<Traffic['mode'], 'echo' | 'echo-h2' | 'paced'>,
   size: number,
   settings: { readonly tunnels: number; readonly seconds: number; readonly [name: string]: number },
 ): Traffic {
@@ -37,6 +37,10 @@ const echo64 = messages('echo', 64, { tunnels: 50, seconds: 2 })
 const many = messages('echo', 64, { tunnels: 9000, active: 200, seconds: 2 })
 const echo64Many: Traffic = { ...many, warm: { ...many.warm, tunnels: 500 } }
 
+/** Apache works on no more than six of a connection at a time until some have ended. */
+const echoStreams = 5
+const echo64Http2 = messages('echo-h2', 64, { tunnels: 50, streams: echoStreams, seconds: 2 })
+
 const bulk64k = messages('echo', 65_536, { tunnels: 8, depth: 2, seconds: 2 })
 
 const latency1: Traffic = { ...messages('echo', 64, { tunnels: 1, seconds: 3 }), pinned: true }
@@ -47,6 +51,9 @@ const latency50: Traffic = {
   ...messages('paced', 64, { tunnels: 50, rate: pacedRate, seconds: 4 }),
   pinned: true,
 }
+
+/** As many as every peer lets a client have without asking for more. */
+const idleStreams = 100
 
 const handshake: Traffic = {
   wire: 'plain',
@@ -97,6 +104,12 @@ export const works: readonly Work[] = [
     needs: 'tls',
   },
   {
+    ...by(echo64Http2),
+    name: 'echo64-h2',
+    title: `echo of 64 bytes, 50 tunnels, ${echoStreams} on each connection of HTTP/2`,
+    measures: cpu,
+  },
+  {
     ...by(bulk64k),
     name: 'bulk64k',
     title: 'echo of 64 KiB, 8 tunnels, 2 in flight',
@@ -122,7 +135,14 @@ export const works: readonly Work[] = [
     title: `idle tunnel, ${idleTunnels} open`,
     measures: memory,
     fresh: true,
-    sample: sampleIdle,
+    sample: (...of) => sampleIdle({}, ...of),
+  },
+  {
+    name: 'idle-h2',
+    title: `idle tunnel, ${idleTunnels} open, ${idleStreams} on each connection of HTTP/2`,
+    measures: memory,
+    fresh: true,
+    sample: (...of) => sampleIdle({ streams: idleStreams }, ...of),
   },
   {
     ...by(echo64),

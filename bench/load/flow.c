@@ -1,4 +1,4 @@
-/* What comes back is compared byte for byte with what has to. */
+/* The bytes of messages to and from a connection. */
 #include "flow.h"
 
 #include <errno.h>
@@ -15,6 +15,7 @@ struct flow *flows_open(const struct options *options, int epoll) {
   struct flow *flows = calloc(options->tunnels, sizeof *flows);
   if (flows == NULL) die("no memory");
   message_init(options->size);
+  for (unsigned i = 0; i < options->tunnels; i++) flows[i].exchange.tunnel = i;
   tunnels_open((char *)flows, sizeof *flows, options, epoll);
   wait_for_go();
   return flows;
@@ -24,47 +25,28 @@ struct flow *flow_active(struct flow *flows, const struct options *options, unsi
   return &flows[(uint64_t)nth * options->tunnels / options->active];
 }
 
-uint64_t flow_in_flight(const struct flow *flow, const struct flow_run *run) {
-  return flow->started - flow->received / run->size;
-}
-
-void flow_start(struct flow *flow, struct flow_run *run, int64_t at) {
-  flow->started_at[flow->started++ % FLOW_DEPTH_MAX] = at;
-  run->started++;
-}
-
-bool flow_push(struct flow *flow, const struct flow_run *run) {
+bool flow_push(struct flow *flow, const struct run *run) {
+  struct exchange *exchange = &flow->exchange;
   uint64_t owed;
-  while ((owed = flow->started * run->size - flow->sent) > 0) {
+  while ((owed = exchange_owed(exchange, run)) > 0) {
     if (owed > BUFFER_BYTES) owed = BUFFER_BYTES;
-    message_fill(flow->tunnel.index, flow->sent, buffer, owed);
+    message_fill(exchange->tunnel, exchange->sent, buffer, owed);
     ssize_t sent = wire_send(&flow->tunnel.wire, buffer, owed);
     if (sent < 0 && errno == EAGAIN) return false;
-    if (sent < 0) die("tunnel %u: send: %s", flow->tunnel.index, strerror(errno));
-    flow->sent += (uint64_t)sent;
+    if (sent < 0) die("tunnel %u: send: %s", exchange->tunnel, strerror(errno));
+    exchange->sent += (uint64_t)sent;
   }
   return true;
 }
 
-void flow_take(struct flow *flow, struct flow_run *run) {
+void flow_take(struct flow *flow, struct run *run) {
+  struct exchange *exchange = &flow->exchange;
   for (;;) {
     ssize_t got = wire_recv(&flow->tunnel.wire, buffer, BUFFER_BYTES);
     if (got < 0 && errno == EAGAIN) return;
-    if (got < 0) die("tunnel %u: recv: %s", flow->tunnel.index, strerror(errno));
-    if (got == 0) die("tunnel %u ended after %llu bytes", flow->tunnel.index, (unsigned long long)flow->received);
-    if (flow->received + (uint64_t)got > flow->sent ||
-        !message_matches(flow->tunnel.index, flow->received, buffer, (size_t)got)) {
-      die("tunnel %u: wrong bytes after %llu", flow->tunnel.index, (unsigned long long)flow->received);
-    }
-    int64_t now = now_ns();
-    uint64_t done = flow->received / run->size;
-    flow->received += (uint64_t)got;
-    run->bytes += (uint64_t)got;
-    for (; done < flow->received / run->size; done++) {
-      int64_t started_at = flow->started_at[done % FLOW_DEPTH_MAX];
-      if (started_at >= run->count_from) histogram_add(&run->latency, now - started_at);
-      run->done++;
-    }
+    if (got < 0) die("tunnel %u: recv: %s", exchange->tunnel, strerror(errno));
+    if (got == 0) die("tunnel %u ended after %llu bytes", exchange->tunnel, (unsigned long long)exchange->received);
+    exchange_take(exchange, run, buffer, (size_t)got);
     if (got < BUFFER_BYTES) return;
   }
 }

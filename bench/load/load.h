@@ -18,7 +18,8 @@
 struct options {
   uint16_t port;       /* to connect to, or to listen on (0: any) */
   unsigned tunnels;    /* opened before the work starts */
-  unsigned active;     /* of them, that send */
+  unsigned streams;    /* of them on a connection, in `idle-h2` and `echo-h2` */
+  unsigned active;     /* of them, that send; all in `echo-h2` */
   unsigned size;       /* bytes of one message */
   unsigned depth;      /* messages of one tunnel in flight */
   unsigned seconds;    /* end of the work, or 0 */
@@ -83,8 +84,10 @@ void tunnels_open(char *first, size_t stride, const struct options *options, int
 /* The modes; each returns at the end of its work. */
 void run_serve(const struct options *options);
 void run_echo(const struct options *options);
+void run_echo_h2(const struct options *options);
 void run_paced(const struct options *options);
 void run_idle(const struct options *options);
+void run_idle_h2(const struct options *options);
 void run_handshake(const struct options *options);
 void run_get(const struct options *options);
 

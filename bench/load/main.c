@@ -1,7 +1,6 @@
 /*
- * load MODE name=number ...: the upstream (`serve`) or one of the client loads (`echo`, `paced`, `idle`,
- * `handshake`, `get`). A client prints {"ready":true}, starts at a line on stdin, prints its result and lives on, with its
- * connections, until stdin ends.
+ * load MODE name=number ...: the upstream (`serve`) or one of the client loads, which are the others. A client prints
+ * {"ready":true}, starts at a line on stdin, prints its result and lives on, with its connections, until stdin ends.
  */
 #include "load.h"
 #include "message.h"
@@ -39,13 +38,16 @@ int main(int argc, char **argv) {
   static const struct {
     const char *name;
     void (*run)(const struct options *);
-  } modes[] = {{"serve", run_serve}, {"echo", run_echo},           {"paced", run_paced},
-               {"idle", run_idle},   {"handshake", run_handshake}, {"get", run_get}};
-  struct options options = {.tunnels = 1, .active = 0, .size = 64, .depth = 1, .concurrent = 1, .rate = 1000};
+  } modes[] = {{"serve", run_serve}, {"echo", run_echo},           {"echo-h2", run_echo_h2},
+               {"paced", run_paced}, {"idle", run_idle},           {"idle-h2", run_idle_h2},
+               {"get", run_get},     {"handshake", run_handshake}};
+  struct options options = {
+      .tunnels = 1, .streams = 1, .active = 0, .size = 64, .depth = 1, .concurrent = 1, .rate = 1000};
   unsigned port = 0;
   const struct setting settings[] = {
       {"port", 0, 65535, &port},
       {"tunnels", 1, 18000, &options.tunnels},
+      {"streams", 1, 1000, &options.streams},
       {"active", 1, 18000, &options.active},
       {"size", MESSAGE_SIZE_MIN, MESSAGE_SIZE_MAX, &options.size},
       {"depth", 1, 64, &options.depth},
@@ -54,7 +56,7 @@ int main(int argc, char **argv) {
       {"count", 0, 10000000, &options.count},
       {"concurrent", 1, 2000, &options.concurrent},
   };
-  if (argc < 2) die("usage: load serve|echo|paced|idle|handshake|get name=number ...");
+  if (argc < 2) die("usage: load serve|echo|echo-h2|paced|idle|idle-h2|handshake|get name=number ...");
   for (int i = 2; i < argc; i++) parse(argv[i], settings, sizeof settings / sizeof settings[0]);
   options.port = (uint16_t)port;
   if (options.active == 0 || options.active > options.tunnels) options.active = options.tunnels;

@@ -15,7 +15,7 @@
 /* Left out of the latencies: the first messages of a tunnel make its buffers. */
 #define LEAD_NS 200000000ll
 
-static struct flow_run run;
+static struct run run;
 static struct histogram lateness;
 static uint64_t due_count;
 
@@ -31,8 +31,8 @@ static int64_t next_gap(unsigned rate) {
 
 static void send_due(struct flow *flows, const struct options *options, int64_t due, int64_t now) {
   struct flow *flow = flow_active(flows, options, (unsigned)(due_count++ % options->active));
-  if (flow_in_flight(flow, &run) == FLOW_DEPTH_MAX) die("%u messages a second are too many", options->rate);
-  flow_start(flow, &run, due);
+  if (exchange_in_flight(&flow->exchange, &run) == EXCHANGE_DEPTH_MAX) die("%u messages a second are too many", options->rate);
+  exchange_start(&flow->exchange, &run, due);
   flow_push(flow, &run);
   if (due >= run.count_from) histogram_add(&lateness, now - due);
 }

@@ -11,9 +11,10 @@ const threads = 128
 
 export const apache2: Peer = {
   name: 'apache2',
-  about: `mpm_event with one child process of ${threads} threads (a tunnel holds one); mod_proxy_http with upgrade=websocket; access log to a file (combined, a line at the close); keep-alive to the upstream`,
+  about: `mpm_event with one child process of ${threads} threads (a tunnel holds one); mod_proxy_http with upgrade=websocket, mod_http2 with H2WebSockets; access log to a file (combined, a line at the close); keep-alive to the upstream`,
   absences: {
     idle: 'would need 5,000 threads',
+    'idle-h2': 'would need 5,000 threads',
     'echo64-many': 'would need 9,000 threads',
   },
   version: () => versionOf(command, ['-v']),
@@ -24,8 +25,15 @@ export const apache2: Peer = {
   }),
 }
 
-function configuration({ port, upstreamPort, directory, tls }: Place): string {
-  const loaded = ['mpm_event', 'authz_core', 'proxy', 'proxy_http', ...(tls ? ['ssl'] : [])]
+function configuration({ port, http2Port, upstreamPort, directory, tls }: Place): string {
+  const loaded = [
+    'mpm_event',
+    'authz_core',
+    'proxy',
+    'proxy_http',
+    'http2',
+    ...(tls ? ['ssl'] : []),
+  ]
   const lines = loaded.map((name) => `LoadModule ${name}_module ${modules}/mod_${name}.so`)
   return `ServerRoot ${directory}
 ServerName chat.example.com
@@ -42,6 +50,9 @@ MaxRequestWorkers ${threads}
 MaxSpareThreads ${threads}
 ListenBacklog 4096
 Listen 127.0.0.1:${port}
+Listen 127.0.0.1:${http2Port}
+H2WebSockets on
+H2MaxWorkers ${threads}
 KeepAlive On
 KeepAliveTimeout 60
 MaxKeepAliveRequests 0
@@ -51,6 +62,9 @@ ErrorLog ${directory}/stderr
 ProxyPreserveHost On
 ProxyTimeout 600
 ProxyPass / http://127.0.0.1:${upstreamPort}/ upgrade=websocket
+<VirtualHost 127.0.0.1:${http2Port}>
+  Protocols h2c
+</VirtualHost>
 ${tls === undefined ? '' : tlsHost(tls)}`
 }
 

@@ -1,6 +1,7 @@
 /** Caddy with one processor to run on, which is Go's nearest to one worker, and an access log. */
 import { join } from 'node:path'
 import type { Peer, Place } from '../peer.ts'
+import { withoutHttp2 } from './absence.ts'
 import { versionOf } from './version.ts'
 
 const command = '/usr/bin/caddy'
@@ -9,6 +10,7 @@ export const caddy: Peer = {
   name: 'caddy',
   about:
     'GOMAXPROCS=1; reverse_proxy; admin off; access log to a file (JSON, a line at the close); keep-alive to the upstream',
+  absences: withoutHttp2,
   version: () => versionOf(command, ['version']),
   plan: (place) => ({
     command,

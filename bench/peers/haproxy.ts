@@ -16,7 +16,7 @@ export const haproxy: Peer = {
   }),
 }
 
-function configuration({ port, upstreamPort, tls }: Place): string {
+function configuration({ port, http2Port, upstreamPort, tls }: Place): string {
   const tlsBind =
     tls === undefined
       ? ''
@@ -36,6 +36,7 @@ defaults
   timeout tunnel 10m
 frontend in
   bind 127.0.0.1:${port} backlog 4096
+  bind 127.0.0.1:${http2Port} backlog 4096 proto h2
 ${tlsBind}  http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
   default_backend app
 backend app

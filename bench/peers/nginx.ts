@@ -1,6 +1,7 @@
 /** nginx with one worker, an access log and the usual WebSocket location. */
 import { join } from 'node:path'
 import type { Peer, Place } from '../peer.ts'
+import { withoutHttp2 } from './absence.ts'
 import { versionOf } from './version.ts'
 
 const command = '/usr/sbin/nginx'
@@ -9,6 +10,7 @@ export const nginx: Peer = {
   name: 'nginx',
   about:
     'one worker; access log to a file (combined, a line at the close); keep-alive to the upstream',
+  absences: withoutHttp2,
   version: () => versionOf(command, ['-v']),
   plan: (place) => ({
     command,

@@ -33,7 +33,8 @@ export const upgateWithoutFrames: Peer = {
   plan: (place) => planFor(place, 'threads: 1, frames: off'),
 }
 
-function planFor({ port, sparePort, upstreamPort, directory, tls }: Place, relay: string) {
+function planFor(place: Place, relay: string) {
+  const { port, sparePort, http2Port, upstreamPort, directory, tls } = place
   const tlsListener =
     tls === undefined
       ? ''
@@ -44,9 +45,12 @@ function planFor({ port, sparePort, upstreamPort, directory, tls }: Place, relay
     command: process.execPath,
     args: [main, '-c', join(directory, 'upgate.yaml')],
     files: {
+      // Listeners are bound in this order, and it is the last that the runner waits for.
       'upgate.yaml': `listeners:
+${tlsListener}  - address: '127.0.0.1:${http2Port}'
+    h2c: true
   - address: '127.0.0.1:${port}'
-${tlsListener}admin: { address: '127.0.0.1:${sparePort}' }
+admin: { address: '127.0.0.1:${sparePort}' }
 relay: { ${relay} }
 routes: [{ upstream: 'http://127.0.0.1:${upstreamPort}' }]
 `,

@@ -13,18 +13,24 @@ const warmTunnels = 1500
 /** A garbage collector that waits for idle time gets some. */
 const settleMs = 8_000
 
+/** `streams`: how many share a connection of HTTP/2; each has one of HTTP/1.1 to itself if left out. */
+interface Idle {
+  readonly streams?: number
+}
+
 export async function sampleIdle(
+  idle: Idle,
   peer: RunningPeer,
   upstream: LoadProcess,
   size: Size,
 ): Promise<Sample> {
-  const warmUp = await openIdle(peer, warmTunnels)
+  const warmUp = await openIdle(idle, peer, warmTunnels)
   if (size === 'full') await sleep(settleMs)
   await warmUp.end()
   await closed(upstream)
   if (size === 'full') await sleep(settleMs)
   const before = memoryOf(peer.pid)
-  const load = await openIdle(peer, size === 'full' ? idleTunnels : warmTunnels)
+  const load = await openIdle(idle, peer, size === 'full' ? idleTunnels : warmTunnels)
   try {
     if (size === 'full') await sleep(settleMs)
     const after = memoryOf(peer.pid)
@@ -55,8 +61,15 @@ async function assertOpen(load: LoadProcess, upstream: LoadProcess): Promise<num
   return tunnels
 }
 
-async function openIdle(peer: RunningPeer, tunnels: number): Promise<LoadProcess> {
-  const load = new LoadProcess('plain', 'idle', { port: peer.port, tunnels })
+async function openIdle(
+  { streams }: Idle,
+  peer: RunningPeer,
+  tunnels: number,
+): Promise<LoadProcess> {
+  const load =
+    streams === undefined
+      ? new LoadProcess('plain', 'idle', { port: peer.port, tunnels })
+      : new LoadProcess('plain', 'idle-h2', { port: peer.http2Port, tunnels, streams })
   try {
     await load.next()
     return load

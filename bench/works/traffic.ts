@@ -13,7 +13,7 @@ import { askCounts, closed, difference } from './upstream.ts'
 export interface Traffic {
   readonly wire: WireKind
   /** Of the load generator. */
-  readonly mode: 'echo' | 'paced' | 'handshake' | 'get'
+  readonly mode: 'echo' | 'echo-h2' | 'paced' | 'handshake' | 'get'
   readonly full: Readonly<Record<string, number>>
   readonly warm: Readonly<Record<string, number>>
   /** The name of the load's count of units. */
@@ -31,7 +31,7 @@ export async function sampleTraffic(
   upstream: LoadProcess,
   size: Size,
 ): Promise<Sample> {
-  const port = traffic.wire === 'tls' ? peer.tlsPort : peer.port
+  const port = portFor(traffic, peer)
   if (port === undefined) throw new Error('it has no listener for TLS')
   const load = new LoadProcess(traffic.wire, traffic.mode, { port, ...traffic[size] })
   try {
@@ -44,6 +44,11 @@ export async function sampleTraffic(
     // A gateway that has yet to close thousands of tunnels would do so at the expense of the next one's figures.
     await closed(upstream)
   }
+}
+
+function portFor({ wire, mode }: Traffic, peer: RunningPeer): number | undefined {
+  if (mode === 'echo-h2') return peer.http2Port
+  return wire === 'tls' ? peer.tlsPort : peer.port
 }
 
 async function run(
