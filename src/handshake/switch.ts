@@ -12,11 +12,15 @@ export function websocketAccept(key: string): string {
   return hash('sha1', key + WEBSOCKET_GUID, 'base64')
 }
 
+/** RFC 2817 3.3: HTTP goes on inside, and servers say so. CUPS names all versions of TLS, whichever was asked for. */
+const TOLD_WITH_TLS = /^(?:tls|http)\/1\.\d$/
+
 export type Switched = { readonly protocol: string } | { readonly wrong: string }
 
 /**
  * Checks a 101 against what was asked: its Connection lists `upgrade`, each protocol of its Upgrade is one of `tokens`
- * (RFC 9110 7.8: a server must not switch to one that was not asked for), and for `websocket` the accept value is right.
+ * (RFC 9110 7.8: a server must not switch to one that was not asked for) or told beside TLS, and for `websocket` the accept
+ * value is right.
  */
 export function checkSwitch(
   head: ResponseHead,
@@ -28,11 +32,12 @@ export function checkSwitch(
     return { wrong: 'a 101 without Connection: Upgrade' }
   }
   const granted = listItems(fieldValues(head.fields, 'upgrade')).map((item) => item.toLowerCase())
-  const [protocol] = granted
-  if (protocol === undefined) return { wrong: 'a 101 without Upgrade' }
+  if (granted.length === 0) return { wrong: 'a 101 without Upgrade' }
   const asked = new Set(tokens.map((token) => token.toLowerCase()))
-  const stranger = granted.find((item) => !asked.has(item))
-  if (stranger !== undefined)
+  const protocol = granted.find((item) => asked.has(item))
+  const more = protocol?.startsWith('tls/') ? TOLD_WITH_TLS : undefined
+  const stranger = granted.find((item) => !asked.has(item) && more?.test(item) !== true)
+  if (protocol === undefined || stranger !== undefined)
     return { wrong: `a 101 to ${JSON.stringify(stranger)}, which was not asked for` }
   if (granted.includes('websocket')) {
     const accept = fieldValues(head.fields, 'sec-websocket-accept')

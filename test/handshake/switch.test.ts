@@ -40,6 +40,18 @@ describe('checkSwitch', () => {
       ['SPDY/3.1'],
       'spdy/3.1',
     ],
+    [
+      'TLS and the HTTP inside, as RFC 2817 3.3 has it',
+      ['Upgrade', 'TLS/1.0, HTTP/1.1', 'Connection', 'Upgrade'],
+      ['TLS/1.0'],
+      'tls/1.0',
+    ],
+    [
+      'all the versions of TLS that CUPS has',
+      ['Connection', 'Upgrade', 'Upgrade', 'TLS/1.3,TLS/1.2,TLS/1.1,TLS/1.0'],
+      ['TLS/1.2'],
+      'tls/1.2',
+    ],
   ]
   for (const [name, fields, tokens, protocol] of good) {
     it(`grants ${name}`, () => assert.deepEqual(check(fields, tokens), { protocol }))
@@ -51,6 +63,18 @@ describe('checkSwitch', () => {
     ['no Upgrade field', ['Connection', 'Upgrade'], ['tcp']],
     ['a token that was not asked for', ['Connection', 'Upgrade', 'Upgrade', 'h2c'], ['tcp']],
     ['one stranger among the granted', ['Connection', 'Upgrade', 'Upgrade', 'tcp, h2c'], ['tcp']],
+    ['TLS that was not asked for', ['Connection', 'Upgrade', 'Upgrade', 'TLS/1.2'], ['tcp']],
+    [
+      'HTTP inside of what is no TLS',
+      ['Connection', 'Upgrade', 'Upgrade', 'tcp, HTTP/1.1'],
+      ['tcp'],
+    ],
+    ['h2c beside TLS', ['Connection', 'Upgrade', 'Upgrade', 'TLS/1.2, h2c'], ['TLS/1.2']],
+    [
+      'HTTP/2 inside of TLS',
+      ['Connection', 'Upgrade', 'Upgrade', 'TLS/1.2, HTTP/2.0'],
+      ['TLS/1.2'],
+    ],
     ['a wrong accept value', [...websocket.slice(0, 5), `${ACCEPT.slice(0, -2)}X=`], ['websocket']],
     ['no accept value', websocket.slice(0, 4), ['websocket']],
     ['two accept values', [...websocket, 'Sec-WebSocket-Accept', ACCEPT], ['websocket']],
