@@ -217,28 +217,34 @@ describe('the certificates of a listener', { skip }, () => {
 const PAIR = 'cert: one.pem, key: one-key.pem'
 
 describe('TLS of a listener', { skip }, () => {
-  it('is of no version below minVersion', async () => {
-    await using upstream = await serving()
-    const files = pemFiles({ one })
-    await using loose = await startTestGateway(yaml(PAIR, upstream), files)
-    await using strict = await startTestGateway(
-      yaml(`${PAIR}, minVersion: TLSv1.3`, upstream),
-      files,
-    )
-    const old = ['-cipher', 'ALL:@SECLEVEL=0']
-    for (const [gateway, args, isWelcome] of [
-      [loose, ['-tls1', ...old], false],
-      [loose, ['-tls1_1', ...old], false],
-      [loose, ['-tls1_2'], true],
-      [loose, ['-tls1_3'], true],
-      [strict, ['-tls1_2'], false],
-      [strict, ['-tls1_3'], true],
-    ] as const) {
-      const text = await sClient(gateway, ...args)
-      if (isWelcome) assert.equal(subjectIn(text), 'one', args[0])
-      else assert.match(text, /alert protocol version|alert number 70/, args[0])
-    }
-  })
+  for (const { name, settings } of [
+    { name: 'one certificate', settings: PAIR },
+    { name: 'several certificates', settings: SEVERAL },
+    { name: 'HTTP/2', settings: `${PAIR}, http2: true` },
+  ]) {
+    it(`is of no version below minVersion, with ${name}`, async () => {
+      await using upstream = await serving()
+      const old = ['-cipher', 'ALL:@SECLEVEL=0']
+      const versions = [['-tls1', ...old], ['-tls1_1', ...old], ['-tls1_2'], ['-tls1_3']]
+      for (const [minimum, refused] of [
+        ['', 2],
+        [', minVersion: TLSv1.2', 2],
+        [', minVersion: TLSv1.3', 3],
+      ] as const) {
+        const text = yaml(`${settings}${minimum}`, upstream)
+        await using gateway = await startTestGateway(text, severalFiles())
+        for (const [index, args] of versions.entries()) {
+          const seen = await sClient(gateway, ...args)
+          const what = `${args[0]}${minimum}`
+          if (index >= refused) assert.match(String(subjectIn(seen)), /^(?:one|elliptic)$/, what)
+          else {
+            assert.match(seen, /alert protocol version|alert number 70/, what)
+            assert.equal(subjectIn(seen), undefined, what)
+          }
+        }
+      }
+    })
+  }
 
   it('has the ciphers of the config alone', async () => {
     await using upstream = await serving()
@@ -310,17 +316,11 @@ describe('TLS of a listener', { skip }, () => {
 })
 
 describe('certificates whose files change', { skip }, () => {
-  it('are shown to new clients, while a hundred tunnels go on', async () => {
+  it('are shown to new clients each time, while a tunnel goes on', async () => {
     await using upstream = await serving()
     await using gateway = await startTestGateway(yaml(SEVERAL, upstream), severalFiles())
-    await using stack = new AsyncDisposableStack()
-    const tunnels: RawClient[] = []
-    for (let index = 0; index < 100; index += 1) {
-      const servername = index % 2 === 0 ? 'one.test' : 'other.test'
-      const client = stack.use(await tlsClient(gateway.port, { servername }))
-      await openTunnel(client)
-      tunnels.push(client)
-    }
+    await using tunnel = await tlsClient(gateway.port, { servername: 'other.test' })
+    await openTunnel(tunnel)
     const names = ['DNS:other.test']
     for (const subject of ['second', 'third']) {
       const next = await authority.issue({ subject: `/CN=${subject}`, names, days: 50 })
@@ -334,9 +334,8 @@ describe('certificates whose files change', { skip }, () => {
       assert.equal(nameOf(client), subject)
       await openTunnel(client)
       await isAlive(client)
-      await Promise.all(tunnels.map(isAlive))
+      await isAlive(tunnel)
     }
-    assert.ok(gateway.gateway.openTunnels >= 100)
   })
 
   it('stay as they were when a file is broken, or a pair does not fit, and the others change', async () => {
