@@ -1,14 +1,23 @@
 /**
- * The one place that tells the outside what happened: the log lines of requests and tunnels, and their metrics. A line is
- * made of the fields named here; no header, query string or token is among them.
+ * The one place that tells the outside what happened: in lines of the log, and in metrics. No header, query string or token
+ * is in any of them.
  */
 
 import { randomUUID } from 'node:crypto'
 import type { Tried } from '../auth/authorize.ts'
-import { catalogue, type Code } from '../errors.ts'
-import type { FrameCounts, TunnelEnd } from '../relay/tunnel-end.ts'
+import { catalogue } from '../errors.ts'
+import type { TunnelEnd } from '../relay/tunnel-end.ts'
+import {
+  askedProtocol,
+  clipped,
+  clippedIfAny,
+  closeFields,
+  httpVersionOf,
+  microseconds,
+  requestFields,
+} from './fields.ts'
 import type { Logger } from './logger.ts'
-import { NO_CLOSE, NONE, type HandshakeResult, type Metrics } from './metrics.ts'
+import { NONE, type HandshakeResult, type Metrics } from './metrics.ts'
 import {
   type AdminReport,
   type AnsweredReport,
@@ -24,9 +33,6 @@ import {
   type TunnelReport,
 } from './reported.ts'
 import { cutFree, Words } from './words.ts'
-
-/** Longest value from a client in a log line. Whoever sends 16 KiB of path shall not fill the disk with it. */
-const VALUE_CHARS_MAX = 1024
 
 export class Report {
   readonly #log: Logger
@@ -113,40 +119,7 @@ export class Report {
 
   tunnelClosed(tunnel: ReportedTunnel, end: TunnelEnd): void {
     this.#metrics.tunnelClosed(tunnel.route, tunnel[kOpen], end)
-    const { webSocket } = end
-    this.#log.info(
-      {
-        requestId: tunnel.requestId,
-        tunnelId: tunnel.tunnelId,
-        route: tunnel.route,
-        upstream: tunnel.upstream,
-        endpoint: tunnel.endpoint,
-        clientIp: tunnel.clientIp,
-        host: tunnel.host,
-        path: tunnel.path,
-        method: tunnel.method,
-        protocol: tunnel.protocol,
-        httpVersion: tunnel.httpVersion,
-        endpointHttpVersion: tunnel.endpointHttpVersion,
-        user: tunnel.user,
-        status: tunnel.status,
-        handshakeMs: tunnel.handshakeMs,
-        durationMs: microseconds(end.durationMs),
-        bytesUp: end.bytesUp,
-        bytesDown: end.bytesDown,
-        messagesUp: messages(webSocket?.up),
-        messagesDown: messages(webSocket?.down),
-        firstUpMs: microsecondsIfAny(end.firstUpMs),
-        firstDownMs: microsecondsIfAny(end.firstDownMs),
-        by: end.by,
-        reason: end.reason,
-        cause: end.cause,
-        wsCloseBy: webSocket && (webSocket.close?.by ?? end.by),
-        wsCloseCode: webSocket && (webSocket.close?.code ?? NO_CLOSE),
-        blind: webSocket && blindPeers(webSocket.up.blind, webSocket.down.blind),
-      },
-      'tunnel close',
-    )
+    this.#log.info(closeFields(tunnel, end), 'tunnel close')
   }
 
   /** An endpoint was set aside, or is back. */
@@ -291,74 +264,6 @@ export class Report {
   }
 }
 
-interface Outcome {
-  readonly protocol: string | undefined
-  readonly status: number
-  readonly code: Code | undefined
-  readonly cause: string | undefined
-}
-
-function requestFields(report: AnsweredReport | RefusedReport, outcome: Outcome): object {
-  const { facts, route } = report
-  return {
-    requestId: facts?.requestId ?? report.requestId,
-    route: route?.name,
-    upstream: route?.upstream,
-    endpoint: report.endpoint,
-    clientIp: facts?.clientIp ?? report.clientIp,
-    host: clippedIfAny(facts?.host),
-    path: clippedIfAny(facts?.path),
-    method: facts?.method ?? report.method,
-    protocol: outcome.protocol,
-    httpVersion: httpVersionOf(facts?.http2 !== undefined),
-    endpointHttpVersion: httpVersionOf(report.endpointHttp2),
-    user: clippedIfAny(report.user),
-    status: outcome.status,
-    code: outcome.code,
-    durationMs: microseconds(report.durationMs),
-    bytesUp: report.bytesUp,
-    bytesDown: report.bytesDown,
-    cause: outcome.cause,
-  }
-}
-
 function routeLabel({ route }: RequestReport): string {
   return route?.name ?? NONE
-}
-
-/** The one that stands first in the request: nobody has chosen another one. */
-function askedProtocol({ facts }: RequestReport): string | undefined {
-  return clippedIfAny(facts?.upgrade[0])
-}
-
-/** Tells HTTP/2 from what nearly all clients speak. */
-function httpVersionOf(isHttp2: boolean | undefined): '2.0' | undefined {
-  return isHttp2 === true ? '2.0' : undefined
-}
-
-function clipped(value: string): string {
-  return value.length <= VALUE_CHARS_MAX ? value : `${value.slice(0, VALUE_CHARS_MAX)}...`
-}
-
-function clippedIfAny(value: string | undefined): string | undefined {
-  return value === undefined ? undefined : clipped(value)
-}
-
-/** The data messages: what the peers have said to each other. */
-function messages(frames: FrameCounts | undefined): number | undefined {
-  return frames && frames.text + frames.binary
-}
-
-function blindPeers(up: boolean, down: boolean): 'client' | 'upstream' | 'both' | undefined {
-  if (up) return down ? 'both' : 'client'
-  return down ? 'upstream' : undefined
-}
-
-function microsecondsIfAny(ms: number | undefined): number | undefined {
-  return ms === undefined ? undefined : microseconds(ms)
-}
-
-/** Milliseconds with three decimals: a line does not need sixteen. */
-function microseconds(ms: number): number {
-  return Math.round(ms * 1000) / 1000
 }

@@ -136,53 +136,6 @@ describe('Report', () => {
     ])
   })
 
-  it('tells of a WebSocket tunnel how much was said and how it was closed', () => {
-    const { report, lines } = setUp()
-    const opened = report.tunnelOpened({ ...request, protocol: 'websocket', handshakeMs: 1 })
-    const up = frameCounts({ text: 2, binary: 3, ping: 4, close: 1 })
-    const down = frameCounts({ pong: 4 })
-    const close = { by: 'client', code: 4123 } as const
-    report.tunnelClosed(opened, tunnelEnd({ webSocket: { up, down, close } }))
-    const end = lines()[1]
-    assert.deepEqual(
-      [end?.['messagesUp'], end?.['messagesDown'], end?.['wsCloseBy'], end?.['wsCloseCode']],
-      [5, 0, 'client', 4123],
-    )
-    assert.ok(end !== undefined && !('blind' in end))
-  })
-
-  it('says 1006 of a WebSocket tunnel without a Close frame, and who ended it', () => {
-    const { report, lines } = setUp()
-    const opened = report.tunnelOpened({ ...request, protocol: 'websocket', handshakeMs: 1 })
-    const webSocket = { up: frameCounts(), down: frameCounts(), close: undefined }
-    report.tunnelClosed(opened, tunnelEnd({ by: 'upstream', reason: 'reset', webSocket }))
-    const end = lines()[1]
-    assert.deepEqual([end?.['wsCloseBy'], end?.['wsCloseCode']], ['upstream', 1006])
-  })
-
-  it('names the peers that broke the protocol', () => {
-    const { report, lines } = setUp()
-    const close = undefined
-    for (const [up, down] of [
-      [true, false],
-      [false, true],
-      [true, true],
-    ] as const) {
-      const opened = report.tunnelOpened({ ...request, protocol: 'websocket', handshakeMs: 1 })
-      const webSocket = {
-        up: frameCounts({ blind: up }),
-        down: frameCounts({ blind: down }),
-        close,
-      }
-      report.tunnelClosed(opened, tunnelEnd({ webSocket }))
-    }
-    const named = lines().filter(({ msg }) => msg === 'tunnel close')
-    assert.deepEqual(
-      named.map(({ blind }) => blind),
-      ['client', 'upstream', 'both'],
-    )
-  })
-
   it('gives each tunnel its own id', () => {
     const { report } = setUp()
     const tunnel = { ...request, protocol: 'websocket', handshakeMs: 1 }
