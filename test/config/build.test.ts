@@ -61,6 +61,7 @@ describe('the configuration of the smallest file', () => {
             address: { kind: 'tcp', host: 'localhost', port: 3000 },
             tls: false,
             weight: 1,
+            http2: false,
           },
         ],
         balance: { policy: 'least-tunnels' },
@@ -69,6 +70,7 @@ describe('the configuration of the smallest file', () => {
         rebalance: undefined,
         proxyProtocol: 'off',
         localAddress: undefined,
+        http2Streams: 100,
       },
     })
   })

@@ -199,7 +199,13 @@ routes:
     const config = loadText(yaml, { SIZE: '8192', HOST: 'h', W: '3', HTTP: 'false', IDLE: '5m' })
     assert.equal(config.relay.bufferBytes, 8192)
     assert.deepEqual(config.upstreams.get('a')?.endpoints, [
-      { url: 'http://h:1', address: { kind: 'tcp', host: 'h', port: 1 }, tls: false, weight: 3 },
+      {
+        url: 'http://h:1',
+        address: { kind: 'tcp', host: 'h', port: 1 },
+        tls: false,
+        weight: 3,
+        http2: false,
+      },
     ])
     assert.equal(config.routes[0]?.http, false)
     assert.equal(config.routes[0].limits.tunnels, Infinity)

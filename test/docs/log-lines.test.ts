@@ -16,6 +16,7 @@ import { loadText } from '../config/load-text.ts'
 import { freePort } from '../support/free-port.ts'
 import { LOOPBACK, startTestGateway, type LogLine, type TestGateway } from '../support/gateway.ts'
 import { http2Client } from '../support/http2-client.ts'
+import { http2Endpoint } from '../support/http2-server.ts'
 import { logFields, logMessages } from '../support/log-words.ts'
 import { handshake, rawClient, SWITCHING, WEBSOCKET_ACCEPT } from '../support/raw-client.ts'
 import { scriptedUpstream } from '../support/scripted-upstream.ts'
@@ -87,6 +88,7 @@ async function everyLine(): Promise<readonly LogLine[]> {
       connection.write('HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno')
     else connection.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
   })
+  await using http2 = await http2Endpoint()
   const comingPort = await freePort()
   const extra = `unix:${join(folder, 'extra')}`
   const yaml = `
@@ -98,6 +100,7 @@ auth:
 routes:
   - { match: { path: /people }, auth: [people], upstream: "${upstream.url}" }
   - { match: { path: /coming }, upstream: "http://127.0.0.1:${comingPort}" }
+  - { match: { path: /two }, auth: [robots], upstream: [{ url: "${http2.url}", http2: true }] }
   - { name: robots, auth: [robots], upstream: "${upstream.url}" }
 `
   await using gateway = await startTestGateway(yaml + listenersAt('127.0.0.1:0', extra))
@@ -118,6 +121,8 @@ routes:
     await once(stream, 'response')
     stream.destroy()
     await gateway.log('tunnel close', { httpVersion: '2.0' })
+    await once(client.connect('/two', { 'x-api-key': 'secret' }), 'response')
+    assert.equal((await client.ask('/two', { headers: { 'x-api-key': 'secret' } })).status, 200)
   }
   assert.equal(await ask(gateway, handshake('/other', key)), 404)
   assert.equal(await ask(gateway, get('/', key)), 200)

@@ -26,6 +26,7 @@ import { activate, letGo, listening } from '../support/activated-gateway.ts'
 import { readReadme, recipesOf } from '../support/readme.ts'
 import { secureServer } from '../support/secure-server.ts'
 import { http2Client } from '../support/http2-client.ts'
+import { http2Endpoint } from '../support/http2-server.ts'
 import { wsClient, wsServer } from '../support/ws-server.ts'
 
 const recipes = recipesOf(readReadme())
@@ -662,6 +663,33 @@ describe("the recipe 'http2'", () => {
       upstream.heads.map((head) => head.headers['x-forwarded-proto']),
       ['https', 'http'],
     )
+  })
+})
+
+describe("the recipe 'http2-endpoint'", () => {
+  it('sends tunnels and requests over connections that they share', async () => {
+    const tls = {
+      cert: readFileSync(join(fixtures, 'tls/cert.pem')),
+      key: readFileSync(join(fixtures, 'tls/key.pem')),
+    }
+    await using secure = await http2Endpoint({ tls })
+    await using plain = await http2Endpoint()
+    const yaml = recipeYaml('http2-endpoint', [
+      ['https://app-1.example:8443', secure.url],
+      ['http://app-2.example:8080', plain.url],
+      ['http2Streams: 100', `tls: { ca: "${join(fixtures, 'tls/ca.pem')}" }`],
+    ])
+    await using gateway = await startTestGateway(yaml)
+    await using one = await wsClient(`ws://127.0.0.1:${gateway.port}/`)
+    await using two = await wsClient(`ws://127.0.0.1:${gateway.port}/`)
+    for (const client of [one, two]) await echoes(client, 'hello')
+    for (const path of ['/a', '/b']) {
+      const response = await fetch(`http://127.0.0.1:${gateway.port}${path}`)
+      assert.equal(await response.text(), path)
+    }
+    for (const { sessions, streams } of [secure, plain]) {
+      assert.deepEqual([sessions.length, streams.length], [1, 2])
+    }
   })
 })
 
