@@ -16,6 +16,7 @@ import { isSameCertificate } from './tls-certificate.ts'
 import type { Handshakes } from './tls-handshakes.ts'
 import type { TlsMaterial } from './tls-material.ts'
 import { NameTable, type Group } from './tls-names.ts'
+import { HAS_EXPIRED } from './tls-refusal.ts'
 
 export interface TlsFrontOptions {
   readonly config: ListenerTlsConfig
@@ -110,10 +111,20 @@ export class TlsFront {
   }
 
   readonly #onSecure = (socket: tls.TLSSocket): void => {
-    const { handshakes, onSecure } = this.#options
+    const { config, handshakes, onSecure } = this.#options
+    const certificate = this.material.clients && this.#certificateOf(socket)
+    // OpenSSL refuses others; of a session that is resumed it looks at nothing.
+    if (config.clientCert === 'require' && certificate !== undefined && 'failure' in certificate) {
+      this.#onFailed(
+        Object.assign(new Error('the session is too old'), { code: HAS_EXPIRED }),
+        socket,
+      )
+      socket.destroy()
+      return
+    }
     handshakes.end(socket.isSessionReused() ? 'resumed' : 'full')
     socket.allowHalfOpen = true
-    onSecure(socket, this.material.clients && this.#certificateOf(socket))
+    onSecure(socket, certificate)
   }
 
   #certificateOf(socket: tls.TLSSocket): ClientCertificate | undefined {
@@ -124,7 +135,8 @@ export class TlsFront {
     // Of a session that was resumed node does not know its own certificate.
     const name = typeof socket.servername === 'string' ? socket.servername.toLowerCase() : ''
     const [own] = this.#names.find(name) ?? this.#names.default
-    return verifiedCertificate(certificate, own?.uris ?? [])
+    const verified = verifiedCertificate(certificate, own?.uris ?? [])
+    return verified.expiresAtMs > Date.now() ? verified : { failure: HAS_EXPIRED }
   }
 
   readonly #onFailed = (error: NodeJS.ErrnoException, socket: tls.TLSSocket): void => {
@@ -185,11 +197,15 @@ function handOver(socket: Socket, server: tls.Server): void {
 
 /**
  * A session is resumed for the names that it began with. It is as good as the certificate that the client has shown then, so
- * that it ends when clients are verified in another way. At most 32 bytes, by OpenSSL.
+ * that it ends when clients are verified in another way; and it has a cipher, at which OpenSSL does not look again. At most
+ * 32 bytes, by OpenSSL.
  */
 function sessionContext(group: Group, { config, material: { clients } }: TlsFrontOptions): string {
   const names = [...new Set(group.flatMap((certificate) => certificate.names))].toSorted()
-  const hash = createHash('sha256').update(JSON.stringify([names, config.clientCert]))
+  const { clientCert, ciphers, minVersion } = config
+  const hash = createHash('sha256').update(
+    JSON.stringify([names, clientCert, ciphers ?? null, minVersion]),
+  )
   for (const content of [clients?.ca, clients?.crl]) {
     hash.update(`${content?.length ?? 0} `).update(content ?? '')
   }

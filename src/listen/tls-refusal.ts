@@ -4,6 +4,9 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { Refusal } from '../errors.ts'
 
+/** OpenSSL's name for it, and ours where it does not look: a session that is resumed was verified before. */
+export const HAS_EXPIRED = 'CERT_HAS_EXPIRED'
+
 /** E_AUTH_MISSING, E_AUTH_INVALID; undefined where it has failed for another reason. */
 export function certificateRefusal(
   { code }: NodeJS.ErrnoException,
@@ -13,7 +16,7 @@ export function certificateRefusal(
     return new Refusal('E_AUTH_MISSING', { cause: 'no client certificate' })
   }
   // Node's types say it is an Error; it is the code of one, or null.
-  const failure = authorizationError as unknown as string | null
+  const failure = code === HAS_EXPIRED ? code : (authorizationError as unknown as string | null)
   if (failure === null) return undefined
   return new Refusal('E_AUTH_INVALID', { cause: `client certificate: ${failure}` })
 }

@@ -118,6 +118,16 @@ async function statusOf(client: RawClient, lines: readonly string[] = []): Promi
   return (await client.answer()).status
 }
 
+/** The session of a client with alice's certificate. */
+async function begin({ port }: TestGateway, maxVersion: tls.SecureVersion): Promise<Buffer> {
+  await using client = await connect(port, alice, { maxVersion })
+  const socket = client.socket as tls.TLSSocket
+  // TLS 1.3 sends tickets behind its handshake.
+  const told = maxVersion === 'TLSv1.2' ? [socket.getSession()] : once(socket, 'session')
+  assert.equal(await statusOf(client), 200)
+  return (await told)[0] as Buffer
+}
+
 async function refuses(gateway: TestGateway, shown?: Issued): Promise<void> {
   // TLS 1.3: the client is done before the gateway has seen its certificate.
   const client = await connect(gateway.port, shown).catch(() => undefined)
@@ -206,13 +216,7 @@ describe('a listener that requires a certificate', { skip }, () => {
   it('knows the client of a resumed session', async () => {
     await using upstream = await serving()
     await using gateway = await startGateway(upstream, { check: 'user: cn' })
-    let session: Buffer
-    {
-      await using client = await connect(gateway.port, alice)
-      const told = once(client.socket, 'session')
-      assert.equal(await statusOf(client), 200)
-      ;[session] = (await told) as [Buffer]
-    }
+    const session = await begin(gateway, 'TLSv1.3')
     await using client = await connect(gateway.port, undefined, { session })
     assert.equal((client.socket as tls.TLSSocket).isSessionReused(), true)
     assert.equal(await statusOf(client), 200)
@@ -222,6 +226,31 @@ describe('a listener that requires a certificate', { skip }, () => {
     }
     assert.equal(second?.get('x-auth-user'), 'alice')
   })
+})
+
+describe('a session whose certificate has expired since', { skip }, () => {
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    it(`is not resumed where one is required, and is none where one is requested (${maxVersion})`, async (t) => {
+      await using upstream = await serving()
+      for (const clientCert of ['require', 'request'] as const) {
+        await using gateway = await startGateway(upstream, { tls: `clientCert: ${clientCert}` })
+        const session = await begin(gateway, maxVersion)
+        t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 2 * 24 * 3_600_000 })
+        const options = { session, maxVersion, rejectUnauthorized: false }
+        await using client = await connect(gateway.port, undefined, options)
+        assert.equal((client.socket as tls.TLSSocket).isSessionReused(), true)
+        if (clientCert === 'require') {
+          await client.gone()
+          const cause = 'client certificate: CERT_HAS_EXPIRED'
+          await gateway.log('request', { code: 'E_AUTH_INVALID', cause })
+        } else {
+          assert.equal(await statusOf(client), 200)
+          assert.equal(upstream.heads.at(-1)?.fields.has('x-forwarded-client-cert'), false)
+        }
+        t.mock.timers.reset()
+      }
+    })
+  }
 })
 
 describe('a listener that requests a certificate', { skip }, () => {

@@ -280,7 +280,7 @@ describe('TLS of a listener', { skip }, () => {
     }
   })
 
-  it('resumes sessions over a reload and over new certificates, for the name that they began with', async () => {
+  it('resumes sessions over a reload and over new certificates, for the name and the ciphers that they began with', async () => {
     await using upstream = await serving()
     await using gateway = await startTestGateway(yaml(SEVERAL, upstream), severalFiles())
     const begin = async (maxVersion: tls.SecureVersion): Promise<Begun> => {
@@ -312,6 +312,9 @@ describe('TLS of a listener', { skip }, () => {
     for (const session of sessions) assert.equal(await isResumed('other.test', session), true)
     const resumed = { result: 'resumed' }
     assert.equal(await gateway.metric('upgate_tls_handshakes_total', resumed), 6)
+    const ciphers = 'ciphers: "ECDHE-ECDSA-AES256-GCM-SHA384:TLS_AES_256_GCM_SHA384"'
+    await gateway.reload(yaml(`${SEVERAL}, ${ciphers}`, upstream))
+    for (const session of sessions) assert.equal(await isResumed('other.test', session), false)
   })
 })
 
