@@ -4,7 +4,7 @@ import { Closings } from './admin/closings.ts'
 import type { AdminParts } from './admin/server.ts'
 import { startEcho, type Echo } from './builtin/echo.ts'
 import type { Address, Config } from './config/config.ts'
-import { diffConfigs, diffLines } from './config/diff.ts'
+import { diffConfigs } from './config/diff.ts'
 import { maskConfig } from './config/mask.ts'
 import type { Decision } from './decide.ts'
 import { Forwarder } from './http/forward.ts'
@@ -23,7 +23,8 @@ import { AdminDoor, type AdminChange } from './reload/admin-door.ts'
 import { filesOf } from './reload/config-files.ts'
 import { FileWatch } from './reload/file-watch.ts'
 import { problemsOf } from './reload/problems.ts'
-import { reloadFailed, Reloads, type ReloadOptions, type ReloadResult } from './reload/reloads.ts'
+import { Reloads, type ReloadOptions } from './reload/reloads.ts'
+import { reloadFailed, reloadTaken, type ReloadResult } from './reload/result.ts'
 import { createLogger, type Logger } from './report/logger.ts'
 import { createMetrics, type Metrics } from './report/metrics.ts'
 import { Report } from './report/report.ts'
@@ -245,19 +246,7 @@ class RunningGateway implements Gateway, Exchanges {
       const certificates = newCertificates.map(({ address, config: { tls } }) =>
         urlOf(address, tls),
       )
-      return {
-        ok: true,
-        dryRun,
-        changes: [
-          ...diffLines(diff),
-          ...certificates.map((url) => `another certificate at ${url}`),
-        ],
-        needsRestart: diff.needsRestart,
-        problems: [],
-        closing: [...tunnels.closing.values()].reduce((sum, count) => sum + count, 0),
-        closingByRoute: Object.fromEntries(tunnels.closing),
-        kept: tunnels.kept,
-      }
+      return reloadTaken(dryRun, { diff, certificates, tunnels })
     } finally {
       if (this.#plane !== plane) plane.close(before)
     }

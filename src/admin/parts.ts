@@ -2,7 +2,7 @@
 
 import type { Pool } from '../balance/pool.ts'
 import type { Config } from '../config/config.ts'
-import type { ReloadResult } from '../reload/reloads.ts'
+import type { ReloadResult } from '../reload/result.ts'
 import type { Report } from '../report/report.ts'
 import type { Rebalancer } from '../tunnels/rebalance.ts'
 import type { Registry } from '../tunnels/registry.ts'

@@ -1,35 +1,13 @@
 /** Reloads one after the other: whoever asks while one runs waits for its end, and those that wait for the same become one. */
 
 import type { ReloadCause } from '../report/reported.ts'
+import type { ReloadResult } from './result.ts'
 
 export interface ReloadOptions {
   /** For the log. */
   readonly cause: ReloadCause
   /** Only says what would change. */
   readonly dryRun?: boolean
-}
-
-export interface ReloadResult {
-  /** False where the config is not taken: everything is as before. */
-  readonly ok: boolean
-  readonly dryRun: boolean
-  /** What has changed, or would: a line each. */
-  readonly changes: readonly string[]
-  /** Keys whose change takes effect at the next start. */
-  readonly needsRestart: readonly string[]
-  /** Why it is not taken: a line each. */
-  readonly problems: readonly string[]
-  /** Tunnels that the new config has no place for, and that are closed therefore. */
-  readonly closing: number
-  /** The same by the name of their route. */
-  readonly closingByRoute: Readonly<Record<string, number>>
-  /** Tunnels that it has no place for, and that their route keeps. */
-  readonly kept: number
-}
-
-export function reloadFailed(dryRun: boolean, problems: readonly string[]): ReloadResult {
-  const nothing = { changes: [], needsRestart: [], closing: 0, closingByRoute: {}, kept: 0 }
-  return { ok: false, dryRun, problems, ...nothing }
 }
 
 type Run = () => Promise<ReloadResult>

@@ -7,7 +7,7 @@ import { describe, it } from 'node:test'
 import type { ReloadAnswer, RouteList } from '../../src/admin/gateway-operations.ts'
 import type { ProblemBody } from '../../src/admin/problem.ts'
 import type { Config } from '../../src/config/config.ts'
-import type { ReloadResult } from '../../src/reload/reloads.ts'
+import type { ReloadResult } from '../../src/reload/result.ts'
 import { fakeAdmin, FakeGateway } from './fake-api.ts'
 
 const taken: ReloadResult = {

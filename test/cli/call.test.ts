@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
-import type { ReloadResult } from '../../src/reload/reloads.ts'
+import type { ReloadResult } from '../../src/reload/result.ts'
 import { CLOSE_FRAMES } from '../support/tunnel-policy.ts'
 import { fakeAdmin, type FakeAdmin } from '../admin/fake-api.ts'
 import { frameCounts } from '../support/readings.ts'

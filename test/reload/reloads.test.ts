@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { reloadFailed, Reloads, type ReloadResult } from '../../src/reload/reloads.ts'
+import { Reloads } from '../../src/reload/reloads.ts'
+import { reloadFailed, type ReloadResult } from '../../src/reload/result.ts'
 
 /** Runs that end when they are told to, and how often each kind has begun. */
 class Script {

@@ -7,7 +7,7 @@ import { Writable } from 'node:stream'
 import type { Config } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'
-import type { ReloadResult } from '../../src/reload/reloads.ts'
+import type { ReloadResult } from '../../src/reload/result.ts'
 import { withTestRelay } from './test-relay.ts'
 
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string }
