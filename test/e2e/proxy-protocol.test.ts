@@ -8,7 +8,7 @@ import http2 from 'node:http2'
 import net from 'node:net'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { pipeline } from 'node:stream'
+import { duplexPair, pipeline, type Duplex } from 'node:stream'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import tls from 'node:tls'
@@ -59,6 +59,30 @@ function yaml(
   return `listeners: [{ address: "127.0.0.1:0", proxyProtocol: ${mode}${listener} }]
 trustedProxies: ["${trusted}"]
 routes: [{ upstream: "${upstream.url}"${route} }]`
+}
+
+/** For a client that speaks over it: `header` goes out in one packet with the first that is written, or all of it by pieces. */
+async function behindHeader(port: number, header: Buffer, pieces?: number): Promise<Duplex> {
+  const socket = net.connect(port, '127.0.0.1')
+  socket.setNoDelay(true)
+  await once(socket, 'connect')
+  const [own, other] = duplexPair()
+  socket.pipe(other)
+  const pass = async (): Promise<void> => {
+    let bytes = header
+    for await (const chunk of other) {
+      bytes = Buffer.concat([bytes, chunk as Buffer])
+      const size = pieces ?? bytes.length
+      for (let at = 0; at < bytes.length; at += size) {
+        socket.write(bytes.subarray(at, at + size))
+        await new Promise(setImmediate)
+      }
+      bytes = Buffer.alloc(0)
+    }
+  }
+  pass().catch(() => {})
+  own.on('close', () => socket.destroy())
+  return own
 }
 
 /** What the upstream is told of a client that begins with `bytes`, before a request. */
@@ -167,6 +191,56 @@ routes: [{ upstream: "${upstream.url}" }]`,
     await using client = new RawClient(socket)
     client.write(GET)
     assert.equal((await client.answer()).body, '192.0.2.7 443 https')
+  })
+
+  for (const header of [Buffer.from(LINE), binaryHeader()]) {
+    for (const pieces of [undefined, 1, 7]) {
+      const how = pieces === undefined ? 'in one packet' : `by ${pieces} bytes`
+      it(`comes ${how} with what is behind it: TLS, HTTP/2 in it, HTTP/2 without (${header.length} bytes)`, async () => {
+        await using upstream = await telling()
+        await using gateway = await startTestGateway(
+          `listeners:
+  - { address: "127.0.0.1:0", proxyProtocol: required, h2c: true }
+  - { address: "127.0.0.1:0", proxyProtocol: required, tls: { cert: cert.pem, key: key.pem, http2: true } }
+trustedProxies: ["127.0.0.1"]
+routes: [{ upstream: "${upstream.url}" }]`,
+          certificate,
+        )
+        const ports = gateway.gateway.addresses.map((address) => (address as { port: number }).port)
+        const [plain = 0, secure = 0] = ports
+        for (const protocol of ['http/1.1', 'h2', 'h2c']) {
+          let channel = await behindHeader(protocol === 'h2c' ? plain : secure, header, pieces)
+          if (protocol !== 'h2c') {
+            channel = tls.connect({
+              socket: channel,
+              ALPNProtocols: [protocol],
+              rejectUnauthorized: false,
+            })
+            await once(channel, 'secureConnect')
+          }
+          if (protocol === 'http/1.1') {
+            await using client = new RawClient(channel as tls.TLSSocket)
+            client.write(GET)
+            assert.equal((await client.answer()).body, '192.0.2.7 443 https')
+            continue
+          }
+          const session = http2.connect('http://a.test', { createConnection: () => channel })
+          const request = session.request({ ':path': '/' }).setEncoding('utf8')
+          const scheme = protocol === 'h2' ? 'https' : 'http'
+          assert.equal((await request.toArray()).join(''), `192.0.2.7 443 ${scheme}`)
+          session.destroy()
+        }
+      })
+    }
+  }
+
+  it('comes once: a second one is no request', async () => {
+    await using upstream = await telling()
+    await using gateway = await startTestGateway(yaml(upstream))
+    await using client = await rawClient(gateway.port)
+    client.write(LINE + LINE + GET)
+    assert.equal((await client.head()).status, 400)
+    assert.equal(upstream.connections, 0)
   })
 
   it('comes before HTTP/2, and each stream has the client of it', async () => {
@@ -401,6 +475,46 @@ for (const engine of ['portable', 'auto']) {
       })
     }
 
+    it('gets it over a unix socket too, and from a client on one, who has no address', async () => {
+      const sockets = await mkdtemp(join(tmpdir(), 'upgate-proxy-'))
+      const seen: string[] = []
+      const endpoint = net.createServer((socket) => {
+        const connection = new RawClient(socket)
+        const serve = async (): Promise<void> => {
+          const fixed = Buffer.from(await connection.bytes(16), 'latin1')
+          const rest = await connection.bytes(fixed.readUInt16BE(14))
+          const header = Buffer.concat([fixed, Buffer.from(rest, 'latin1')])
+          const read = readProxyHeader(header) as { readonly client: unknown }
+          const { fields } = await connection.head()
+          seen.push(JSON.stringify(read.client))
+          connection.write(fields.has('upgrade') ? SWITCHING : 'HTTP/1.1 204 No Content\r\n\r\n')
+        }
+        serve().catch((error: unknown) => seen.push(String(error)))
+      })
+      endpoint.listen(join(sockets, 'endpoint.sock'))
+      await once(endpoint, 'listening')
+      {
+        await using gateway = await startTestGateway(
+          `${relay}listeners: [{ address: "127.0.0.1:0" }, { address: "unix:${join(sockets, 'l.sock')}" }]
+${toEndpoint({ url: `unix:${join(sockets, 'endpoint.sock')}` }, 'v2')}`,
+        )
+        for (const at of [gateway.port, join(sockets, 'l.sock')]) {
+          await using client = await rawClient(at)
+          client.write(GET)
+          assert.equal((await client.head()).status, 204)
+          client.write(handshake('/'))
+          assert.equal((await client.head()).status, 101)
+          const { localPort: peerPort } = client.socket
+          const localAddress = '127.0.0.1'
+          const ends = { peerAddress: '127.0.0.1', peerPort, localAddress, localPort: gateway.port }
+          const expected = JSON.stringify(at === gateway.port ? ends : 'unknown')
+          assert.deepEqual(seen.splice(0), [expected, expected])
+        }
+      }
+      endpoint.close()
+      await rm(sockets, { recursive: true })
+    })
+
     it('gets the client of a stream of HTTP/2', async () => {
       await using upstream = await reading()
       await using gateway = await startTestGateway(
@@ -623,6 +737,61 @@ describe('in front of nginx and HAProxy with the PROXY protocol', () => {
       assert.equal((await client.message()).data.toString(), 'hello')
       assert.match(String(requests[0]?.headers['x-client']), /^127\.0\.0\.9:[1-9]\d*$/)
     })
+
+    it(
+      `tells an HAProxy by ${version} the client of each request over TLS, and by v2 its SNI`,
+      { skip },
+      async () => {
+        const seen: (string | undefined)[] = []
+        await using server = await scriptedUpstream(async (connection) => {
+          while (await connection.more()) {
+            const { fields } = await connection.head()
+            seen.push(fields.get('x-told'))
+            if (fields.has('upgrade')) connection.write(SWITCHING)
+            else connection.write('HTTP/1.1 204 No Content\r\n\r\n')
+          }
+        })
+        await using behind = await startHaproxy({
+          mode: 'http',
+          server: server.port,
+          bind: 'accept-proxy',
+          lines: 'http-request set-header X-Told "%[src] %[fc_pp_authority]"',
+        })
+        const url = `http://127.0.0.1:${behind.port}`
+        await using gateway = await startTestGateway(
+          `listeners: [{ address: "127.0.0.1:0", tls: { cert: cert.pem, key: key.pem, http2: true } }]
+${toEndpoint({ url }, version)}`,
+          certificate,
+        )
+        for (const protocol of ['http/1.1', 'h2']) {
+          const socket = tls.connect({
+            host: '127.0.0.1',
+            port: gateway.port,
+            servername: 'chat.test',
+            ALPNProtocols: [protocol],
+            rejectUnauthorized: false,
+          })
+          await once(socket, 'secureConnect')
+          if (protocol === 'http/1.1') {
+            await using client = new RawClient(socket)
+            client.write(GET)
+            assert.equal((await client.head()).status, 204)
+            client.write(handshake('/'))
+            assert.equal((await client.head()).status, 101)
+          } else {
+            const session = http2.connect('https://a.test', { createConnection: () => socket })
+            const request = session.request({ ':path': '/' })
+            assert.deepEqual(await request.toArray(), [])
+            session.destroy()
+          }
+        }
+        const expected = version === 'v2' ? '127.0.0.1 chat.test' : '127.0.0.1'
+        assert.deepEqual(
+          seen.map((each) => each?.trim()),
+          [expected, expected, expected],
+        )
+      },
+    )
 
     it(`stands between two HAProxies, by ${version}`, { skip }, async () => {
       const requests: IncomingMessage[] = []
