@@ -385,4 +385,23 @@ describe('the files of tls', () => {
     await visit(gateway, '/chat')
     assert.deepEqual(endpoint.reused, [false, true])
   })
+
+  it('are followed by reload.watch, while tunnels stay', async () => {
+    await using endpoint = await secureServer()
+    const yaml = `reload: { watch: true }\n${configOf({ chat: [endpoint.url, '{ ca: ./ca.pem }'] })}`
+    await using gateway = await startTestGateway(yaml, {
+      ...files,
+      'ca.pem': files['other-ca.pem'],
+    })
+    assert.equal(await status(gateway, '/chat'), 502)
+    await gateway.rewrite(yaml, { 'ca.pem': ca })
+    await gateway.log('config reloaded', { cause: 'file' })
+    await using client = await wsClient(`ws://127.0.0.1:${gateway.port}/chat`)
+    await gateway.rewrite(yaml, { 'ca.pem': 'nonsense' })
+    const line = await gateway.log('config not reloaded, the old one stays in use')
+    assert.match(String(line['problems']), /tls\.ca: the file holds no certificate in PEM format/)
+    client.socket.send('hello')
+    assert.equal(String((await client.message()).data), 'hello')
+    await visit(gateway, '/chat')
+  })
 })

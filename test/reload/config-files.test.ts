@@ -11,7 +11,7 @@ describe('filesOf', () => {
     assert.deepEqual(filesOf(bare), [bare.file])
   })
 
-  it('is what clients of the admin are shown, and no file of a listener or an upstream', () => {
+  it('is what clients of the admin are shown and what TLS to endpoints has, each once, and no file of a listener', () => {
     const tls = { cert: '/cert.pem', key: '/key.pem' }
     const [listener] = bare.listeners
     const [upstream] = bare.upstreams.values()
@@ -19,9 +19,13 @@ describe('filesOf', () => {
       ...bare,
       listeners: [{ ...listener, tls: { cert: '/listener.pem', key: '/listener-key.pem' } }],
       admin: { ...bare.admin, tls },
-      upstreams: new Map([['u', { ...upstream, tls: { ca: '/ca.pem', cert: '/client.pem' } }]]),
+      upstreams: new Map([
+        ['u', { ...upstream, tls: { ca: '/ca.pem', cert: '/client.pem', key: '/client-key.pem' } }],
+        ['v', { ...upstream, tls: { ca: '/ca.pem' } }],
+      ]),
     } as unknown as Config
-    assert.deepEqual(filesOf(config), [bare.file, '/cert.pem', '/key.pem'])
+    const ofEndpoints = ['/ca.pem', '/client.pem', '/client-key.pem']
+    assert.deepEqual(filesOf(config), [bare.file, '/cert.pem', '/key.pem', ...ofEndpoints])
     assert.deepEqual(filesOf({ ...bare, admin: undefined }), [bare.file])
   })
 })
