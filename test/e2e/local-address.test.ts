@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict'
+import { execFile, spawnSync } from 'node:child_process'
 import { lookup } from 'node:dns/promises'
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
 import http from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { handshake, rawClient, SWITCHING } from '../support/raw-client.ts'
+
+const run = promisify(execFile)
 
 interface Upstream extends AsyncDisposable {
   readonly port: number
@@ -55,6 +63,38 @@ async function peerOfRequest(gateway: TestGateway): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${gateway.port}/`)
   return response.text()
 }
+
+const program = fileURLToPath(new URL('../fixtures/e2e/narrow-ports.ts', import.meta.url))
+
+/** A network of its own, made by whoever runs the tests. */
+const ownNetwork = ['-rn', '--', process.execPath, program]
+const withOwnNetwork = {
+  skip: spawnSync('unshare', ['-rn', 'ip', 'link']).status === 0 ? false : 'no network of our own',
+}
+
+describe('the ports of an address', () => {
+  for (const engine of ['portable', 'auto']) {
+    for (const [host, list, addresses] of [
+      // For the one that is missing the last one is taken, and is used up first by that.
+      ['127.0.0.1', '[127.0.0.2, 203.0.113.1, 127.0.0.3]', ['127.0.0.2', '127.0.0.3']],
+      ['::1', '"::1"', ['::1']],
+    ] as const) {
+      it(
+        `are all used for an endpoint, and then those of the next one (${host}, relay.engine: ${engine})`,
+        withOwnNetwork,
+        async () => {
+          const folder = await mkdtemp(join(tmpdir(), 'upgate-ports-'))
+          const { stdout } = await run('unshare', [...ownNetwork, folder, engine, host, list])
+          const { peers, status, code, cause } = JSON.parse(stdout) as Record<string, unknown>
+          assert.deepEqual(peers, Object.fromEntries(addresses.map((address) => [address, 16])))
+          assert.deepEqual([status, code], [502, 'E_UPSTREAM_UNREACHABLE'])
+          assert.match(String(cause), /EADDRNOTAVAIL|EADDRINUSE/)
+          await rm(folder, { recursive: true })
+        },
+      )
+    }
+  }
+})
 
 describe('the address that connections to endpoints come from', () => {
   // A name goes the way of a lookup.
