@@ -1,37 +1,79 @@
-/** HAProxy in front: it speaks HTTP/2 to the gateway, and turns WebSockets into extended CONNECTs. */
+/** HAProxy on both sides: in front it turns WebSockets into extended CONNECTs (RFC 8441), behind it takes them by HTTP/1.1 and by HTTP/2. */
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { startTestGateway } from '../support/gateway.ts'
 import { haproxy, startHaproxy } from '../support/haproxy.ts'
+import { secureServer } from '../support/secure-server.ts'
 import { wsClient } from '../support/ws-server.ts'
 
-describe('HAProxy with proto h2 in front of a gateway', () => {
-  it(
-    'carries WebSockets and plain requests of HTTP/1.1 clients',
-    { skip: haproxy.skip },
-    async () => {
-      await using gateway = await startTestGateway(`
-      listeners: [{ address: "127.0.0.1:0", h2c: true }]
-      routes: [{ name: echo, upstream: "builtin:echo" }]`)
-      const send = 'proto h2 ws h2'
-      await using front = await startHaproxy({ mode: 'http', server: gateway.port, send })
-      const answer = await fetch(`http://127.0.0.1:${front.port}/page`)
-      assert.equal(answer.status, 200)
-      await answer.arrayBuffer()
-      await gateway.log('request', { path: '/page', httpVersion: '2.0' })
-      {
+function tlsFile(name: string): Buffer {
+  return readFileSync(new URL(`../fixtures/tls/${name}`, import.meta.url))
+}
+
+const files = { 'cert.pem': tlsFile('cert.pem'), 'key.pem': tlsFile('key.pem') }
+const TLS = 'tls: { cert: cert.pem, key: key.pem, http2: true }'
+
+/** What stands behind the address of the gateway, and the versions by which it is spoken to. */
+const FRONTS = [
+  { send: 'proto h2 ws h2', listener: 'h2c: true', webSocket: '2.0', request: '2.0' },
+  {
+    send: 'ssl verify none alpn h2,http/1.1 ws h2',
+    listener: TLS,
+    webSocket: '2.0',
+    request: '2.0',
+  },
+  // What HAProxy does by itself: WebSockets by HTTP/1.1, since not every server takes them otherwise.
+  {
+    send: 'ssl verify none alpn h2,http/1.1',
+    listener: TLS,
+    webSocket: undefined,
+    request: '2.0',
+  },
+] as const
+
+const BEHINDS = [
+  { bind: '', http2: false, version: undefined },
+  { bind: 'proto h2', http2: true, version: '2.0' },
+] as const
+
+describe('a gateway between two HAProxies', { skip: haproxy.skip }, () => {
+  for (const { send, listener, webSocket, request } of FRONTS) {
+    for (const { bind, http2, version } of BEHINDS) {
+      it(`serves ${send}, and goes on by HTTP/${version ?? '1.1'}`, async () => {
+        await using server = await secureServer()
+        await using behind = await startHaproxy({
+          mode: 'http',
+          server: Number(new URL(server.url).port),
+          send: 'ssl verify none',
+          bind,
+        })
+        await using gateway = await startTestGateway(
+          `listeners: [{ address: "127.0.0.1:0", ${listener} }]
+upstreams: { app: { endpoints: [{ url: "http://127.0.0.1:${behind.port}", http2: ${http2} }] } }
+routes: [{ upstream: app }]`,
+          files,
+        )
+        await using front = await startHaproxy({ mode: 'http', server: gateway.port, send })
+        const answer = await fetch(`http://127.0.0.1:${front.port}/page`)
+        assert.deepEqual([answer.status, await answer.text()], [200, 'ok'])
+        const line = await gateway.log('request', { path: '/page' })
+        assert.deepEqual([line['httpVersion'], line['endpointHttpVersion']], [request, version])
+
         await using client = await wsClient(`ws://127.0.0.1:${front.port}/chat`)
-        client.socket.send('through HAProxy')
-        assert.equal((await client.message()).data.toString(), 'through HAProxy')
+        const message = Buffer.alloc(1024 * 1024, 'through HAProxy')
+        client.socket.send(message)
+        assert.deepEqual((await client.message()).data, message)
         client.socket.close(1000, 'bye')
-        assert.equal((await client.closed()).code, 1000)
-      }
-      const close = await gateway.log('tunnel close', { path: '/chat' })
-      assert.deepEqual(
-        [close['protocol'], close['httpVersion'], close['wsCloseCode']],
-        ['websocket', '2.0', 1000],
-      )
-    },
-  )
+        assert.deepEqual(await client.closed(), { code: 1000, reason: 'bye' })
+        const close = await gateway.log('tunnel close', { path: '/chat' })
+        assert.deepEqual(
+          [close['protocol'], close['httpVersion'], close['endpointHttpVersion']],
+          ['websocket', webSocket, version],
+        )
+        assert.deepEqual([close['wsCloseBy'], close['wsCloseCode']], ['client', 1000])
+      })
+    }
+  }
 })
