@@ -4,81 +4,27 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "made_frames.h"
+#include "closings.h"
+#include "stream.h"
 
 #define BUFFER_BYTES 65536
 #define STALL_MS 100
-#define REASON_DRAIN REASON_CALLER
 
 static struct rig rig;
-static const struct close_words words = {.code = 1001, .length = 4, .text = "soon"};
-
-static enum side other(enum side side)
-{
-	return side == SIDE_CLIENT ? SIDE_UPSTREAM : SIDE_CLIENT;
-}
-
-static struct relay_policy frames_policy(void)
-{
-	struct relay_policy policy = plain_policy();
-
-	policy.frames = true;
-	policy.idle = (struct close_words){.code = 1001, .length = 4, .text = "idle"};
-	policy.lifetime = (struct close_words){.code = 1012};
-	return policy;
-}
-
-static struct joint join_frames(enum transport transport)
-{
-	struct relay_policy policy = frames_policy();
-
-	return join_with(&rig, transport, transport, request_with(&policy));
-}
-
-static void drain(const struct joint *joint, uint64_t timeout_ms)
-{
-	relay_close(joint->tunnel, BY_ADMIN, REASON_DRAIN, timeout_ms, &words);
-}
-
-static void end_as_drained(const struct joint *joint, enum ended_by close_by, uint16_t code)
-{
-	struct event event = await_end(&rig);
-
-	check_end(&event, BY_ADMIN, REASON_DRAIN);
-	CHECK_EQUAL(event.reading.close_by, close_by);
-	CHECK_EQUAL(event.reading.close_code, code);
-	close_peers(joint);
-}
-
-/* Is told, says the same, gets the FIN. */
-static void agree(const struct joint *joint, enum side side)
-{
-	expect_close(joint->peers[side], side, words.code, "soon");
-	put_close(joint->peers[side], side, words.code);
-	expect_fin(joint->peers[side]);
-	send_fin(joint->peers[side]);
-}
-
-/* What one side sends has come. */
-static void pass(const struct joint *joint, enum side from, const struct bytes *bytes)
-{
-	put_bytes(joint->peers[from], bytes);
-	expect_bytes(joint->peers[other(from)], bytes);
-}
 
 static void both_peers_are_told(void)
 {
 	rig_start(&rig, 2, BUFFER_BYTES);
 	for (enum transport transport = 0; transport < TRANSPORTS; transport++) {
 		for (enum side first = 0; first < SIDES; first++) {
-			struct joint joint = join_frames(transport);
+			struct joint joint = join_frames(&rig, transport);
 
 			put_text(joint.peers[SIDE_CLIENT], SIDE_CLIENT, FIN | TEXT, "hello");
 			expect_text(joint.peers[SIDE_UPSTREAM], SIDE_UPSTREAM, FIN | TEXT, "hello");
 			drain(&joint, NO_LIMIT);
 			agree(&joint, first);
 			agree(&joint, other(first));
-			end_as_drained(&joint, BY_ADMIN, words.code);
+			end_as_drained(&rig, &joint, BY_ADMIN, closing_words.code);
 		}
 	}
 	rig_stop(&rig);
@@ -123,47 +69,25 @@ static void a_frame_that_has_begun_is_finished(void)
 
 		add_text(&frame, from, BINARY, "has begun, and is a part of a message");
 		for (size_t at = 1; at < frame.length; at++) {
-			struct joint joint = join_frames(UNIX);
+			struct joint joint = join_frames(&rig, UNIX);
 			struct bytes begin = {.at = frame.at, .length = at};
 			struct bytes rest = {0};
 
 			bytes_add(&rest, frame.at + at, frame.length - at);
 			pass(&joint, from, &begin);
 			drain(&joint, NO_LIMIT);
-			expect_close(joint.peers[from], from, words.code, "soon");
+			expect_close(joint.peers[from], from, closing_words.code, "soon");
 			add_text(&rest, from, FIN | CONTINUATION, "dropped");
-			add_close(&rest, from, words.code, "");
+			add_close(&rest, from, closing_words.code, "");
 			put_bytes(joint.peers[from], &rest);
 			rest.length = frame.length - at;
 			expect_bytes(joint.peers[other(from)], &rest);
 			agree(&joint, other(from));
 			expect_fin(joint.peers[from]);
 			send_fin(joint.peers[from]);
-			end_as_drained(&joint, BY_ADMIN, words.code);
+			end_as_drained(&rig, &joint, BY_ADMIN, closing_words.code);
 			bytes_free(&rest);
 		}
-		bytes_free(&frame);
-	}
-	rig_stop(&rig);
-}
-
-static void a_source_that_ends_within_a_frame_ends_the_wait(void)
-{
-	rig_start(&rig, 1, BUFFER_BYTES);
-	for (enum side from = 0; from < SIDES; from++) {
-		struct joint joint = join_frames(TCP);
-		struct bytes frame = {0};
-
-		add_text(&frame, from, FIN | BINARY, "without an end");
-		frame.length -= 3;
-		pass(&joint, from, &frame);
-		drain(&joint, NO_LIMIT);
-		expect_close(joint.peers[from], from, words.code, "soon");
-		send_fin(joint.peers[from]);
-		expect_fin(joint.peers[from]);
-		expect_fin(joint.peers[other(from)]);
-		send_fin(joint.peers[other(from)]);
-		end_as_drained(&joint, BY_ADMIN, words.code);
 		bytes_free(&frame);
 	}
 	rig_stop(&rig);
@@ -179,13 +103,13 @@ static void no_second_close_goes_to_a_peer(void)
 		/* In the middle of the frame, too: even its first byte says that it is no place for ours. */
 		for (size_t at = 1; at <= frame.length; at++) {
 			bool is_code_known = at >= frame.length - 4;
-			struct joint joint = join_frames(TCP);
+			struct joint joint = join_frames(&rig, TCP);
 			struct bytes begin = {.at = frame.at, .length = at};
 			struct bytes rest = {.at = frame.at + at, .length = frame.length - at};
 
 			pass(&joint, from, &begin);
 			drain(&joint, NO_LIMIT);
-			expect_close(joint.peers[from], from, words.code, "soon");
+			expect_close(joint.peers[from], from, closing_words.code, "soon");
 			put_bytes(joint.peers[from], &rest);
 			expect_fin(joint.peers[from]);
 			expect_bytes(joint.peers[other(from)], &rest);
@@ -194,102 +118,11 @@ static void no_second_close_goes_to_a_peer(void)
 			send_fin(joint.peers[SIDE_CLIENT]);
 			send_fin(joint.peers[SIDE_UPSTREAM]);
 			if (is_code_known)
-				end_as_drained(&joint, (enum ended_by)from, 3000);
+				end_as_drained(&rig, &joint, (enum ended_by)from, 3000);
 			else
-				end_as_drained(&joint, BY_ADMIN, words.code);
+				end_as_drained(&rig, &joint, BY_ADMIN, closing_words.code);
 		}
 		bytes_free(&frame);
-	}
-	rig_stop(&rig);
-}
-
-static void a_blind_direction_ends_with_a_fin(void)
-{
-	rig_start(&rig, 1, BUFFER_BYTES);
-	for (enum side from = 0; from < SIDES; from++) {
-		for (unsigned is_before = 0; is_before < 2; is_before++) {
-			struct joint joint = join_frames(TCP);
-			struct bytes frame = {0};
-
-			if (is_before)
-				add_text(&frame, from, FIN | CONTINUATION, "of nothing");
-			else
-				add_text(&frame, from, FIN | TEXT, "has begun");
-			frame.length--;
-			pass(&joint, from, &frame);
-			frame.length++;
-			drain(&joint, NO_LIMIT);
-			if (is_before) {
-				expect_fin(joint.peers[other(from)]);
-			} else {
-				/* It goes blind while the Close frame waits, which is the end all the same. */
-				frame.at += frame.length - 1;
-				frame.room = frame.length - 1;
-				frame.length = 1;
-				put_bytes(joint.peers[from], &frame);
-				expect_bytes(joint.peers[other(from)], &frame);
-				frame.at -= frame.room;
-				agree(&joint, other(from));
-			}
-			expect_close(joint.peers[from], from, words.code, "soon");
-			send_fin(joint.peers[from]);
-			expect_fin(joint.peers[from]);
-			if (is_before)
-				send_fin(joint.peers[other(from)]);
-			end_as_drained(&joint, BY_ADMIN, words.code);
-			bytes_free(&frame);
-		}
-	}
-	rig_stop(&rig);
-}
-
-static void who_does_not_answer_is_reset(void)
-{
-	rig_start(&rig, 1, BUFFER_BYTES);
-	for (enum side deaf = 0; deaf < SIDES; deaf++) {
-		struct joint joint = join_frames(TCP);
-
-		drain(&joint, 50);
-		agree(&joint, other(deaf));
-		expect_close(joint.peers[deaf], deaf, words.code, "soon");
-		expect_reset(joint.peers[deaf]);
-		end_as_drained(&joint, BY_ADMIN, words.code);
-	}
-	rig_stop(&rig);
-}
-
-static void a_frame_without_end_is_waited_for_no_longer(void)
-{
-	struct joint joint;
-	struct bytes frame = {0};
-
-	rig_start(&rig, 1, BUFFER_BYTES);
-	joint = join_frames(TCP);
-	add_text(&frame, SIDE_UPSTREAM, FIN | TEXT, "without end");
-	frame.length--;
-	pass(&joint, SIDE_UPSTREAM, &frame);
-	drain(&joint, 50);
-	expect_close(joint.peers[SIDE_UPSTREAM], SIDE_UPSTREAM, words.code, "soon");
-	expect_reset(joint.peers[SIDE_CLIENT]);
-	expect_reset(joint.peers[SIDE_UPSTREAM]);
-	end_as_drained(&joint, BY_ADMIN, words.code);
-	bytes_free(&frame);
-	rig_stop(&rig);
-}
-
-/* A reset of one peer while the tunnel closes leaves the other one its answer. */
-static void a_reset_leaves_the_other_peer_in_peace(void)
-{
-	rig_start(&rig, 1, BUFFER_BYTES);
-	for (enum side broken = 0; broken < SIDES; broken++) {
-		struct joint joint = join_frames(TCP);
-
-		drain(&joint, NO_LIMIT);
-		expect_close(joint.peers[broken], broken, words.code, "soon");
-		send_reset(joint.peers[broken]);
-		agree(&joint, other(broken));
-		end_as_drained(&(struct joint){.peers = {joint.peers[other(broken)], -1}}, BY_ADMIN,
-		               words.code);
 	}
 	rig_stop(&rig);
 }
@@ -312,7 +145,7 @@ static void a_close_comes_behind_what_is_held(void)
 	uint64_t got = 0;
 
 	rig_start(&rig, 1, BUFFER_BYTES);
-	joint = join_frames(TCP);
+	joint = join_frames(&rig, TCP);
 	set_blocking(joint.peers[SIDE_UPSTREAM], false);
 	add_frame(&frame, SIDE_UPSTREAM, FIN | BINARY, payload, 3000);
 	do {
@@ -324,7 +157,7 @@ static void a_close_comes_behind_what_is_held(void)
 	} while (takes_more(joint.peers[SIDE_UPSTREAM]));
 	set_blocking(joint.peers[SIDE_UPSTREAM], true);
 	drain(&joint, NO_LIMIT);
-	expect_close(joint.peers[SIDE_UPSTREAM], SIDE_UPSTREAM, words.code, "soon");
+	expect_close(joint.peers[SIDE_UPSTREAM], SIDE_UPSTREAM, closing_words.code, "soon");
 	for (;;) {
 		unsigned char head[4];
 
@@ -342,7 +175,7 @@ static void a_close_comes_behind_what_is_held(void)
 	}
 	CHECK(got > BUFFER_BYTES && got <= sent + frame.length);
 	CHECK_EQUAL(recv(joint.peers[SIDE_CLIENT], payload, 6, MSG_WAITALL), 6);
-	put_close(joint.peers[SIDE_CLIENT], SIDE_CLIENT, words.code);
+	put_close(joint.peers[SIDE_CLIENT], SIDE_CLIENT, closing_words.code);
 	expect_fin(joint.peers[SIDE_CLIENT]);
 	close_peers(&joint);
 	CHECK_EQUAL(await_end(&rig).reason, REASON_DRAIN);
@@ -380,7 +213,7 @@ static void first_bytes_are_followed(void)
 		CHECK_EQUAL(reading.first_ms[from], 0);
 		CHECK_EQUAL(reading.first_ms[other(from)], NEVER_MS);
 		drain(&joint, NO_LIMIT);
-		expect_close(joint.peers[from], from, words.code, "soon");
+		expect_close(joint.peers[from], from, closing_words.code, "soon");
 		first.length = 3;
 		memcpy(first.at, frame.at + frame.length - 3, 3);
 		put_bytes(joint.peers[from], &first);
@@ -389,7 +222,7 @@ static void first_bytes_are_followed(void)
 		put_close(joint.peers[from], from, 1001);
 		expect_fin(joint.peers[from]);
 		send_fin(joint.peers[from]);
-		end_as_drained(&joint, BY_ADMIN, words.code);
+		end_as_drained(&rig, &joint, BY_ADMIN, closing_words.code);
 		bytes_free(&frame);
 		bytes_free(&first);
 	}
@@ -400,7 +233,7 @@ static void the_first_close_is_told(void)
 {
 	rig_start(&rig, 1, BUFFER_BYTES);
 	for (enum side first = 0; first < SIDES; first++) {
-		struct joint joint = join_frames(TCP);
+		struct joint joint = join_frames(&rig, TCP);
 		struct reading reading;
 		struct event event;
 
@@ -426,7 +259,7 @@ static void a_place_is_left_clean(void)
 {
 	rig_start(&rig, 1, BUFFER_BYTES);
 	for (unsigned turn = 0; turn < 200; turn++) {
-		struct joint joint = turn % 2 == 0 ? join_frames(UNIX) : join(&rig, UNIX);
+		struct joint joint = turn % 2 == 0 ? join_frames(&rig, UNIX) : join(&rig, UNIX);
 		struct reading reading;
 		struct event event;
 
@@ -453,15 +286,7 @@ int main(void)
 		{"limits say why", limits_say_why},
 		{"a frame that has begun is finished, and what is behind it dropped",
 		 a_frame_that_has_begun_is_finished},
-		{"a source that ends within a frame ends the wait for its end",
-		 a_source_that_ends_within_a_frame_ends_the_wait},
 		{"no second Close frame goes to a peer", no_second_close_goes_to_a_peer},
-		{"a blind direction ends with a FIN", a_blind_direction_ends_with_a_fin},
-		{"who does not answer in time is reset", who_does_not_answer_is_reset},
-		{"a frame without end is waited for no longer than that",
-		 a_frame_without_end_is_waited_for_no_longer},
-		{"a reset of one peer leaves the other one in peace",
-		 a_reset_leaves_the_other_peer_in_peace},
 		{"a Close frame comes behind what is held", a_close_comes_behind_what_is_held},
 		{"bytes that came with the handshake are followed", first_bytes_are_followed},
 		{"the first Close frame is told", the_first_close_is_told},

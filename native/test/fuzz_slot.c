@@ -4,12 +4,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static unsigned char bytes[BYTES_MAX];
+#include "stream.h"
 
-static enum side other(enum side side)
-{
-	return side == SIDE_CLIENT ? SIDE_UPSTREAM : SIDE_CLIENT;
-}
+static unsigned char bytes[BYTES_MAX];
 
 void check_pattern(const unsigned char *got, size_t length, enum side from, uint64_t offset)
 {

@@ -78,6 +78,20 @@ void add_close(struct bytes *bytes, enum side from, uint16_t code, const char *t
 	add_frame(bytes, from, FIN | CLOSE, payload, code == 0 ? 0 : 2 + length);
 }
 
+void check_counts(const struct frames *frames, const struct frame_counts *expected)
+{
+	struct frame_counts counts;
+
+	frames_count(frames, &counts);
+	CHECK_EQUAL(counts.text, expected->text);
+	CHECK_EQUAL(counts.binary, expected->binary);
+	CHECK_EQUAL(counts.ping, expected->ping);
+	CHECK_EQUAL(counts.pong, expected->pong);
+	CHECK_EQUAL(counts.close, expected->close);
+	CHECK_EQUAL(counts.other, expected->other);
+	CHECK_EQUAL(counts.is_blind, expected->is_blind);
+}
+
 void put_bytes(int fd, const struct bytes *bytes)
 {
 	for (size_t at = 0; at < bytes->length;) {

@@ -34,6 +34,8 @@ void add_close(struct bytes *bytes, enum side from, uint16_t code, const char *t
 void add_header(struct bytes *bytes, enum side from, unsigned first, uint64_t length,
                 unsigned length_bytes);
 
+void check_counts(const struct frames *frames, const struct frame_counts *expected);
+
 /* The rest is what a peer at `side` does, which waits as long as it takes. */
 
 void put_bytes(int fd, const struct bytes *bytes);
