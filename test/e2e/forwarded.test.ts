@@ -14,7 +14,13 @@ import { freePort } from '../support/free-port.ts'
 import { nginx, startNginx, type Nginx } from '../support/nginx.ts'
 import { startTestGateway } from '../support/gateway.ts'
 import { findProgram, RunningProgram } from '../support/programs.ts'
-import { handshake, RawClient, SWITCHING, type RawAnswer } from '../support/raw-client.ts'
+import {
+  handshake,
+  rawClient,
+  RawClient,
+  SWITCHING,
+  type RawAnswer,
+} from '../support/raw-client.ts'
 import { scriptedUpstream, type ScriptedUpstream } from '../support/scripted-upstream.ts'
 import { wsServer } from '../support/ws-server.ts'
 
@@ -179,6 +185,21 @@ describe('a client without a proxy', () => {
       assert.equal((await gateway.log('tunnel open'))['clientIp'], CLIENT)
     })
   }
+
+  it('is told of by X-Forwarded-* alone, though a proxy lets his Forwarded through', async () => {
+    await using upstream = await seeing()
+    await using gateway = await startTestGateway(
+      `${TRUST}\nroutes: [{ upstream: "${upstream.url}" }]`,
+    )
+    await using proxy = await rawClient(gateway.port)
+    proxy.write(handshake('/', ['X-Forwarded-For: 192.0.2.7', claims[0] ?? '']))
+    assert.equal((await proxy.head()).status, 101)
+    assert.deepEqual(story(upstream.heads[0]), {
+      ...x,
+      'x-forwarded-for': '192.0.2.7, 127.0.0.1',
+      'x-forwarded-port': String(gateway.port),
+    })
+  })
 
   it('is told of in another way after a reload', async () => {
     await using upstream = await seeing()

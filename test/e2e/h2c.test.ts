@@ -215,7 +215,7 @@ const ATTACKS: readonly (readonly [string, readonly string[]])[] = [
   ['a version', ['Connection: Upgrade', 'Upgrade: h2c/2']],
   ['HTTP/2 over TLS', ['Connection: Upgrade', 'Upgrade: h2']],
   ['its long name', ['Connection: Upgrade', 'Upgrade: HTTP/2.0']],
-  ['a draft', ['Connection: Upgrade', 'Upgrade: h2c-14']],
+  ['drafts', ['Connection: Upgrade', 'Upgrade: h2c-14, h2c-16']],
   ['quotes', ['Connection: Upgrade', 'Upgrade: "h2c"']],
   ['a blank before the colon', ['Connection: Upgrade', 'Upgrade : h2c']],
   ['a folded line', ['Connection: Upgrade', 'Upgrade: websocket,', '\th2c']],
@@ -233,11 +233,14 @@ describe('h2c where no route names it', () => {
         ([path, keys]) => `  - { match: { path: /${path} }, ${keys}upstream: "${upstream.url}" }`,
       )
       await using gateway = await startTestGateway(
-        `trustedProxies: [127.0.0.1]\nroutes:\n${routes.join('\n')}`,
+        `listeners: [{ address: "127.0.0.1:0" }, { address: "127.0.0.1:0", h2c: true }]
+trustedProxies: [127.0.0.1]\nroutes:\n${routes.join('\n')}`,
       )
+      const ports = gateway.gateway.addresses.map((address) => (address as { port: number }).port)
       for (const path of Object.keys(ROUTES)) {
-        for (const isEarly of [true, false]) {
-          await using client = await rawClient(gateway.port)
+        const ways = ports.flatMap((port) => [true, false].map((isEarly) => ({ port, isEarly })))
+        for (const { port, isEarly } of ways) {
+          await using client = await rawClient(port)
           const request = [
             `GET /${path} HTTP/1.1`,
             'Host: a',
