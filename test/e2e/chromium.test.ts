@@ -1,3 +1,5 @@
+/** Chromium: the echo page with its WebSocket by HTTP/1.1 and HTTP/2, and pages of other origins. */
+
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
@@ -11,23 +13,16 @@ function tlsFile(name: string): Buffer {
   return readFileSync(new URL(`../fixtures/tls/${name}`, import.meta.url))
 }
 
+const files = { 'cert.pem': tlsFile('cert.pem'), 'key.pem': tlsFile('key.pem') }
+const TLS = 'listeners: [{ address: "127.0.0.1:0", tls: { cert: ./cert.pem, key: ./key.pem } }]\n'
+const HTTP2 = TLS.replace(' } }', ', http2: true } }')
+
 describe('Chromium through the gateway', () => {
-  for (const { name, scheme, yaml, files, httpVersion } of [
-    { name: 'http', scheme: 'http', yaml: '', files: {}, httpVersion: undefined },
-    {
-      name: 'https',
-      scheme: 'https',
-      yaml: 'listeners: [{ address: "127.0.0.1:0", tls: { cert: ./cert.pem, key: ./key.pem } }]\n',
-      files: { 'cert.pem': tlsFile('cert.pem'), 'key.pem': tlsFile('key.pem') },
-      httpVersion: undefined,
-    },
-    {
-      name: 'https with HTTP/2',
-      scheme: 'https',
-      yaml: 'listeners: [{ address: "127.0.0.1:0", tls: { cert: ./cert.pem, key: ./key.pem, http2: true } }]\n',
-      files: { 'cert.pem': tlsFile('cert.pem'), 'key.pem': tlsFile('key.pem') },
-      httpVersion: '2.0',
-    },
+  for (const { name, scheme, yaml, httpVersion, status } of [
+    { name: 'http', scheme: 'http', yaml: '', httpVersion: undefined, status: 101 },
+    { name: 'https', scheme: 'https', yaml: TLS, httpVersion: undefined, status: 101 },
+    // RFC 8441: a CONNECT, to which 200 is the yes.
+    { name: 'https with HTTP/2', scheme: 'https', yaml: HTTP2, httpVersion: '2.0', status: 200 },
   ]) {
     it(
       `loads the echo page over ${name} and gets its messages back over a WebSocket`,
@@ -62,6 +57,7 @@ describe('Chromium through the gateway', () => {
         await page.evaluate("document.querySelector('#toggle').click()")
         await page.until("document.querySelector('#log').textContent.includes('closed 1000')")
         assert.deepEqual(page.complaints, [])
+        assert.deepEqual(page.webSockets, [status])
         const close = await gateway.log('tunnel close', { route: 'echo', path: '/try' })
         assert.deepEqual([close['protocol'], close['httpVersion']], ['websocket', httpVersion])
         const request = await gateway.log('request', { path: '/try' })
@@ -69,6 +65,32 @@ describe('Chromium through the gateway', () => {
       },
     )
   }
+
+  it(
+    'opens a WebSocket by HTTP/1.1 beside a connection of HTTP/2 that was not offered any',
+    { skip: chromium.skip },
+    async () => {
+      const yaml = (upgrade: string): string =>
+        `${HTTP2}routes: [{ upstream: "builtin:echo", upgrade: ${upgrade} }]`
+      await using gateway = await startTestGateway(yaml('[]'), files)
+      await using browser = await Chromium.start(chromium.path)
+      const page = await browser.page()
+      await page.load(`https://127.0.0.1:${gateway.port}/page`)
+      await gateway.log('request', { path: '/page', httpVersion: '2.0' })
+      await gateway.reload(yaml('[websocket]'))
+      const opened = `new Promise((resolve) => {
+        const socket = new WebSocket('wss://127.0.0.1:${gateway.port}/chat')
+        socket.onclose = ({ code }) => resolve(code)
+        socket.onopen = () => socket.close(1000)
+      })`
+      assert.equal(await page.evaluate(opened), 1000)
+      assert.deepEqual(page.webSockets, [101])
+      const close = await gateway.log('tunnel close', { path: '/chat' })
+      assert.deepEqual([close['protocol'], close['httpVersion']], ['websocket', undefined])
+      assert.equal(await page.evaluate("fetch('/again').then(({ status }) => status)"), 200)
+      await gateway.log('request', { path: '/again', httpVersion: '2.0' })
+    },
+  )
 
   it(
     'refuses the WebSocket of a page from an origin that is not listed',

@@ -68,7 +68,7 @@ export class Chromium implements AsyncDisposable {
     const { sessionId } = await this.call('Target.attachToTarget', { targetId, flatten: true })
     const page = new Page(this, sessionId as string)
     this.#pages.set(sessionId as string, page)
-    for (const domain of ['Page', 'Runtime', 'Log']) await page.call(`${domain}.enable`)
+    for (const domain of ['Page', 'Runtime', 'Log', 'Network']) await page.call(`${domain}.enable`)
     return page
   }
 
@@ -118,6 +118,8 @@ export class Page {
   readonly #loads: (() => void)[] = []
   /** Exceptions, and what the browser complains of: refused connections, broken content policies. */
   readonly complaints: string[] = []
+  /** Statuses of the answers to its WebSockets: 101 by HTTP/1.1, 200 by HTTP/2 (RFC 8441). */
+  readonly webSockets: number[] = []
 
   constructor(browser: Chromium, sessionId: string) {
     this.#browser = browser
@@ -171,6 +173,9 @@ export class Page {
 
   receive(method: string, params: Params): void {
     if (method === 'Page.loadEventFired') for (const resolve of this.#loads.splice(0)) resolve()
+    if (method === 'Network.webSocketHandshakeResponseReceived') {
+      this.webSockets.push((params['response'] as { readonly status: number }).status)
+    }
     if (method === 'Runtime.exceptionThrown') this.complaints.push(JSON.stringify(params))
     if (method === 'Log.entryAdded') this.complaints.push(JSON.stringify(params))
   }
