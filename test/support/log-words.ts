@@ -226,7 +226,7 @@ export const logFields: ReadonlyMap<string, string> = new Map([
   ['method', 'As sent.'],
   [
     'protocol',
-    'The token of the upgrade: the one switched to, in lower case; where none was, the first one asked for.',
+    'The token of the upgrade: the one switched to, in lower case; where none was, the first one asked for. By HTTP/2 it is the `:protocol` of an extended CONNECT, whose `method` is GET here.',
   ],
   ['httpVersion', '`2.0` for a client that speaks HTTP/2, else left out.'],
   ['endpointHttpVersion', '`2.0` for what went to its endpoint by HTTP/2, else left out.'],
