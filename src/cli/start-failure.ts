@@ -15,16 +15,21 @@ interface SystemError extends Error {
 /** `error` is what starting threw. Only a fault of the program itself is told with its stack. */
 export function describeStartFailure(error: unknown, config: Config): string {
   if (!(error instanceof Error)) return String(error)
-  const { code, syscall, message, stack, port } = error as SystemError
+  const { code, syscall, message, stack } = error as SystemError
   if (code === undefined) return isFault(error) ? (stack ?? message) : message
   if (syscall !== 'listen' && syscall !== 'bind' && syscall !== 'getaddrinfo') return message
   const { text, key } = placeOf(error, config)
-  return `cannot listen on ${text}${key === undefined ? '' : ` (${key})`}: ${reason(code, message, port === undefined)}`
+  return `cannot listen on ${text}${key === undefined ? '' : ` (${key})`}: ${reason(code, message, isAtPath(error))}`
 }
 
 /** A TypeError and its like come from the language, a plain Error from someone who had something to say. */
 function isFault(error: Error): boolean {
   return error.constructor !== Error && error.name !== 'ConfigError'
+}
+
+/** Node gives paths the port -1. */
+function isAtPath({ port = -1, hostname }: SystemError): boolean {
+  return port === -1 && hostname === undefined
 }
 
 function reason(code: string, message: string, isPath: boolean): string {
@@ -35,13 +40,14 @@ function reason(code: string, message: string, isPath: boolean): string {
       }
       return 'the address is in use. Stop the program that uses it (ss -ltnp shows it), or choose another address.'
     case 'EACCES':
-      return 'this user may not. Choose a port from 1024, or allow it (CAP_NET_BIND_SERVICE); a unix socket needs a folder that this user may write to.'
+      // What libuv makes of ENOENT, too.
+      return isPath
+        ? 'the folder of the unix socket does not exist, or this user may not write to it. Make it, or choose another path.'
+        : 'this user may not. Choose a port from 1024, or allow it (CAP_NET_BIND_SERVICE).'
     case 'EADDRNOTAVAIL':
       return 'this machine has no such address. Choose one of its own, or 0.0.0.0 for all.'
     case 'ENOTFOUND':
       return 'the host name is not known. Write an IP address.'
-    case 'ENOENT':
-      return 'the folder of the unix socket does not exist. Make it, or choose another path.'
     default:
       return message
   }

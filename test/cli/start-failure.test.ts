@@ -27,18 +27,18 @@ const cases: [name: string, error: unknown, text: string][] = [
   ],
   [
     'a path in use',
-    listenError('EADDRINUSE', { address: '/run/a.sock' }),
+    listenError('EADDRINUSE', { address: '/run/a.sock', port: -1 }),
     'cannot listen on unix:/run/a.sock (listeners[1].address): the path is in use. Stop the program that listens there (ss -lxp shows it), or choose another path; a file that is no socket is not touched.',
   ],
   [
     'a folder of a unix socket that is missing',
-    listenError('ENOENT', { address: '/run/a.sock' }),
-    'cannot listen on unix:/run/a.sock (listeners[1].address): the folder of the unix socket does not exist. Make it, or choose another path.',
+    listenError('EACCES', { address: '/run/a.sock', port: -1 }),
+    'cannot listen on unix:/run/a.sock (listeners[1].address): the folder of the unix socket does not exist, or this user may not write to it. Make it, or choose another path.',
   ],
   [
     'a port that needs a privilege, of a host name',
     listenError('EACCES', { address: '127.0.0.1', port: 81 }),
-    'cannot listen on localhost:81 (listeners[2].address): this user may not. Choose a port from 1024, or allow it (CAP_NET_BIND_SERVICE); a unix socket needs a folder that this user may write to.',
+    'cannot listen on localhost:81 (listeners[2].address): this user may not. Choose a port from 1024, or allow it (CAP_NET_BIND_SERVICE).',
   ],
   [
     'an address of another machine',
