@@ -3,11 +3,11 @@ import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { describe, it, mock } from 'node:test'
 import { createApiKeyCheck } from '../../src/auth/api-key.ts'
-import type { Grant } from '../../src/auth/grant.ts'
 import type { Check, Identity } from '../../src/auth/identity.ts'
 import type { ApiKeyAuthConfig } from '../../src/config/config.ts'
-import { Refusal } from '../../src/errors.ts'
+import type { Refusal } from '../../src/errors.ts'
 import { fakeFacts } from './fake-facts.ts'
+import { codeOf, grantOf } from './outcome.ts'
 import { RecordingLog } from './recording-log.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -48,17 +48,6 @@ async function open(content: string, changes: Partial<ApiKeyAuthConfig> = {}): P
       await held.disposeAsync()
     },
   }
-}
-
-function codeOf(outcome: Identity | Refusal): string {
-  return outcome instanceof Refusal ? outcome.code : `pass ${outcome.user}`
-}
-
-function grantOf(outcome: Identity | Refusal): Grant {
-  assert.ok(!(outcome instanceof Refusal))
-  const [grant, ...others] = outcome.grants
-  assert.ok(grant !== undefined && others.length === 0)
-  return grant
 }
 
 describe('API key auth', () => {

@@ -3,11 +3,11 @@ import { writeFile } from 'node:fs/promises'
 import { describe, it, mock } from 'node:test'
 import { hashSync, verify } from '@node-rs/bcrypt'
 import { createBasicCheck, type BasicOptions } from '../../src/auth/basic.ts'
-import type { Grant } from '../../src/auth/grant.ts'
 import { anonymous, type Check, type Identity } from '../../src/auth/identity.ts'
 import type { BasicAuthConfig } from '../../src/config/config.ts'
 import { Refusal } from '../../src/errors.ts'
 import { basicFields, fakeFacts } from './fake-facts.ts'
+import { codeOf, grantOf } from './outcome.ts'
 import { RecordingLog } from './recording-log.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -65,17 +65,6 @@ async function open(
 
 function encode(text: string | Buffer): string {
   return Buffer.from(text as string).toString('base64')
-}
-
-function codeOf(outcome: Identity | Refusal): string {
-  return outcome instanceof Refusal ? outcome.code : `pass ${outcome.user}`
-}
-
-function grantOf(outcome: Identity | Refusal): Grant {
-  assert.ok(!(outcome instanceof Refusal))
-  const [grant, ...others] = outcome.grants
-  assert.ok(grant !== undefined && others.length === 0)
-  return grant
 }
 
 describe('basic auth', () => {

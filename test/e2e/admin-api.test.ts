@@ -11,8 +11,8 @@ import type {
 import { callApi, type Answered, type CallOptions } from '../admin/fake-api.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { assertDocumented } from '../support/openapi-answers.ts'
-import { handshake, rawClient, SWITCHING } from '../support/raw-client.ts'
-import { scriptedUpstream, type ScriptedUpstream } from '../support/scripted-upstream.ts'
+import { handshake, rawClient } from '../support/raw-client.ts'
+import { grantingUpstream, scriptedUpstream } from '../support/scripted-upstream.ts'
 import { wsClient, wsServer } from '../support/ws-server.ts'
 
 /** One call, whose answer is as the document says. */
@@ -52,16 +52,6 @@ ${more}`
 
 function chat(gateway: TestGateway, query = '') {
   return wsClient(`ws://127.0.0.1:${gateway.port}/chat${query}`)
-}
-
-/** Grants every upgrade, and ends when the client does. */
-function granting(): Promise<ScriptedUpstream> {
-  return scriptedUpstream(async (connection) => {
-    await connection.head()
-    connection.write(SWITCHING)
-    await connection.rest()
-    connection.socket.end()
-  })
 }
 
 describe('the admin API of a gateway', () => {
@@ -206,7 +196,7 @@ describe('the admin API of a gateway', () => {
   })
 
   it('tells routes and the config, without its secrets', async () => {
-    await using upstream = await granting()
+    await using upstream = await grantingUpstream()
     await using gateway = await startTestGateway(
       yaml(
         [upstream],

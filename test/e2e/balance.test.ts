@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import net from 'node:net'
 import { describe, it } from 'node:test'
+import { freePort } from '../support/free-port.ts'
 import { startTestGateway } from '../support/gateway.ts'
 import { handshake, rawClient, SWITCHING, type RawClient } from '../support/raw-client.ts'
 import { scriptedUpstream } from '../support/scripted-upstream.ts'
@@ -9,15 +8,6 @@ import { scriptedUpstream } from '../support/scripted-upstream.ts'
 async function grant(connection: RawClient): Promise<void> {
   await connection.head()
   connection.write(SWITCHING)
-}
-
-async function closedPort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 describe('balance', () => {
@@ -37,7 +27,7 @@ describe('balance', () => {
   })
 
   it('goes on to the next endpoint when one refuses, and sets that one aside', async () => {
-    const dead = `http://127.0.0.1:${await closedPort()}`
+    const dead = `http://127.0.0.1:${await freePort()}`
     await using alive = await scriptedUpstream(grant)
     await using gateway = await startTestGateway(
       `upstreams: { u: { endpoints: ["${dead}", "${alive.url}"], balance: round-robin } }\nroutes: [{ upstream: u }]`,
@@ -53,7 +43,7 @@ describe('balance', () => {
   })
 
   it('answers 503 with Retry-After when every endpoint is set aside', async () => {
-    const [a, b] = [await closedPort(), await closedPort()]
+    const [a, b] = [await freePort(), await freePort()]
     await using gateway = await startTestGateway(
       `routes: [{ upstream: ["http://127.0.0.1:${a}", "http://127.0.0.1:${b}"] }]`,
     )

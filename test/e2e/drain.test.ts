@@ -4,22 +4,16 @@ import { Crowd } from '../support/crowd.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
 import { startTestGateway } from '../support/gateway.ts'
 import { handshake, rawClient, SWITCHING } from '../support/raw-client.ts'
-import { scriptedUpstream, type ScriptedUpstream } from '../support/scripted-upstream.ts'
+import {
+  grantingUpstream,
+  scriptedUpstream,
+  type ScriptedUpstream,
+} from '../support/scripted-upstream.ts'
 import { wsServer } from '../support/ws-server.ts'
 
 /** Tunnels are left alone until the drain is over. */
 function yaml(upstream: ScriptedUpstream, drain: string): string {
   return `shutdown: { drain: ${drain}, spread: false }\nroutes: [{ upstream: "${upstream.url}" }]`
-}
-
-/** Grants every upgrade and ends when the client does. */
-function granting(): Promise<ScriptedUpstream> {
-  return scriptedUpstream(async (connection) => {
-    await connection.head()
-    connection.write(SWITCHING)
-    await connection.rest()
-    connection.socket.end()
-  })
 }
 
 /** Answers its one request when it is told to. */
@@ -37,7 +31,7 @@ async function answeringLater() {
 
 describe('drain', () => {
   it('is not ready and accepts nothing from the first moment on', async () => {
-    await using upstream = await granting()
+    await using upstream = await grantingUpstream()
     await using gateway = await startTestGateway(yaml(upstream, '10s'))
     await using client = await rawClient(gateway.port)
     client.write(handshake())
@@ -76,7 +70,7 @@ describe('drain', () => {
   })
 
   it('lets tunnels end by themselves, and does not wait longer than for the last of them', async () => {
-    await using upstream = await granting()
+    await using upstream = await grantingUpstream()
     await using gateway = await startTestGateway(yaml(upstream, '1h'))
     await using client = await rawClient(gateway.port)
     client.write(handshake())
@@ -90,7 +84,7 @@ describe('drain', () => {
   })
 
   it('closes what is left after the drain with the reason drain', async () => {
-    await using upstream = await granting()
+    await using upstream = await grantingUpstream()
     await using gateway = await startTestGateway(
       `${yaml(upstream, '50ms')}\nrelay: { frames: off }`,
     )

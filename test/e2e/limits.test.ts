@@ -2,16 +2,11 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { handshake, rawClient, SWITCHING, type RawAnswer } from '../support/raw-client.ts'
-import { scriptedUpstream, type ScriptedUpstream } from '../support/scripted-upstream.ts'
-
-function granting(): Promise<ScriptedUpstream> {
-  return scriptedUpstream(async (connection) => {
-    await connection.head()
-    connection.write(SWITCHING)
-    await connection.rest()
-    connection.socket.end()
-  })
-}
+import {
+  grantingUpstream,
+  scriptedUpstream,
+  type ScriptedUpstream,
+} from '../support/scripted-upstream.ts'
 
 function start(upstream: ScriptedUpstream, limits: string): Promise<TestGateway> {
   return startTestGateway(
@@ -28,7 +23,7 @@ async function refusedAs(answer: RawAnswer, gateway: TestGateway, code: string):
 
 describe('limits', () => {
   it('answers 503 when all tunnels of a route are in use, and serves again when one has ended', async () => {
-    await using upstream = await granting()
+    await using upstream = await grantingUpstream()
     await using gateway = await start(upstream, 'tunnels: 1')
     await using first = await rawClient(gateway.port)
     first.write(handshake())
@@ -45,7 +40,7 @@ describe('limits', () => {
   })
 
   it('answers 429 to the client that has too many tunnels, and serves another one', async () => {
-    await using upstream = await granting()
+    await using upstream = await grantingUpstream()
     await using gateway = await start(upstream, 'tunnelsPerClient: 1')
     await using first = await rawClient(gateway.port)
     first.write(from('192.0.2.1'))
@@ -60,7 +55,7 @@ describe('limits', () => {
   })
 
   it('answers 429 to the client that opens tunnels too fast', async () => {
-    await using upstream = await granting()
+    await using upstream = await grantingUpstream()
     await using gateway = await start(upstream, 'handshakesPerSecond: 1')
     await using client = await rawClient(gateway.port)
     await using other = await rawClient(gateway.port)

@@ -12,21 +12,19 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose'
-import { Server } from 'socket.io'
-import { io } from 'socket.io-client'
 import { WebSocket, type ClientOptions } from 'ws'
 import { TestAuthority } from '../support/certificates.ts'
 import { Crowd, CountingServers } from '../support/crowd.ts'
-import { freePort } from '../support/free-port.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { haproxy, startHaproxy } from '../support/haproxy.ts'
-import { findProgram, RunningProgram } from '../support/programs.ts'
+import { nginx, runNginx, type Nginx } from '../support/nginx.ts'
 import { RawClient, rawClient } from '../support/raw-client.ts'
 import { activate, letGo, listening } from '../support/activated-gateway.ts'
 import { readReadme, recipesOf } from '../support/readme.ts'
 import { secureServer } from '../support/secure-server.ts'
 import { http2Client } from '../support/http2-client.ts'
 import { http2Endpoint } from '../support/http2-server.ts'
+import { socketIoServer, upgradedClient } from '../support/socket-io.ts'
 import { wsClient, wsServer } from '../support/ws-server.ts'
 
 const recipes = recipesOf(readReadme())
@@ -126,61 +124,6 @@ describe('the config at the start of README.md', () => {
   })
 })
 
-interface SocketIoServer extends HttpServer {
-  readonly sessions: number
-}
-
-async function socketIoServer(): Promise<SocketIoServer> {
-  const httpServerOfIo = http.createServer()
-  const server = new Server(httpServerOfIo)
-  let sessions = 0
-  server.on('connection', (socket) => {
-    sessions += 1
-    socket.on('echo', (value: unknown, acknowledge: (value: unknown) => void) => acknowledge(value))
-  })
-  httpServerOfIo.listen(0, '127.0.0.1')
-  await once(httpServerOfIo, 'listening')
-  const { port } = httpServerOfIo.address() as AddressInfo
-  return {
-    url: `http://127.0.0.1:${port}`,
-    get sessions() {
-      return sessions
-    },
-    async [Symbol.asyncDispose]() {
-      await server.close()
-    },
-  }
-}
-
-/** Connects by polling, upgrades, sends a value there and back, and leaves. Returns the transports in their order. */
-async function socketIoVisit(port: number, clientIp: string): Promise<string[]> {
-  const socket = io(`http://127.0.0.1:${port}`, {
-    forceNew: true,
-    reconnection: false,
-    // As the balancer in front says it.
-    extraHeaders: { 'X-Forwarded-For': clientIp },
-  })
-  const { engine } = socket.io
-  const transports: string[] = [engine.transport.name]
-  const upgraded = new Promise<void>((resolve, reject) => {
-    engine.on('upgrade', ({ name }) => {
-      transports.push(name)
-      resolve()
-    })
-    engine.on('upgradeError', reject)
-  })
-  const connected = new Promise<void>((resolve, reject) => {
-    socket.on('connect', resolve)
-    socket.on('connect_error', reject)
-  })
-  await Promise.all([upgraded, connected])
-  assert.equal(await socket.emitWithAck('echo', clientIp), clientIp)
-  const closed = new Promise((resolve) => engine.on('close', resolve))
-  socket.disconnect()
-  await closed
-  return transports
-}
-
 describe("the recipe 'socket-io'", () => {
   it('keeps each client of a balancer on one server, from polling to the upgrade', async () => {
     await using a = await socketIoServer()
@@ -192,8 +135,12 @@ describe("the recipe 'socket-io'", () => {
     ])
     const clients = 12
     for (let index = 0; index < clients; index += 1) {
-      const transports = await socketIoVisit(gateway.port, `192.0.2.${index}`)
-      assert.deepEqual(transports, ['polling', 'websocket'])
+      const clientIp = `192.0.2.${index}`
+      // As the balancer in front says it.
+      const extraHeaders = { 'X-Forwarded-For': clientIp }
+      await using client = await upgradedClient(gateway.port, { extraHeaders })
+      assert.deepEqual(client.transports, ['polling', 'websocket'])
+      assert.equal(await client.socket.emitWithAck('echo', clientIp), clientIp)
     }
     assert.equal(a.sessions + b.sessions, clients)
     assert.ok(a.sessions > 0 && b.sessions > 0, `${a.sessions} and ${b.sessions} sessions`)
@@ -202,38 +149,21 @@ describe("the recipe 'socket-io'", () => {
   })
 })
 
-const nginx = findProgram('nginx')
-
-interface Nginx extends AsyncDisposable {
-  readonly port: number
-}
-
-async function startNginx(gatewayPort: number): Promise<Nginx> {
-  const folder = await mkdtemp(join(tmpdir(), 'upgate-recipe-nginx-'))
-  const port = await freePort()
+function recipeNginx(gatewayPort: number): Promise<Nginx> {
   const config = readFileSync(join(fixtures, 'recipes/nginx.conf'), 'utf8')
-    .replaceAll('FOLDER', folder)
-    .replaceAll('PORT', String(port))
-    .replaceAll('GATEWAY', String(gatewayPort))
-  const file = join(folder, 'nginx.conf')
-  await writeFile(file, config)
-  const program = new RunningProgram(nginx.path, ['-p', folder, '-c', file, '-e', 'stderr'])
-  // The last line before its event loop, when it listens already.
-  await program.output(/getrlimit/, 'stderr')
-  return {
-    port,
-    async [Symbol.asyncDispose]() {
-      await program[Symbol.asyncDispose]()
-      await rm(folder, { recursive: true })
-    },
-  }
+  return runNginx((folder, port) =>
+    config
+      .replaceAll('FOLDER', folder)
+      .replaceAll('PORT', String(port))
+      .replaceAll('GATEWAY', String(gatewayPort)),
+  )
 }
 
 describe("the recipe 'nginx'", { skip: nginx.skip }, () => {
   it('serves WebSocket clients of an nginx that strips the upgrade, and answers others 426', async () => {
     await using upstream = await headKeeper()
     await using gateway = await recipeGateway('nginx', [['http://localhost:3000', upstream.url]])
-    await using front = await startNginx(gateway.port)
+    await using front = await recipeNginx(gateway.port)
     await using client = await wsClient(`ws://127.0.0.1:${front.port}/room`)
     await echoes(client, 'through both')
     assert.equal(upstream.heads[0]?.headers.upgrade, 'websocket')

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import net from 'node:net'
 import { describe, it } from 'node:test'
 import { catalogue, type Code } from '../../src/errors.ts'
+import { freePort } from '../support/free-port.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { handshake, rawClient, SWITCHING } from '../support/raw-client.ts'
 import { scriptedUpstream, type ScriptedUpstream } from '../support/scripted-upstream.ts'
@@ -31,16 +30,7 @@ const get = (target: string, lines: readonly string[] = []): string =>
   [`GET ${target} HTTP/1.1`, 'Host: a', ...lines, '\r\n'].join('\r\n')
 
 /** A port on which nobody listens. */
-async function closedPort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
-const unused = await closedPort()
+const unused = await freePort()
 
 const cases: Case[] = [
   { name: 'bytes that are no HTTP', code: 'E_REQUEST_MALFORMED', request: 'hello\r\n\r\n' },

@@ -59,16 +59,9 @@ stream {
 }
 
 /** In one process, as whoever runs the tests, with every file in a folder of its own. */
-async function start(
-  block: (folder: string, port: number) => string,
-  modules = '',
-): Promise<Nginx> {
-  const folder = await mkdtemp(join(tmpdir(), 'upgate-nginx-'))
-  const port = await freePort()
-  const file = join(folder, 'nginx.conf')
-  await writeFile(
-    file,
-    `${modules}
+function start(block: (folder: string, port: number) => string, modules = ''): Promise<Nginx> {
+  return runNginx(
+    (folder, port) => `${modules}
 daemon off;
 master_process off;
 pid ${folder}/nginx.pid;
@@ -76,6 +69,14 @@ error_log stderr notice;
 events {}
 ${block(folder, port)}`,
   )
+}
+
+/** With a whole configuration, which keeps nginx in the foreground and its files in the folder. */
+export async function runNginx(config: (folder: string, port: number) => string): Promise<Nginx> {
+  const folder = await mkdtemp(join(tmpdir(), 'upgate-nginx-'))
+  const port = await freePort()
+  const file = join(folder, 'nginx.conf')
+  await writeFile(file, config(folder, port))
   const program = new RunningProgram(nginx.path, ['-p', folder, '-c', file, '-e', 'stderr'])
   // The last line before its event loop, when it listens already.
   await program.output(/getrlimit/, 'stderr')

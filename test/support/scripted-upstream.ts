@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import net from 'node:net'
-import { RawClient } from './raw-client.ts'
+import { RawClient, SWITCHING } from './raw-client.ts'
 
 export interface ScriptedUpstream extends AsyncDisposable {
   readonly port: number
@@ -68,4 +68,14 @@ export async function scriptedUpstream(
       if (failures.length > 0) throw failures[0]
     },
   }
+}
+
+/** Grants every upgrade, and ends when the client does. */
+export function grantingUpstream(): Promise<ScriptedUpstream> {
+  return scriptedUpstream(async (connection) => {
+    await connection.head()
+    connection.write(SWITCHING)
+    await connection.rest()
+    connection.socket.end()
+  })
 }
