@@ -10,7 +10,7 @@ import { TlsSessions } from './tls-sessions.ts'
 
 /** As in the config, with the text of the files in place of their paths. */
 export interface TlsSettings extends Omit<UpstreamTlsConfig, 'serverName'> {
-  /** PEM. Only it is trusted; the system's authorities when undefined. */
+  /** PEM. Only it is trusted; Node's authorities when undefined. */
   readonly ca: string | undefined
   /** PEM, with `key`: what the endpoint is shown when it asks. */
   readonly cert: string | undefined

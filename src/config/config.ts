@@ -164,7 +164,7 @@ export interface UpstreamConfig {
 
 /** Files are absolute paths of PEM files. */
 export interface UpstreamTlsConfig {
-  /** Authorities that are trusted in place of the system's. */
+  /** Authorities that are trusted in place of Node's. */
   readonly ca: string | undefined
   /** In place of the URL's host. */
   readonly serverName: string | undefined

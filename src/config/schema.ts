@@ -96,7 +96,7 @@ export const upstream = section({
   ),
   tls: key(
     section({
-      ca: optional(file(), "PEM file of the authorities to trust, in place of the system's."),
+      ca: optional(file(), "PEM file of the authorities to trust, in place of Node's."),
       serverName: optional(
         serverName(),
         "Expected name of the certificate, if not the URL's host.",
