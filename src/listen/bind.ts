@@ -59,8 +59,16 @@ async function take(server: Server, fd: number, { backlog }: BindConfig): Promis
     )
   }
   const path = unixPathOf(fd)
-  server.listen({ fd, backlog })
-  await once(server, 'listening')
+  try {
+    server.listen({ fd, backlog })
+    await once(server, 'listening')
+  } catch (error) {
+    const { message } = error as Error
+    const need = 'its unit has to have ListenStream=, and not Accept=yes'
+    throw new Error(`cannot listen on socket ${fd} of systemd: ${message}; ${need}`, {
+      cause: error,
+    })
+  }
   used.add(fd)
   const bound = server.address()
   if (bound === null || typeof bound === 'string') return { kind: 'unix', path }

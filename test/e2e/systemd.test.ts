@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { renameSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -88,6 +89,19 @@ routes: [{ upstream: "builtin:echo" }]`
     await gateway.reload(yaml.replace('systemd:web', '127.0.0.1:0'))
     await gateway.line((line) => isLast(line, 2))
     for (const line of warnings) assert.deepEqual(line['sockets'], ['admin (4)'])
+  })
+
+  it('says so when it was passed a socket at which nobody can listen', async () => {
+    const datagrams = createSocket('udp4')
+    datagrams.bind(0, '127.0.0.1')
+    await once(datagrams, 'listening')
+    const yaml = 'listeners: [{ address: "systemd" }]\nroutes: [{ upstream: "builtin:echo" }]'
+    const { fd } = (datagrams as unknown as { readonly _handle: { readonly fd: number } })._handle
+    await using gateway = await activate(yaml, [fd], 'web')
+    const { code, err } = await gateway.ended
+    assert.equal(code, 1)
+    assert.match(err, /cannot listen on socket 3 of systemd: .*EINVAL.*; its unit has to have/)
+    datagrams.close()
   })
 
   it('says so when it was passed nothing, or nothing of that name', async () => {
