@@ -29,7 +29,9 @@ int door_knock(const struct door *door);
 /* Waits for a part of a request, the text or NULL, and whether a FIN is behind it. */
 struct tunnel *await_request(struct door *door, const char *text, bool fin, bool is_first);
 
-/* A client that has sent REQUEST, which the owner has. */
+/* A client that has sent this, which the owner has. */
+struct guest door_heard(struct door *door, const char *text);
+/* The same with REQUEST. */
 struct guest door_guest(struct door *door);
 
 /* Waits for EVENT_LATE, EVENT_FIN or EVENT_RESET. */

@@ -76,9 +76,7 @@ static void a_late_client(void)
 	int fd;
 
 	door_open(&door, 1, 20, NO_LIMIT);
-	guest.peer = door_knock(&door);
-	put(guest.peer, "GET");
-	guest.tunnel = await_request(&door, "GET", false, true);
+	guest = door_heard(&door, "GET");
 	relay_hear(guest.tunnel);
 	await_word(&door, EVENT_LATE, guest.tunnel);
 	fd = relay_release(guest.tunnel, SIDE_CLIENT);

@@ -28,9 +28,7 @@ static void a_head_in_parts(void)
 	struct guest guest;
 
 	start(NO_LIMIT);
-	guest.peer = door_knock(&door);
-	put(guest.peer, "GET / ");
-	guest.tunnel = await_request(&door, "GET / ", false, true);
+	guest = door_heard(&door, "GET / ");
 	relay_hear(guest.tunnel);
 	put(guest.peer, "HTTP/1.1\r\n");
 	CHECK(await_request(&door, "HTTP/1.1\r\n", false, false) == guest.tunnel);
@@ -60,9 +58,7 @@ static void a_part_and_silence(void)
 	struct guest guest;
 
 	start(HEAD_MS);
-	guest.peer = door_knock(&door);
-	put(guest.peer, "GET / ");
-	guest.tunnel = await_request(&door, "GET / ", false, true);
+	guest = door_heard(&door, "GET / ");
 	relay_hear(guest.tunnel);
 	await_word(&door, EVENT_LATE, guest.tunnel);
 	expect_quiet(&door);
@@ -79,9 +75,7 @@ static void an_owner_may_take_its_time(void)
 
 	start(HEAD_MS);
 	guest = door_guest(&door);
-	late.peer = door_knock(&door);
-	put(late.peer, "G");
-	late.tunnel = await_request(&door, "G", false, true);
+	late = door_heard(&door, "G");
 	relay_hear(late.tunnel);
 	await_word(&door, EVENT_LATE, late.tunnel);
 	dismiss(&door, &late);
@@ -135,9 +129,7 @@ static void a_fin_in_the_head(void)
 	struct guest guest;
 
 	start(NO_LIMIT);
-	guest.peer = door_knock(&door);
-	put(guest.peer, "GET");
-	guest.tunnel = await_request(&door, "GET", false, true);
+	guest = door_heard(&door, "GET");
 	relay_hear(guest.tunnel);
 	/* The thread knows that more is wanted. */
 	expect_quiet(&door);
@@ -154,9 +146,7 @@ static void a_fin_before_the_next_part_is_asked_for(void)
 	struct guest guest;
 
 	start(NO_LIMIT);
-	guest.peer = door_knock(&door);
-	put(guest.peer, "GET");
-	guest.tunnel = await_request(&door, "GET", false, true);
+	guest = door_heard(&door, "GET");
 	put(guest.peer, " / ");
 	send_fin(guest.peer);
 	await_word(&door, EVENT_FIN, guest.tunnel);
@@ -192,9 +182,7 @@ static void a_reset_in_the_head(void)
 	struct guest guest;
 
 	start(NO_LIMIT);
-	guest.peer = door_knock(&door);
-	put(guest.peer, "GET");
-	guest.tunnel = await_request(&door, "GET", false, true);
+	guest = door_heard(&door, "GET");
 	relay_hear(guest.tunnel);
 	expect_quiet(&door);
 	send_reset(guest.peer);
@@ -230,9 +218,7 @@ static void a_reset_is_told_once(void)
 	struct guest guest;
 
 	start(NO_LIMIT);
-	guest.peer = door_knock(&door);
-	put(guest.peer, "GET");
-	guest.tunnel = await_request(&door, "GET", false, true);
+	guest = door_heard(&door, "GET");
 	send_reset(guest.peer);
 	await_word(&door, EVENT_RESET, guest.tunnel);
 	/* The owner may have asked for more before it knew. */

@@ -161,3 +161,14 @@ struct hold *hold_text(const char *text)
 	memcpy(hold->bytes, text, strlen(text));
 	return hold;
 }
+
+void take_text(struct hold *hold, const char *text)
+{
+	CHECK_EQUAL(hold == NULL, text == NULL);
+	if (hold == NULL || text == NULL)
+		return;
+	CHECK_EQUAL(hold->begin, 0);
+	CHECK_EQUAL(hold->end, strlen(text));
+	CHECK(memcmp(hold->bytes, text, strlen(text)) == 0);
+	hold_free(hold);
+}

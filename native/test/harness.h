@@ -79,6 +79,8 @@ struct open_request plain_request(void);
 
 /* A policy without limits, pings and frames. */
 struct relay_policy plain_policy(void);
+/* The same with pings, and words for who does not answer. */
+struct relay_policy ping_policy(uint64_t ping_ms, uint64_t timeout_ms, bool ping_upstream);
 
 /* Open requests with a policy of their own: who opens with one drops it afterwards. */
 struct open_request request_with(const struct relay_policy *policy);
@@ -91,6 +93,8 @@ struct joint join(struct rig *rig, enum transport transport);
 void close_peers(const struct joint *joint);
 
 struct hold *hold_text(const char *text);
+/* Compares what came, NULL for nothing, and frees it. */
+void take_text(struct hold *hold, const char *text);
 
 /* The rest is what peers do; they wait as long as it takes. */
 

@@ -12,17 +12,6 @@
 
 static struct rig rig;
 
-static struct relay_policy ping_policy(uint64_t ping_ms, uint64_t timeout_ms, bool ping_upstream)
-{
-	struct relay_policy policy = plain_policy();
-
-	policy.ping_ms = ping_ms;
-	policy.timeout_ms = timeout_ms;
-	policy.ping_upstream = ping_upstream;
-	policy.dead = (struct close_words){.code = 1001, .length = 4, .text = "dead"};
-	return policy;
-}
-
 static int option_of(int fd, int level, int name)
 {
 	int value = -1;

@@ -96,6 +96,17 @@ struct relay_policy plain_policy(void)
 	};
 }
 
+struct relay_policy ping_policy(uint64_t ping_ms, uint64_t timeout_ms, bool ping_upstream)
+{
+	struct relay_policy policy = plain_policy();
+
+	policy.ping_ms = ping_ms;
+	policy.timeout_ms = timeout_ms;
+	policy.ping_upstream = ping_upstream;
+	policy.dead = (struct close_words){.code = 1001, .length = 4, .text = "dead"};
+	return policy;
+}
+
 struct open_request request_with(const struct relay_policy *policy)
 {
 	struct open_request request = plain_request();

@@ -12,15 +12,11 @@
 
 static struct rig rig;
 
-static struct relay_policy ping_policy(uint64_t ping_ms, uint64_t timeout_ms, bool ping_upstream)
+static struct relay_policy frame_pings(uint64_t ping_ms, uint64_t timeout_ms, bool ping_upstream)
 {
-	struct relay_policy policy = plain_policy();
+	struct relay_policy policy = ping_policy(ping_ms, timeout_ms, ping_upstream);
 
 	policy.frames = true;
-	policy.ping_ms = ping_ms;
-	policy.timeout_ms = timeout_ms;
-	policy.ping_upstream = ping_upstream;
-	policy.dead = (struct close_words){.code = 1001, .length = 4, .text = "dead"};
 	policy.idle = (struct close_words){.code = 1001, .length = 4, .text = "idle"};
 	return policy;
 }
@@ -51,7 +47,7 @@ static void silent_peers_are_pinged(void)
 	unsigned char payload[125];
 
 	rig_start(&rig, 1, BUFFER_BYTES);
-	joint = join_pinged(ping_policy(PING_MS, HOUR_MS, true), TCP);
+	joint = join_pinged(frame_pings(PING_MS, HOUR_MS, true), TCP);
 	for (enum side side = 0; side < SIDES; side++) {
 		expect_ping(joint.peers[side], side, first);
 		for (unsigned turn = 0; turn < 4; turn++) {
@@ -88,7 +84,7 @@ static void the_upstream_is_left_alone(void)
 	unsigned char payload[125];
 
 	rig_start(&rig, 1, BUFFER_BYTES);
-	joint = join_pinged(ping_policy(PING_MS, HOUR_MS, false), UNIX);
+	joint = join_pinged(frame_pings(PING_MS, HOUR_MS, false), UNIX);
 	for (unsigned turn = 0; turn < 4; turn++) {
 		expect_ping(joint.peers[SIDE_CLIENT], SIDE_CLIENT, payload);
 		put_frame(joint.peers[SIDE_CLIENT], SIDE_CLIENT, FIN | PONG, payload, PING_BYTES);
@@ -106,7 +102,7 @@ static void who_does_not_answer_is_dead(void)
 	for (enum side dead = 0; dead < SIDES; dead++) {
 		/* With a frame of the dead one's that has no end, the other one gets a FIN alone. */
 		for (unsigned is_within = 0; is_within < 2; is_within++) {
-			struct joint joint = join_pinged(ping_policy(200, 100, dead == SIDE_UPSTREAM), TCP);
+			struct joint joint = join_pinged(frame_pings(200, 100, dead == SIDE_UPSTREAM), TCP);
 			unsigned char payload[125];
 			struct bytes frame = {0};
 			struct event event;
@@ -149,7 +145,7 @@ static void a_ping_waits_for_the_border(void)
 	unsigned char payload[125];
 
 	rig_start(&rig, 1, BUFFER_BYTES);
-	joint = join_pinged(ping_policy(PING_MS, HOUR_MS, true), TCP);
+	joint = join_pinged(frame_pings(PING_MS, HOUR_MS, true), TCP);
 	add_text(&frame, SIDE_UPSTREAM, TEXT, "in two parts");
 	begin = (struct bytes){.at = frame.at, .length = 5};
 	put_bytes(joint.peers[SIDE_UPSTREAM], &begin);
@@ -178,7 +174,7 @@ static void what_is_held_back_goes_before_a_fin(void)
 	unsigned char payload[125];
 
 	rig_start(&rig, 1, BUFFER_BYTES);
-	joint = join_pinged(ping_policy(PING_MS, HOUR_MS, false), TCP);
+	joint = join_pinged(frame_pings(PING_MS, HOUR_MS, false), TCP);
 	expect_ping(joint.peers[SIDE_CLIENT], SIDE_CLIENT, payload);
 	add_frame(&pong, SIDE_CLIENT, FIN | PONG, payload, PING_BYTES);
 	pong.length--;
@@ -201,7 +197,7 @@ static void any_byte_is_a_sign_of_life(void)
 	unsigned char payload[125];
 
 	rig_start(&rig, 1, BUFFER_BYTES);
-	joint = join_pinged(ping_policy(PING_MS, 2000, false), TCP);
+	joint = join_pinged(frame_pings(PING_MS, 2000, false), TCP);
 	for (unsigned turn = 0; turn < 4; turn++) {
 		expect_ping(joint.peers[SIDE_CLIENT], SIDE_CLIENT, payload);
 		put_text(joint.peers[SIDE_CLIENT], SIDE_CLIENT, FIN | TEXT, "busy");
@@ -216,7 +212,7 @@ static void any_byte_is_a_sign_of_life(void)
 /* A client that is not read, because the upstream stalls, cannot answer: what waits to be read speaks for it. */
 static void who_is_not_read_is_not_dead(void)
 {
-	struct relay_policy policy = ping_policy(30, 30, false);
+	struct relay_policy policy = frame_pings(30, 30, false);
 	struct joint joint;
 	struct bytes header = {0};
 	struct event event;
@@ -255,7 +251,7 @@ static void who_is_not_read_is_not_dead(void)
 
 static void pongs_to_us_are_no_activity(void)
 {
-	struct relay_policy policy = ping_policy(PING_MS, HOUR_MS, false);
+	struct relay_policy policy = frame_pings(PING_MS, HOUR_MS, false);
 	struct joint joint;
 	struct event event;
 	int client;
@@ -286,7 +282,7 @@ static void no_ping_goes_where_frames_are_not_followed(void)
 {
 	rig_start(&rig, 1, BUFFER_BYTES);
 	for (enum side blind = 0; blind < SIDES; blind++) {
-		struct relay_policy policy = ping_policy(10, 10, true);
+		struct relay_policy policy = frame_pings(10, 10, true);
 		struct joint joint;
 		struct bytes frame = {0};
 		struct event event;
