@@ -34,14 +34,14 @@ export class CertificateWatch {
   readonly #options: CertificateWatchOptions
   readonly #files: FileWatch
   readonly #timer: NodeJS.Timeout
-  /** Those that were looked at for the present day. */
-  #told = new WeakSet<LoadedCertificate>()
+  /** What was told on the present day: a reload reads the same certificates again. */
+  readonly #told = new Set<string>()
 
   constructor(options: CertificateWatchOptions) {
     this.#options = options
     this.#files = new FileWatch({ onChange: () => this.#renew(), intervalMs: options.intervalMs })
     this.#timer = setInterval(() => {
-      this.#told = new WeakSet()
+      this.#told.clear()
       this.#tellExpiry()
     }, DAY_MS).unref()
   }
@@ -83,11 +83,13 @@ export class CertificateWatch {
   #tellExpiry(): void {
     for (const listener of this.#options.listeners()) {
       for (const certificate of listener.tls.certificates) {
-        if (this.#told.has(certificate)) continue
-        this.#told.add(certificate)
         const leftMs = certificate.expiresAtMs - Date.now()
         if (leftMs > EXPIRES_SOON_MS) continue
-        this.#options.report.certificateExpires(lineOf(listener, certificate), leftMs < 0)
+        const line = lineOf(listener, certificate)
+        const id = JSON.stringify(line)
+        if (this.#told.has(id)) continue
+        this.#told.add(id)
+        this.#options.report.certificateExpires(line, leftMs < 0)
       }
     }
   }

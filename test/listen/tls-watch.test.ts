@@ -28,6 +28,7 @@ function watched(folder: string) {
   return {
     told,
     watch,
+    reload: () => side.use(side.prepare(tls)),
     [Symbol.dispose]: () => {
       watch.close()
       side.close()
@@ -46,6 +47,7 @@ describe('CertificateWatch', () => {
     mock.timers.tick(DAY_MS)
     const expires = 'https://localhost:8443/ localhost expires'
     assert.deepEqual(test.told, [expires])
+    test.reload()
     await test.watch.follow()
     assert.deepEqual(test.told, [expires])
     mock.timers.tick(DAY_MS)
