@@ -38,6 +38,10 @@ export class ProxySide {
   /** Calls `onReady` with the socket paused behind the header, or at its start where it may come without one. */
   accept(socket: Socket, rules: HeaderRules, onReady: () => void): void {
     if (socket.destroyed) return
+    if (isGone(socket)) {
+      socket.destroy()
+      return
+    }
     const { remoteAddress: peerAddress = '' } = socket
     const isTrusted = this.#options.isTrusted(socket)
     this.#waiting.add(socket)
@@ -62,6 +66,14 @@ export class ProxySide {
   destroy(): void {
     for (const socket of this.#waiting) socket.destroy()
   }
+}
+
+/**
+ * A peer that has reset the connection has no address any more, by which it could be trusted. Balancers that check whether a
+ * port is open do so, behind their header. Sockets of unix have none at either end.
+ */
+function isGone({ remoteAddress, localAddress }: Socket): boolean {
+  return remoteAddress === undefined && localAddress !== undefined
 }
 
 function refusalCause(

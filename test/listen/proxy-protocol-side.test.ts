@@ -7,6 +7,7 @@ import { toldOf } from '../../src/listen/proxy-protocol-ends.ts'
 import { ProxySide, type HeaderRules } from '../../src/listen/proxy-protocol-side.ts'
 import { binaryHeader, typeLengthValue } from '../support/proxy-header.ts'
 import { randomNumbers } from '../support/random-numbers.ts'
+import { socketPair } from '../support/socket-pair.ts'
 
 const RULES: HeaderRules = { proxyProtocol: 'optional', headTimeoutMs: 60_000 }
 
@@ -94,6 +95,26 @@ describe('ProxySide', () => {
     const [{ code }, peerAddress] = await refused
     assert.deepEqual([code, peerAddress], ['E_PROXY_HEADER', '127.0.0.1'])
     assert.equal(pair.socket.destroyed, true)
+  })
+
+  it('says nothing of whoever was gone before he could be asked for his address', async () => {
+    await using pair = await socketPair()
+    pair.peer.write(headers[0] as Buffer)
+    pair.peer.resetAndDestroy()
+    await once(pair.peer, 'close')
+    const side = new ProxySide({
+      isTrusted: ({ remoteAddress }) => remoteAddress !== undefined,
+      onRefused: () => assert.fail('there is nobody to tell of'),
+    })
+    side.accept(pair.socket, RULES, () => assert.fail('it was taken'))
+    assert.equal(pair.socket.destroyed, true)
+  })
+
+  it('takes the header of a peer on a unix socket, who never has an address', async () => {
+    await using pair = await socketPair('unix')
+    pair.peer.end(headers[0] as Buffer)
+    assert.equal(await takenFrom(pair.socket), '')
+    assert.equal(pair.socket.remoteAddress, '192.0.2.7')
   })
 
   it('forgets whoever leaves before he has said anything, and cuts the others at its end', async () => {
