@@ -10,7 +10,8 @@ import http2, {
   type Settings,
 } from 'node:http2'
 import type { AddressInfo } from 'node:net'
-import { WebSocket } from 'ws'
+import type { WebSocket } from 'ws'
+import { webSocketOver } from './http2-websocket.ts'
 
 /** A stream as it was opened. */
 export interface OpenedStream {
@@ -97,18 +98,5 @@ export function acceptWebSocket(
   headers: Record<string, string>,
 ): WebSocket {
   stream.respond({ ':status': 200, ...headers })
-  // The `ws` package takes any Duplex, though its types do not say so.
-  const socket = new (WebSocket as unknown as new (
-    address: null,
-    protocols: undefined,
-    options: object,
-  ) => WebSocket & {
-    setSocket(socket: ServerHttp2Stream, head: Buffer, options: object): void
-  })(null, undefined, {})
-  socket.setSocket(stream, Buffer.alloc(0), {
-    allowSynchronousEvents: true,
-    maxPayload: 1 << 26,
-    skipUTF8Validation: false,
-  })
-  return socket
+  return webSocketOver(stream, { isServer: true })
 }
