@@ -26,8 +26,8 @@ class ClientCertCheck implements Check {
   constructor(config: ClientCertAuthConfig) {
     this.name = config.name
     this.#config = config
-    this.#subject = config.subject?.map(compile)
-    this.#san = config.san?.map(compile)
+    this.#subject = config.subject?.map((pattern) => compile(pattern, ANY_ESCAPED))
+    this.#san = config.san?.map((pattern) => compile(pattern, ANY))
   }
 
   check({ certificate }: RequestFacts): Identity | Refusal {
@@ -93,16 +93,22 @@ class CertificateGrant implements Grant {
   }
 }
 
+/** What `*` of a glob stands for. */
+const ANY = '.*'
+
+/** The same of a subject, never with half an escape: a comma in a name (`CN=a\,O=b`) is not one between two names. */
+const ANY_ESCAPED = String.raw`(?:[^\\]|\\.)*`
+
 /** Of the whole text. */
-function compile(pattern: NamePattern): Matches {
-  const regex = pattern.kind === 'regex' ? pattern.regex : globRegex(pattern.glob)
+function compile(pattern: NamePattern, any: string): Matches {
+  const regex = pattern.kind === 'regex' ? pattern.regex : globRegex(pattern.glob, any)
   const compiled = RE2JS.compile(regex, RE2JS.DOTALL)
   return (text) => compiled.matches(text)
 }
 
-function globRegex(glob: string): string {
+function globRegex(glob: string, any: string): string {
   return glob
     .split('*')
     .map((part) => RE2JS.quote(part))
-    .join('.*')
+    .join(any)
 }

@@ -87,6 +87,23 @@ describe('the check of certificates', () => {
     }
   })
 
+  it('takes no comma within a name of a subject for one between two names', () => {
+    const glob = 'CN=*,O=Example'
+    const check = checkOf({ subject: [{ kind: 'glob', glob }] })
+    for (const [subject, isTaken] of [
+      ['CN=a\\,b\\\\,O=Example', true],
+      ['CN=a,OU=b,O=Example', true],
+      ['CN=a\\,O=Example', false],
+      ['CN=a\\\\\\,O=Example', false],
+    ] as const) {
+      const code = codeOf(check.check(shown({ subject })))
+      assert.equal(code, isTaken ? undefined : 'E_CLAIM_DENIED', subject)
+    }
+    const san = checkOf({ san: [{ kind: 'glob', glob: 'URI:http://a/*' }] })
+    const altNames = [{ type: 'URI', value: 'http://a/\\' }] as const
+    passed(san.check(shown({ altNames })))
+  })
+
   it('renews what a check of its name gave, where the certificate still fits', () => {
     const [grant] = passed(checkOf().check(shown())).grants as readonly [Grant]
     const fitting = checkOf({ san: [{ kind: 'glob', glob: 'DNS:*' }] })
