@@ -2,6 +2,7 @@
 
 import { Refusal } from './errors.ts'
 import type { Plane, RouteParts } from './plane.ts'
+import { plainAddress } from './request/address-set.ts'
 import { readFacts, type Connection, type RequestFacts, type RequestHead } from './request/facts.ts'
 import { allowedTokens, matchRoute } from './route/match.ts'
 
@@ -46,7 +47,7 @@ export function decide(plane: Plane, head: RequestHead, connection: Connection):
   }
   if (!(decided instanceof Refusal)) return decided
   const { method } = head
-  const { peerAddress } = connection
+  const peerAddress = plainAddress(connection.peerAddress) ?? ''
   return { upgrades: false, refusal: decided, ...known, method, peerAddress }
 }
 

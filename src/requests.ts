@@ -10,6 +10,7 @@ import { refusalAnswer } from './handshake/refuse.ts'
 import type { Arrival, ListenHandlers } from './listen/arrival.ts'
 import { servePlain, serveRefused, type PlainExchanges } from './plain.ts'
 import type { Plane } from './plane.ts'
+import { plainAddress } from './request/address-set.ts'
 import type { Connection, RequestHead } from './request/facts.ts'
 import { serveUpgrade, takeClient, type Exchanges } from './upgrade.ts'
 
@@ -43,7 +44,8 @@ export class Requests implements ListenHandlers<Decision> {
 
   broken(refusal: Refusal, peerAddress: string): string {
     const requestId = randomUUID()
-    this.#exchanges.report.broken({ requestId, clientIp: peerAddress, refusal })
+    const clientIp = plainAddress(peerAddress) ?? ''
+    this.#exchanges.report.broken({ requestId, clientIp, refusal })
     const answer = refusalAnswer(refusal, requestId)
     const head = serializeHead({ ...answer, fields: [...answer.fields, 'Connection', 'close'] })
     return Buffer.isBuffer(answer.body) ? head + answer.body.toString('latin1') : head

@@ -20,4 +20,12 @@ describe('decide', () => {
     assert.match(decision.refusal.details.cause ?? '', /a bug/)
     assert.deepEqual([decision.upgrades, decision.peerAddress], [false, '127.0.0.1'])
   })
+
+  it('names the peer of a refusal without ::ffff:, as facts do', () => {
+    const head = { method: 'TRACE', target: '/', httpVersion: '1.1', fields: [] } as const
+    const connection = { peerAddress: '::ffff:192.0.2.7', encrypted: false, localPort: 80 }
+    const decision = decide({} as Plane, head, connection)
+    assert.ok('refusal' in decision)
+    assert.equal(decision.peerAddress, '192.0.2.7')
+  })
 })

@@ -285,6 +285,14 @@ routes: [{ upstream: "${upstream.url}" }]`,
     assert.equal(upstream.connections, 1)
   })
 
+  it('knows trusted proxies, and tells of others, by IPv4 at a listener for both families', async () => {
+    await using upstream = await telling()
+    const both = yaml(upstream).replace('127.0.0.1:0', '[::]:0')
+    await using gateway = await startTestGateway(both)
+    assert.equal(await told(gateway, LINE), '192.0.2.7 443 http')
+    await refused(gateway, GET, 'no PROXY header')
+  })
+
   it('takes a header over a unix socket where such peers are trusted', async () => {
     const folderOfSocket = await mkdtemp(join(tmpdir(), 'upgate-proxy-'))
     const path = join(folderOfSocket, 'listener.sock')
