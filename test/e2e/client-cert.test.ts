@@ -213,6 +213,30 @@ describe('a listener that requires a certificate', { skip }, () => {
     await refuses(gateway, two)
   })
 
+  it('has a list of each authority, none of which is out of date', async () => {
+    await using upstream = await serving()
+    const lists = [await authority.revoke(), await strangers.revoke()] as const
+    const outdated = await strangers.outdatedList()
+    const both = ca + (await strangers.cert)
+    for (const [crl, cause] of [
+      [lists.join(''), undefined],
+      [lists[0], 'UNABLE_TO_GET_CRL'],
+      [lists[0] + outdated, 'CRL_HAS_EXPIRED'],
+    ] as const) {
+      const files = { 'ca.pem': both, 'crl.pem': crl }
+      await using gateway = await startGateway(upstream, { tls: 'crl: crl.pem' }, files)
+      await using client = await connect(gateway.port, alice)
+      assert.equal(await statusOf(client), 200)
+      if (cause === undefined) {
+        await using other = await connect(gateway.port, stranger)
+        assert.equal(await statusOf(other), 200)
+      } else {
+        await refuses(gateway, stranger)
+        await gateway.log('request', { cause: `client certificate: ${cause}` })
+      }
+    }
+  })
+
   it('knows the client of a resumed session', async () => {
     await using upstream = await serving()
     await using gateway = await startGateway(upstream, { check: 'user: cn' })

@@ -257,6 +257,23 @@ describe('TLS of a listener', { skip }, () => {
     assert.equal(await cipher('-tls1_3', '-ciphersuites', 'TLS_AES_256_GCM_SHA384'), '(NONE)')
   })
 
+  it('speaks what the client names that it knows, and nothing with one that knows none of it', async () => {
+    await using upstream = await serving()
+    for (const [more, named, chosen] of [
+      ['', 'h2,http/1.1', 'http/1.1'],
+      [', http2: true', 'http/1.1,h2', 'h2'],
+      [', http2: true', 'http/1.1', 'http/1.1'],
+      ['', 'h2', undefined],
+      [', http2: true', 'http/1.0', undefined],
+    ] as const) {
+      const text = yaml(`${PAIR}${more}`, upstream)
+      await using gateway = await startTestGateway(text, pemFiles({ one }))
+      const seen = await sClient(gateway, '-alpn', named)
+      assert.equal(/^ALPN protocol: (.+)$/m.exec(seen)?.[1], chosen)
+      if (chosen === undefined) assert.match(seen, /no application protocol/)
+    }
+  })
+
   it('closes clients beyond the handshakes that may be in progress, and no others', async () => {
     await using upstream = await serving()
     for (const settings of [PAIR, SEVERAL]) {

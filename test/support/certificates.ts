@@ -102,6 +102,13 @@ export class TestAuthority implements AsyncDisposable {
     return this.#read('crl.pem')
   }
 
+  /** A list that is out of date. */
+  async outdatedList(): Promise<string> {
+    const times = ['-crl_lastupdate', '20200101000000Z', '-crl_nextupdate', '20200102000000Z']
+    await this.#ca('-gencrl', ...times, '-out', 'outdated.pem')
+    return this.#read('outdated.pem')
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.#folder, { recursive: true })
   }
