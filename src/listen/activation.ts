@@ -68,6 +68,6 @@ function nothingPassed(
   const wanted = address.name === undefined ? 'systemd' : `systemd:${address.name}`
   const names = [...new Set(sockets.map(({ name }) => name))].join(', ')
   return sockets.length === 0
-    ? `cannot listen on ${wanted}: systemd has passed no sockets. Start the .socket unit, and the gateway by its .service unit.`
+    ? `cannot listen on ${wanted}: systemd has passed no sockets. Start the .socket unit, and the gateway by its .service unit; ExecStart= has to run it itself, not by a shell or npm.`
     : `cannot listen on ${wanted}: systemd has passed no socket of that name (FileDescriptorName=), but ${names}.`
 }

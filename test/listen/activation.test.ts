@@ -54,7 +54,7 @@ describe('sockets that systemd passes', () => {
 
   it('are said to be missing', () => {
     assert.throws(() => withPassedSockets([systemd()], []), {
-      message: /systemd has passed no sockets/,
+      message: /systemd has passed no sockets\. .* not by a shell or npm\.$/,
     })
     assert.throws(() => withPassedSockets([systemd('https')], SOCKETS), {
       message: /systemd:https: .* no socket of that name .* but http, local\./,
