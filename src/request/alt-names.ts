@@ -1,6 +1,7 @@
 /** Reads the alternative names of a certificate (RFC 5280 4.2.1.6) out of the text that node makes of them. */
 
 import type { X509Certificate } from 'node:crypto'
+import { isIPv6, SocketAddress } from 'node:net'
 
 export interface AltName {
   readonly type: 'DNS' | 'URI' | 'email' | 'IP'
@@ -30,9 +31,14 @@ export function altNamesOf({ subjectAltName: text }: X509Certificate): readonly 
     const type = types.get(written)
     const value = quoted === undefined ? plain : unquoted(quoted)
     if (value === undefined) return []
-    if (type !== undefined) names.push({ type, value })
+    if (type !== undefined) names.push({ type, value: type === 'IP' ? shortest(value) : value })
   }
   return names
+}
+
+/** RFC 5952: an IPv6 address as configs have it. OpenSSL writes all of its groups. */
+function shortest(address: string): string {
+  return isIPv6(address) ? new SocketAddress({ address, family: 'ipv6' }).address : address
 }
 
 function unquoted(text: string): string | undefined {

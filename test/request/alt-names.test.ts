@@ -21,6 +21,11 @@ describe('altNamesOf', () => {
     ])
   })
 
+  it('has addresses as configs write them', () => {
+    const text = 'IP Address:2001:DB8:0:0:0:0:0:A, IP Address:10.0.0.1, IP Address:<invalid>'
+    assert.deepEqual(read(text), ['IP 2001:db8::a', 'IP 10.0.0.1', 'IP <invalid>'])
+  })
+
   it('leaves out the others', () => {
     assert.deepEqual(read('Registered ID:1.2.3, DirName:"CN = x, O = y", DNS:a'), ['DNS a'])
     assert.deepEqual(read(undefined), [])
@@ -54,7 +59,7 @@ describe('altNamesOf', () => {
         { type: 'DNS', value: 'a.test' },
         { type: 'URI', value: 'spiffe://a/b' },
         { type: 'email', value: 'a@b.test' },
-        { type: 'IP', value: '0:0:0:0:0:0:0:1' },
+        { type: 'IP', value: '::1' },
       ])
     })
   })
