@@ -5,13 +5,19 @@
 
 import http2, { type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
 import { Refusal, type Fields } from '../errors.ts'
 import { Budget } from './budget.ts'
 import { readStreamRequest, type StreamRequest } from './http2-request.ts'
+import { Http2Transport } from './http2-transport.ts'
 import { StreamSocket } from './stream-socket.ts'
 
-const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_FLAG_END_STREAM, NGHTTP2_PROTOCOL_ERROR } =
-  http2.constants
+const {
+  NGHTTP2_ENHANCE_YOUR_CALM,
+  NGHTTP2_FLAG_END_STREAM,
+  NGHTTP2_NO_ERROR,
+  NGHTTP2_PROTOCOL_ERROR,
+} = http2.constants
 
 const STREAMS_MAX = 100
 /** More than any client has, with each of its cookies in a crumb; `headBytes` is the real bound. */
@@ -20,7 +26,14 @@ const FIELDS_MAX = 1000
 const RESETS = { most: 200, perSecond: 20 }
 /** PING and SETTINGS, each of which has to be answered. */
 const CONTROLS = { most: 200, perSecond: 20 }
-/** How long a client without streams may take to read the GOAWAY. */
+/**
+ * A client that reads it asks for nothing more, and what it has asked for before is not too late, since the last stream
+ * is the last that there can be (RFC 9113 6.8). Behind any GOAWAY that node can send, nghttp2 takes no stream.
+ */
+const NOTICE = goawayFrame(2 ** 31 - 1, NGHTTP2_NO_ERROR)
+/** How long a client may take to answer the PING behind it. */
+const NOTICE_MS = 1000
+/** How long a client without streams may take to read the last GOAWAY, and to leave. */
 const CLOSE_MS = 2000
 /** Node's timers know nothing longer. */
 const TIMER_MAX_MS = 2 ** 31 - 1
@@ -46,6 +59,7 @@ export interface Http2Handlers {
 
 export class Http2Connection {
   readonly #socket: Socket
+  readonly #transport: Http2Transport
   readonly #session: ServerHttp2Session
   readonly #handlers: Http2Handlers
   readonly #highWaterMark: number
@@ -56,6 +70,7 @@ export class Http2Connection {
   /** Runs while there is no stream. */
   #idleTimer: NodeJS.Timeout | undefined
   #isBroken = false
+  #leaving: Promise<void> | undefined
 
   /** The client's preface is the next to come on `socket`, or is unread in it. */
   constructor(socket: Socket, highWaterMark: number, handlers: Http2Handlers) {
@@ -65,7 +80,8 @@ export class Http2Connection {
     this.#peerAddress = socket.remoteAddress ?? ''
     // There is no half of an HTTP/2 connection.
     socket.allowHalfOpen = false
-    this.#session = http2.performServerHandshake(socket, {
+    this.#transport = new Http2Transport(socket)
+    this.#session = http2.performServerHandshake(this.#transport, {
       maxHeaderListPairs: FIELDS_MAX,
       settings: {
         maxConcurrentStreams: STREAMS_MAX,
@@ -86,20 +102,46 @@ export class Http2Connection {
   }
 
   /**
-   * Takes no more streams; those that are there go on. GOAWAY names the last of them, so that the client may ask for the
-   * others elsewhere. It is one and not the two of RFC 9113 6.8, since nghttp2 takes no stream behind any that node can send:
-   * what came between the two would only wait for the second one.
+   * Takes no more streams, in two steps: those that are there go on, and those that a client asks for before it can know
+   * join them. Fulfilled when all are over, and the kernel has what was said on them.
    */
-  goAway(): void {
+  goAway(): Promise<void> {
+    this.#leaving ??= this.#leave()
+    return this.#leaving
+  }
+
+  async #leave(): Promise<void> {
     const session = this.#session
-    if (session.closed || session.destroyed) return
-    session.close()
+    while (!this.#transport.hasBegun && !session.destroyed) await setImmediate()
+    if (!session.closed && !session.destroyed) {
+      this.#transport.write(NOTICE)
+      await this.#roundTrip()
+    }
+    this.#close()
+    await this.#transport.ended
+  }
+
+  /** Fulfilled when the client has answered a PING, and when it is too slow for that, or gone. */
+  #roundTrip(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, NOTICE_MS)
+      this.#session.ping(() => {
+        clearTimeout(timer)
+        resolve()
+      })
+    })
+  }
+
+  /** GOAWAY with the last stream that has begun. */
+  #close(): void {
+    this.#session.close()
     if (this.#streams === 0) this.#watchClose()
   }
 
   /** Cuts it. */
   destroy(): void {
     this.#session.destroy()
+    this.#watchClose()
   }
 
   readonly #onStream = (
@@ -132,9 +174,13 @@ export class Http2Connection {
       highWaterMark: this.#highWaterMark,
     })
     stream.once('close', this.#onStreamClose)
-    stream.once('aborted', () => {
-      if (!socket.hasClosed) this.#countReset()
-    })
+    // A reset in the same read as the head has come before it.
+    if (stream.aborted) this.#countReset()
+    else {
+      stream.once('aborted', () => {
+        if (!socket.hasClosed) this.#countReset()
+      })
+    }
     if (refusal === undefined) this.#handlers.onRequest(socket)
     else this.#handlers.onRefused(refusal, socket)
   }
@@ -164,7 +210,11 @@ export class Http2Connection {
     if (this.#isBroken) return
     this.#isBroken = true
     this.#handlers.onBroken(new Refusal('E_HTTP2_FLOOD', { cause: what }), this.#peerAddress)
+    // The session says it too, but not while it has a write in progress.
+    const { lastProcStreamID = 0 } = this.#session.state
+    this.#transport.write(goawayFrame(lastProcStreamID, NGHTTP2_ENHANCE_YOUR_CALM))
     this.#session.destroy(new Error(`a flood of ${what}`), NGHTTP2_ENHANCE_YOUR_CALM)
+    this.#watchClose()
   }
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
@@ -180,14 +230,14 @@ export class Http2Connection {
   }
 
   readonly #onIdle = (): void => {
-    this.#session.close()
-    this.#watchClose()
+    this.#close()
   }
 
-  /** A client that takes nothing would keep a connection that is closed in peace. */
+  /** A client that takes nothing, or does not leave, would keep a connection that is closed. */
   #watchClose(): void {
+    if (this.#transport.closed) return
     clearTimeout(this.#idleTimer)
-    this.#idleTimer = setTimeout(() => this.#session.destroy(), CLOSE_MS)
+    this.#idleTimer = setTimeout(() => this.#transport.destroy(), CLOSE_MS)
   }
 
   readonly #onClose = (): void => {
@@ -197,5 +247,14 @@ export class Http2Connection {
 
 /** For the stream of a request that is not looked at. */
 const UNREAD = { method: 'GET', connects: true, head: '', body: { kind: 'none' } } as const
+
+function goawayFrame(lastStream: number, code: number): Buffer {
+  const frame = Buffer.alloc(17)
+  frame[2] = 8
+  frame[3] = 7
+  frame.writeUInt32BE(lastStream, 9)
+  frame.writeUInt32BE(code, 13)
+  return frame
+}
 
 function ignore(): void {}

@@ -7,6 +7,7 @@ export class Http2Side {
   readonly #highWaterMark: number
   readonly #handlers: Http2Handlers
   readonly #connections = new Set<Http2Connection>()
+  #isLeaving = false
 
   /** `highWaterMark`: of what may be held for a stream, each way. */
   constructor(highWaterMark: number, handlers: Http2Handlers) {
@@ -19,11 +20,13 @@ export class Http2Side {
     const connection = new Http2Connection(socket, this.#highWaterMark, this.#handlers)
     this.#connections.add(connection)
     connection.onceClosed(() => this.#connections.delete(connection))
+    if (this.#isLeaving) void connection.goAway()
   }
 
-  /** No connection takes another stream. */
-  goAway(): void {
-    for (const connection of this.#connections) connection.goAway()
+  /** `Http2Connection.goAway` for every connection; for those that still come as well, for which nobody waits. */
+  async goAway(): Promise<void> {
+    this.#isLeaving = true
+    await Promise.all([...this.#connections].map((connection) => connection.goAway()))
   }
 
   /** Cuts what is left. */

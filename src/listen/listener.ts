@@ -191,8 +191,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
 
   async stopAccepting(): Promise<void> {
     this.#stopListening()
-    this.#http2.goAway()
-    await this.#http1.stop()
+    await Promise.all([this.#http1.stop(), this.#http2.goAway()])
   }
 
   empty(): Promise<void> {

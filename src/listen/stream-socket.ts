@@ -188,13 +188,23 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
 
   #endStream(): void {
     this.#hasClosed = true
-    if (this.#answer.isWhole && this.writableFinished && !this.#isReset) {
-      // RFC 9113 8.1: a whole answer may end a request of which nobody needs the rest.
-      this.#stream.close(NGHTTP2_NO_ERROR)
+    if (this.#answer.isWhole && !this.#isReset) {
+      this.#finishStream()
     } else if (this.connects || this.#isReset) {
       // RST_STREAM with CANCEL. By `close` node would end the stream in peace first.
       addAbortSignal(AbortSignal.abort(), this.#stream)
     } else this.#break()
+  }
+
+  /** The answer is whole, and goes on its way behind the back of who has closed this. */
+  #finishStream(): void {
+    const stream = this.#stream
+    stream.off('data', this.#onData)
+    stream.resume()
+    if (stream.readableEnded) return
+    // RFC 9113 8.1: a whole answer may end a request of which nobody needs the rest.
+    if (stream.writableFinished) stream.close(NGHTTP2_NO_ERROR)
+    else stream.once('finish', () => stream.close(NGHTTP2_NO_ERROR))
   }
 
   /** RST_STREAM with INTERNAL_ERROR. */

@@ -7,6 +7,7 @@ export const DATA = 0
 export const HEADERS = 1
 export const RST_STREAM = 3
 export const SETTINGS = 4
+export const PUSH_PROMISE = 5
 export const PING = 6
 export const GOAWAY = 7
 export const WINDOW_UPDATE = 8
@@ -18,7 +19,8 @@ export const END_HEADERS = 4
 
 export const ENHANCE_YOUR_CALM = 11
 
-const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
+/** RFC 9113 3.4 */
+export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
 
 export function frame(
   type: number,
@@ -82,7 +84,7 @@ export interface Frame {
   readonly payload: Buffer
 }
 
-/** The client's end of a connection. */
+/** One end of a connection. */
 export class FramePeer implements AsyncDisposable {
   readonly socket: net.Socket
   readonly frames: Frame[] = []
@@ -92,7 +94,9 @@ export class FramePeer implements AsyncDisposable {
   #wake: (() => void) | undefined
   #isClosed = false
 
-  constructor(socket: net.Socket) {
+  /** `skipped`: bytes that come before the first frame. */
+  constructor(socket: net.Socket, skipped = 0) {
+    let toSkip = skipped
     this.socket = socket
     socket.on('error', () => {})
     this.closed = new Promise((resolve) => {
@@ -103,7 +107,8 @@ export class FramePeer implements AsyncDisposable {
       })
     })
     socket.on('data', (chunk: Buffer) => {
-      this.#received = Buffer.concat([this.#received, chunk])
+      this.#received = Buffer.concat([this.#received, chunk.subarray(toSkip)])
+      toSkip -= Math.min(toSkip, chunk.length)
       for (;;) {
         if (this.#received.length < 9) break
         const end = 9 + this.#received.readUIntBE(0, 3)
@@ -167,7 +172,7 @@ export async function framePeer(
   const socket = net.connect({ host: '127.0.0.1', port })
   await once(socket, 'connect')
   const peer = new FramePeer(socket)
-  peer.write(Buffer.from(PREFACE), frame(SETTINGS, 0, 0, settings))
+  peer.write(PREFACE, frame(SETTINGS, 0, 0, settings))
   await peer.find(({ type, flags }) => type === SETTINGS && flags === 0)
   peer.write(frame(SETTINGS, ACK, 0))
   return peer
