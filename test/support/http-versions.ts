@@ -61,7 +61,7 @@ export function listenerOf(isSecure: boolean): string {
 }
 
 export type OnRequest = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>
-export type OnWebSocket = (socket: WebSocket, path: string) => void
+export type OnWebSocket = (socket: WebSocket, path: string) => void | Promise<void>
 
 export interface Endpoint extends AsyncDisposable {
   /** As an entry of `endpoints`. */
@@ -74,6 +74,8 @@ export interface Endpoint extends AsyncDisposable {
 export interface EndpointOptions extends Pick<Pair, 'endpoint' | 'isSecure'> {
   readonly onRequest?: OnRequest
   readonly onWebSocket?: OnWebSocket
+  /** A free one unless given. */
+  readonly port?: number
 }
 
 /** Takes the first subprotocol that it is offered, and permessage-deflate. Of HTTP/1.1 and HTTP/2 it knows one alone. */
@@ -91,7 +93,7 @@ export async function endpointOf(options: EndpointOptions): Promise<Endpoint> {
   const listener = (...asked: Parameters<OnRequest>): void => void onRequest(...asked)
   server.on('request', listener as never)
   server.on('checkContinue', listener as never)
-  server.listen(0, '127.0.0.1')
+  server.listen(options.port ?? 0, '127.0.0.1')
   await once(server, 'listening')
   const url = `${isSecure ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}`
   return {
@@ -114,7 +116,7 @@ function http1Server(isSecure: boolean, onWebSocket: OnWebSocket): http.Server |
   const webSockets = new WebSocketServer({ noServer: true, perMessageDeflate: true })
   server.on('upgrade', (request, socket, head) => {
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      onWebSocket(webSocket, request.url ?? '')
+      void onWebSocket(webSocket, request.url ?? '')
     })
   })
   return server
@@ -142,7 +144,7 @@ function http2Server(
       ...(answered === undefined ? {} : { 'sec-websocket-extensions': answered.field }),
     })
     const end = { isServer: true, protocol, deflate: answered?.deflate }
-    onWebSocket(webSocketOver(stream, end), headers[':path'] ?? '')
+    void onWebSocket(webSocketOver(stream, end), headers[':path'] ?? '')
   })
   return server
 }
@@ -200,6 +202,7 @@ export interface WholeAnswer extends Omit<Answer, 'body'> {
 export interface WebSocketWish {
   readonly protocols?: readonly string[]
   readonly deflate?: boolean
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 export abstract class TestClient implements AsyncDisposable {
@@ -218,7 +221,10 @@ export abstract class TestClient implements AsyncDisposable {
   }
 }
 
-export async function clientOf({ port }: TestGateway, pair: Pair): Promise<TestClient> {
+export async function clientOf(
+  { port }: Pick<TestGateway, 'port'>,
+  pair: Pair,
+): Promise<TestClient> {
   const host = `127.0.0.1:${port}`
   if (pair.client === '1.1') return new Http1TestClient(host, pair.isSecure)
   const ca = TLS_FILES['ca.pem']
@@ -293,10 +299,11 @@ class Http1TestClient extends TestClient {
 
   webSocket(
     path: string,
-    { protocols = [], deflate = false }: WebSocketWish = {},
+    { protocols = [], deflate = false, headers: own = {} }: WebSocketWish = {},
   ): Promise<WsClient> {
     const url = `${this.#isSecure ? 'wss' : 'ws'}://${this.#host}${path}`
-    return wsClient(url, protocols, { perMessageDeflate: deflate, ca: TLS_FILES['ca.pem'] })
+    const ca = TLS_FILES['ca.pem']
+    return wsClient(url, protocols, { perMessageDeflate: deflate, ca, headers: own })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -353,10 +360,11 @@ class Http2TestClient extends TestClient {
 
   async webSocket(
     path: string,
-    { protocols = [], deflate = false }: WebSocketWish = {},
+    { protocols = [], deflate = false, headers: own = {} }: WebSocketWish = {},
   ): Promise<WsClient> {
     const offer = deflateOffer()
     const stream = this.#client.connect(path, {
+      ...own,
       ':scheme': this.#scheme,
       ...(protocols.length > 0 ? { 'sec-websocket-protocol': protocols.join(', ') } : {}),
       ...(deflate ? { 'sec-websocket-extensions': offer.field } : {}),
