@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import tls from 'node:tls'
+import { freePort } from '../support/free-port.ts'
+import { startGatewayProcess } from '../support/gateway-process.ts'
 import { startTestGateway } from '../support/gateway.ts'
 import { handshake, rawClient, RawClient, SWITCHING } from '../support/raw-client.ts'
 import { scriptedUpstream, type ScriptedUpstream } from '../support/scripted-upstream.ts'
@@ -185,6 +187,30 @@ describe('listener', () => {
       await assert.rejects(rawClient(path), { code: 'ENOENT' })
     }
     await rm(folder, { recursive: true })
+  })
+
+  it('shares its port with another process by reusePort, until that one has ended', async () => {
+    const port = await freePort()
+    const yaml = `listeners: [{ address: "127.0.0.1:${port}", reusePort: true }]
+routes: [{ upstream: "builtin:echo" }]`
+    await using one = await startGatewayProcess(yaml)
+    await using other = await startGatewayProcess(yaml)
+    const openTunnels = async (count: number): Promise<void> => {
+      for (let opened = 0; opened < count; opened += 1) {
+        await using client = await rawClient(port)
+        client.write(handshake())
+        assert.equal((await client.head()).status, 101)
+      }
+    }
+    // The kernel goes by the ports of clients: all of them for one process are as likely as 2 ** -63.
+    await openTunnels(64)
+    await one.log('tunnel open', 1)
+    await other.log('tunnel open', 1)
+    one.program.child.kill('SIGTERM')
+    await one.program.exited
+    const left = 64 - one.logged('tunnel open').length
+    await openTunnels(8)
+    await other.log('tunnel open', left + 8)
   })
 
   it('closes a connection on which nothing was said without an answer', async () => {
