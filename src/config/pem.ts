@@ -3,10 +3,13 @@
 import { X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 
+/** OpenSSL knows a block at the begin of a line alone, or behind a byte order mark: as text, or as bytes that were read as latin1. */
+const AT_LINE = String.raw`(?<![^\n\u{FEFF}\u{BF}])`
+
 /** The blocks of one kind, each for itself. One that is cut off is among them, and can be read by nobody. */
 export function pemsIn(text: string, what: 'CERTIFICATE' | 'X509 CRL'): readonly string[] {
-  const block = `-----BEGIN ${what}-----[^-]*(?:-----END ${what}-----)?`
-  return text.match(new RegExp(block, 'g')) ?? []
+  const block = `${AT_LINE}-----BEGIN ${what}-----[^-]*(?:-----END ${what}-----)?`
+  return text.match(new RegExp(block, 'gu')) ?? []
 }
 
 /** Throws an Error whose message goes on where the file's name ends. */

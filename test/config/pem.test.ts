@@ -13,9 +13,16 @@ const [cert, key] = ['cert.pem', 'key.pem'].map((name) =>
 describe('pemsIn', () => {
   it('has each block of its kind, with what is cut off, and nothing in between', () => {
     const [pem] = pemsIn(cert, 'CERTIFICATE') as [string]
-    const text = `about it\n${pem}\r\n${key}${pem} and ${pem.slice(0, 100)}`
+    const text = `about it\n${pem}\r\n${key}${pem} and\n${pem.slice(0, 100)}`
     assert.deepEqual(pemsIn(text, 'CERTIFICATE'), [pem, pem, pem.slice(0, 100)])
     assert.deepEqual(pemsIn(text, 'X509 CRL'), [])
+  })
+
+  it('has what OpenSSL sees, and nothing else', () => {
+    const [pem] = pemsIn(cert, 'CERTIFICATE') as [string]
+    assert.deepEqual(pemsIn(`\uFEFF${pem}`, 'CERTIFICATE'), [pem])
+    assert.deepEqual(pemsIn(`\xEF\xBB\xBF${pem}`, 'CERTIFICATE'), [pem])
+    assert.deepEqual(pemsIn(` ${pem}\n# ${pem}`, 'CERTIFICATE'), [])
   })
 })
 
@@ -32,7 +39,7 @@ describe('certificatesIn', () => {
       [cert.replace('MII', 'MIX'), 'holds a broken certificate'],
       [cert.slice(0, -40), 'holds a broken certificate'],
       [cert + cert.slice(0, 300), 'holds a broken certificate, number 2 of 2'],
-      [cert.slice(0, 300) + cert, 'holds a broken certificate, number 1 of 2'],
+      [`${cert.slice(0, 300)}\n${cert}`, 'holds a broken certificate, number 1 of 2'],
     ] as const) {
       assert.throws(() => certificatesIn(text), { message })
     }
