@@ -22,7 +22,7 @@ export interface AdminTarget {
   readonly token: string | undefined
 }
 
-/** PEM; undefined where the system's authorities are trusted, and a certificate needs the name in the URL. */
+/** PEM; undefined where Node's authorities are trusted, and a certificate needs the name in the URL. */
 export interface AdminTls {
   readonly ca: string | undefined
   /** The one certificate that is right, whatever name it has: that of the config file. */
