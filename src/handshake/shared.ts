@@ -13,7 +13,7 @@ export interface SharedSocket extends RelaySocket {
   readonly isUnprocessed: boolean
 }
 
-/** Gets a stream; or a connection of its own, which has agreed on HTTP/1.1; or a Refusal: one of `dial`, or E_UPSTREAM_PROTOCOL. */
+/** Gets a stream; or a connection of its own, which has agreed on HTTP/1.1; or a Refusal: one of `dial`, E_UPSTREAM_RESET, or E_UPSTREAM_PROTOCOL. */
 export type OpenDone = (opened: SharedSocket | RelaySocket | Refusal) => void
 
 export interface SharedConnections {

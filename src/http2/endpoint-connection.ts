@@ -11,6 +11,8 @@ import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:htt
 import type { Socket } from 'node:net'
 import type { StreamHead } from './request-reader.ts'
 
+const { NGHTTP2_NO_ERROR } = http2.constants
+
 /** More than any endpoint sends in one answer; the size of its head is bounded as well. */
 const FIELDS_MAX = 2000
 /** Of the whole connection. Each stream has its own besides, which is the back-pressure. */
@@ -32,12 +34,12 @@ export interface ConnectionOptions {
 }
 
 export interface ConnectionWatcher {
-  /** The endpoint's SETTINGS are there: streams can be opened. */
+  /** The endpoint's SETTINGS are there, and streams can be opened. */
   onReady(): void
   /** A stream is over, or the endpoint takes more: there may be room. */
   onRoom(): void
-  /** Called once, whether it was ready or not. `cause` is for the log. */
-  onClosed(cause: string): void
+  /** Called once, whether it was ready or not. `cause` is for the log; `isMalformed`: what came was not HTTP/2. */
+  onClosed(cause: string, isMalformed: boolean): void
 }
 
 export class EndpointConnection {
@@ -49,8 +51,12 @@ export class EndpointConnection {
   readonly #watcher: ConnectionWatcher
   #streams = 0
   #isReady = false
+  #isClosing = false
   #isInDoubt = false
   #cause = 'it was closed'
+  #isMalformed = false
+  /** The endpoint has looked at no stream above it (RFC 9113 6.8). */
+  #lastStream = Infinity
   #heardMs = performance.now()
   #idleTimer: NodeJS.Timeout | undefined
   #pongTimer: NodeJS.Timeout | undefined
@@ -70,7 +76,9 @@ export class EndpointConnection {
       maxSessionMemory: Math.max(MEMORY_MIN, streamsMax * MEMORY_PER_STREAM),
       settings: { enablePush: false },
     })
-    this.#session.once('connect', () => this.#session.setLocalWindowSize(CONNECTION_WINDOW))
+    this.#session.once('connect', () => {
+      if (!this.#session.destroyed) this.#session.setLocalWindowSize(CONNECTION_WINDOW)
+    })
     this.#session.on('remoteSettings', this.#onSettings)
     this.#session.on('goaway', this.#onGoAway)
     this.#session.on('error', this.#onError)
@@ -79,7 +87,7 @@ export class EndpointConnection {
 
   /** Streams that can be opened now. */
   get room(): number {
-    if (!this.#isReady || this.#session.closed || this.#session.destroyed) return 0
+    if (!this.#isReady || this.#isClosing || this.#isShut) return 0
     return Math.max(0, this.capacity - this.#streams)
   }
 
@@ -107,17 +115,27 @@ export class EndpointConnection {
 
   leave(): void {
     this.#streams -= 1
-    if (this.#streams === 0) this.#watchIdle()
+    if (this.#streams === 0) this.#onUnused()
     this.#watcher.onRoom()
+  }
+
+  /** The endpoint has said that it takes no more, or it is over. */
+  get #isShut(): boolean {
+    return this.#session.closed || this.#session.destroyed
   }
 
   /** Opens a stream in a place that was taken. Undefined when the connection takes no more meanwhile: the endpoint knows nothing of the request. */
   request({ headers, rest }: StreamHead): ClientHttp2Stream | undefined {
-    if (this.#session.closed || this.#session.destroyed) return undefined
+    if (this.#isShut) return undefined
     return this.#session.request([...headers], {
       endStream: rest === 'nothing',
       waitForTrailers: rest === 'body and trailers',
     })
+  }
+
+  /** False where the endpoint has said that it has not looked at a stream and will not. */
+  hasSeen(stream: number): boolean {
+    return stream <= this.#lastStream
   }
 
   /** Something was answered. */
@@ -144,11 +162,11 @@ export class EndpointConnection {
     if (!isSent) this.#end('it takes no PING')
   }
 
-  /** Takes no more streams; those that are there go on. */
+  /** Takes no more streams; those that are there, or have a place, go on. */
   close(): void {
-    clearTimeout(this.#idleTimer)
-    if (this.#isReady) this.#session.close()
-    else this.#end('it was closed')
+    this.#isClosing = true
+    if (!this.#isReady) this.#end('it was closed')
+    else if (this.#streams === 0) this.#onUnused()
   }
 
   /** Cuts it, with its streams. */
@@ -158,12 +176,14 @@ export class EndpointConnection {
 
   #end(cause: string): void {
     this.#cause = cause
-    this.#session.destroy()
+    // With an error: without one, node ends streams that are in the middle of an answer as if it were whole.
+    this.#session.destroy(new Error(cause), NGHTTP2_NO_ERROR)
   }
 
-  #watchIdle(): void {
+  #onUnused(): void {
     clearTimeout(this.#idleTimer)
-    this.#idleTimer = setTimeout(() => this.#session.close(), IDLE_MS)
+    if (this.#isClosing) this.#session.close()
+    else if (!this.#isShut) this.#idleTimer = setTimeout(() => this.#session.close(), IDLE_MS)
   }
 
   readonly #onSettings = (): void => {
@@ -172,23 +192,27 @@ export class EndpointConnection {
       this.#watcher.onRoom()
       return
     }
+    // RFC 9113 6.5.2: for a while there may be none; another connection would not have them either.
+    if (this.capacity === 0) return
     this.#isReady = true
-    this.#watchIdle()
+    this.#onUnused()
     this.#watcher.onReady()
   }
 
-  readonly #onGoAway = (code: number): void => {
+  readonly #onGoAway = (code: number, lastStream: number): void => {
     this.#cause = `GOAWAY with ${code}`
+    this.#lastStream = lastStream
   }
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
     const { code, message } = error
+    this.#isMalformed = code === 'ERR_HTTP2_ERROR'
     this.#cause = code === undefined || message.includes(code) ? message : `${code}: ${message}`
   }
 
   readonly #onClose = (): void => {
     clearTimeout(this.#idleTimer)
     clearTimeout(this.#pongTimer)
-    this.#watcher.onClosed(this.#cause)
+    this.#watcher.onClosed(this.#cause, this.#isMalformed)
   }
 }

@@ -83,9 +83,10 @@ export class EndpointConnections {
     this.#stopAttempts()
   }
 
-  /** Cuts what is left. */
+  /** Cuts what is left, and refuses who waits. */
   destroy(): void {
     this.close()
+    for (const waiter of this.#waiters) this.#refuse(waiter, clientGone())
     for (const connection of this.#open) connection.destroy()
   }
 
@@ -100,11 +101,12 @@ export class EndpointConnections {
       }
     }
     this.#grow()
-    if (this.#waiters.size === 0) this.#stopAttempts()
+    if (this.#isClosed) this.#stopAttempts()
   }
 
   /** Dials as often as those who wait need. */
   #grow(): void {
+    if (this.#attempts.size * this.#capacity >= this.#waiters.size) return
     const waiting = [...this.#waiters]
     while (this.#attempts.size * this.#capacity < waiting.length) {
       const next = waiting[this.#attempts.size * this.#capacity] as Waiter
@@ -119,7 +121,7 @@ export class EndpointConnections {
       this.#attempts.delete(attempt)
       if (result instanceof Refusal) this.#failed(result)
       else if (this.#endpoint.tls === undefined || (result as TLSSocket).alpnProtocol === 'h2') {
-        this.#greet(result, connectTimeoutMs - (performance.now() - startMs))
+        this.#greet(result, connectTimeoutMs, startMs)
       } else this.#giveAway(result)
     })
     const attempt: Attempt = { cancel: () => dialing.cancel() }
@@ -140,10 +142,13 @@ export class EndpointConnections {
     this.#serve()
   }
 
-  #greet(socket: Socket, leftMs: number): void {
+  /** Waits for the SETTINGS. What is left of the time since `startMs` is for them. */
+  #greet(socket: Socket, connectTimeoutMs: number, startMs: number): void {
     const scheme = this.#endpoint.tls === undefined ? 'http' : 'https'
     const { streamsMax } = this.#http2
     let isReady = false
+    /** What is told of it if it ends before it is ready. */
+    let refusal: Refusal | undefined
     const connection = new EndpointConnection(
       socket,
       { scheme, streamsMax },
@@ -154,23 +159,35 @@ export class EndpointConnections {
           this.#ready(connection)
         },
         onRoom: this.#serve,
-        onClosed: (cause) => {
+        onClosed: (cause, isMalformed) => {
           this.#leaveGreeting(attempt, timer)
           if (this.#open.delete(connection)) this.#http2.connections -= 1
           if (isReady) this.#serve()
-          else this.#failed(this.#noHttp2(cause))
+          else this.#failed(refusal ?? this.#noHttp2(cause, isMalformed))
         },
       },
     )
-    const timer =
-      leftMs <= TIMER_MAX_MS
-        ? setTimeout(() => connection.destroy('no SETTINGS'), leftMs)
-        : undefined
-    const attempt: Attempt = { cancel: () => connection.destroy() }
+    const leftMs = connectTimeoutMs - (performance.now() - startMs)
+    const timer = leftMs <= TIMER_MAX_MS ? setTimeout(() => onLate(), leftMs) : undefined
+    const onLate = (): void => {
+      refusal = connectTimeout(connectTimeoutMs)
+      connection.destroy('no SETTINGS')
+    }
+    const attempt: Attempt = {
+      cancel: () => {
+        refusal = clientGone()
+        // Who comes before it is closed needs another one.
+        this.#leaveGreeting(attempt, timer)
+        connection.destroy()
+      },
+    }
     this.#attempts.add(attempt)
   }
 
-  #noHttp2(cause: string): Refusal {
+  /** Who closes it without a word may be back, or another endpoint may be there: that is no question of the protocol. */
+  #noHttp2(cause: string, isMalformed: boolean): Refusal {
+    if (!isMalformed)
+      return new Refusal('E_UPSTREAM_RESET', { cause: `no SETTINGS came: ${cause}` })
     const whose = this.#endpoint.tls === undefined ? 'HTTP/2 with prior knowledge' : 'HTTP/2'
     return new Refusal('E_UPSTREAM_PROTOCOL', { cause: `no answer in ${whose}: ${cause}` })
   }

@@ -18,7 +18,12 @@ import type { EndpointConnection } from './endpoint-connection.ts'
 import { isField } from './fields.ts'
 import { RequestReader, type RequestSink, type StreamHead } from './request-reader.ts'
 
-const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_REFUSED_STREAM } = http2.constants
+const {
+  NGHTTP2_FLAG_END_STREAM,
+  NGHTTP2_NO_ERROR,
+  NGHTTP2_PROTOCOL_ERROR,
+  NGHTTP2_REFUSED_STREAM,
+} = http2.constants
 
 const CRLF = Buffer.from('\r\n')
 
@@ -33,6 +38,10 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
   #body: Framing = { kind: 'none' }
   #bodyBytes = 0
   #isAnswered = false
+  /** END_STREAM has come. */
+  #isEnded = false
+  /** All that comes is here; some may still be to be read. */
+  #isWhole = false
   #requestTrailers: OutgoingHttpHeaders = {}
   #answerTrailers = ''
   #onRoom: (() => void) | undefined
@@ -96,6 +105,7 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
     this.#head = head
     this.#stream = stream
     this.#openedMs = performance.now()
+    this.#watchEnd(stream)
     stream.on('error', ignore)
     stream.on('headers', this.#onInformation)
     stream.on('response', this.#onResponse)
@@ -105,6 +115,15 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
     stream.on('drain', this.#onDrain)
     stream.on('wantTrailers', () => stream.sendTrailers(this.#requestTrailers))
     stream.on('close', this.#onClose)
+  }
+
+  /** Node ends a stream that is reset with NO_ERROR as it does a whole one, but has closed it before. */
+  #watchEnd(stream: ClientHttp2Stream): void {
+    const push = stream.push.bind(stream)
+    stream.push = (chunk: Buffer | null) => {
+      if (chunk === null && !stream.closed) this.#isEnded = true
+      return push(chunk)
+    }
   }
 
   onData(bytes: Buffer): void {
@@ -166,33 +185,43 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
   }
 
   readonly #onEnd = (): void => {
-    if (!this.#isAnswered || this.#isCut) return
+    if (!this.#isEnded || !this.#isAnswered) return this.#onBroken()
     if (this.#body.kind === 'length' && this.#bodyBytes < this.#body.bytes) {
       this.#break('less of a body than it says')
       return
     }
     if (this.#body.kind === 'chunked') this.push(`0\r\n${this.#answerTrailers}\r\n`, 'latin1')
+    this.#isWhole = true
     this.push(null)
   }
 
-  /** Node ends what it reads in peace also where the endpoint has reset it. */
-  get #isCut(): boolean {
-    return this.#stream?.aborted === true || (this.#stream?.rstCode ?? 0) !== 0
-  }
-
-  /** RST_STREAM, or the end of the connection, before both sides were through. */
+  /** RST_STREAM, the end of the connection, or the end of both sides. */
   readonly #onClose = (): void => {
-    if (this.destroyed || (this.readableEnded && this.writableFinished)) return
-    const code = this.#stream?.rstCode
-    if (code === 0 && this.#hasAllButUs) return
-    const isUnprocessed = code === NGHTTP2_REFUSED_STREAM && !this.#isAnswered
-    const message = `the stream ended with ${code ?? 'its connection'}`
-    this.#fail(isUnprocessed ? UNPROCESSED_CODE : 'ECONNRESET', message)
+    const { rstCode } = this.#stream as ClientHttp2Stream
+    // RFC 9113 8.1: a whole answer holds, whether the rest of the request was wanted or not.
+    if (!this.#isWhole || (this.#body.kind === 'close' && rstCode !== NGHTTP2_NO_ERROR)) {
+      this.#onBroken()
+    } else this.#onDrain()
   }
 
-  /** All that comes is here, and is still to be read. */
-  get #hasAllButUs(): boolean {
-    return this.#stream?.readableEnded === true && this.#stream.writableFinished
+  #onBroken(): void {
+    if (this.destroyed) return
+    const { id = 0, rstCode, errored } = this.#stream as ClientHttp2Stream
+    const error: NodeJS.ErrnoException | null = errored
+    const isConnections = error !== null && error.code !== 'ERR_HTTP2_STREAM_ERROR'
+    const message = isConnections
+      ? `the connection ended: ${error.message}`
+      : `the stream ended with ${rstCode}`
+    const isUnseen = rstCode === NGHTTP2_REFUSED_STREAM || !this.#connection.hasSeen(id)
+    if (isUnseen && !this.#isAnswered) this.#fail(UNPROCESSED_CODE, message)
+    // Node's name for what breaks the rules of the whole connection.
+    else if (error?.code === 'ERR_HTTP2_ERROR' || this.#isMalformed(rstCode)) this.#break(message)
+    else this.#fail('ECONNRESET', message)
+  }
+
+  /** What is wrong with an answer is mostly found by node, which resets the stream then. Behind an upgrade nothing is. */
+  #isMalformed(rstCode: number | undefined): boolean {
+    return rstCode === NGHTTP2_PROTOCOL_ERROR && this.#body.kind !== 'close'
   }
 
   #break(wrong: string): void {
@@ -206,8 +235,8 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     const stream = this.#stream
-    if (stream !== undefined && !stream.closed && !stream.destroyed) {
-      // RST_STREAM with CANCEL. By `close` node would end the stream in peace first.
+    if (stream !== undefined && !stream.destroyed) {
+      // RST_STREAM with CANCEL. By `close` node would end the stream in peace first, and keep one that nobody reads to its end.
       addAbortSignal(AbortSignal.abort(), stream)
       if (!this.#isAnswered) this.#connection.doubt(this.#openedMs)
     }

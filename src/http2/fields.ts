@@ -34,7 +34,8 @@ export function isValue(value: string): boolean {
 
 /** As Node wants them that takes no list of names and values, without those of `leftOut` (lower-case names). */
 export function headersOf(fields: Fields, leftOut: ReadonlySet<string>): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = {}
+  // Names such as `constructor` are not known before they come.
+  const headers = Object.create(null) as OutgoingHttpHeaders
   for (let index = 0; index < fields.length; index += 2) {
     const name = (fields[index] as string).toLowerCase()
     const value = fields[index + 1] as string
