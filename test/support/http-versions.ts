@@ -161,7 +161,8 @@ function echo(socket: WebSocket): void {
 export function cut(response: ServerResponse): void {
   const { stream } = response as unknown as { readonly stream?: http2.ServerHttp2Stream }
   if (stream === undefined) resetSocket(response.socket as Socket)
-  else stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR)
+  // By `close` node would end the stream in peace first.
+  else addAbortSignal(AbortSignal.abort(), stream)
 }
 
 export interface Asked {
