@@ -44,6 +44,8 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
   #bodyBytes = 0
   #requestTrailers = ''
   #answerTrailers: OutgoingHttpHeaders = {}
+  /** Of the request; some of it may not be read yet. */
+  #hasAll = false
   #isReset = false
   #hasClosed = false
   #onRoom: (() => void) | undefined
@@ -112,6 +114,7 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
     if (this.#stream.aborted) return
     if (body.kind === 'length' && this.#bodyBytes < body.bytes) return this.#break()
     if (body.kind === 'chunked') this.push(`0\r\n${this.#requestTrailers}\r\n`, 'latin1')
+    this.#hasAll = true
     this.push(null)
   }
 
@@ -178,7 +181,7 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
   }
 
   get #isThrough(): boolean {
-    return this.readableEnded && this.writableFinished
+    return this.#hasAll && this.writableFinished
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
