@@ -68,7 +68,7 @@ Written by \`${command}\` on ${new Date().toISOString().slice(0, 10)}, ${facts.r
 ${markdownList(about)}
 
 All peers, the load generator and the upstream share the machine and talk over loopback. A cost is the CPU time, user
-and system, of all of a peer's threads, or its memory (PSS without mapped files) above that of the same process without tunnels.
+and system, of all of a peer's threads, or its memory (PSS without mapped files) above that of the same process with 1,500 tunnels.
 Messages are binary frames of WebSocket, masked by the client. A latency is from the time a message was sent, or due by the clock, to its echo; the peer has a core to itself then, and
 the load generator and the upstream share another one. In front TLS is 1.3 with TLS_AES_128_GCM_SHA256.
 HTTP/2 is without TLS, with prior knowledge (h2c): a WebSocket is an extended CONNECT of RFC 8441 there, and HTTP/1.1 to the upstream as ever.

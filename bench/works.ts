@@ -132,14 +132,14 @@ export const works: readonly Work[] = [
   },
   {
     name: 'idle',
-    title: `idle tunnel, ${idleTunnels} open`,
+    title: `idle tunnel, each of ${idleTunnels} more`,
     measures: memory,
     fresh: true,
     sample: (...of) => sampleIdle({}, ...of),
   },
   {
     name: 'idle-h2',
-    title: `idle tunnel, ${idleTunnels} open, ${idleStreams} on each connection of HTTP/2`,
+    title: `idle tunnel, each of ${idleTunnels} more, ${idleStreams} on each connection of HTTP/2`,
     measures: memory,
     fresh: true,
     sample: (...of) => sampleIdle({ streams: idleStreams }, ...of),

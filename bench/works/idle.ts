@@ -1,4 +1,4 @@
-/** The memory of tunnels that say nothing, above that of the same process before they were opened. */
+/** The memory of tunnels that say nothing, above that of the same process with fewer of them. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { memoryOf } from '../accounting.ts'
 import { LoadProcess, numberOf } from '../load-process.ts'
@@ -8,7 +8,10 @@ import { askCounts, closed } from './upstream.ts'
 
 export const idleTunnels = 5000
 
-/** Enough for a peer that tidies up behind a rush to have done so before it is looked at for the first time. */
+/**
+ * Stay open as well, below those that are counted: a peer that keeps the memory of tunnels which are closed would otherwise
+ * have it for the next ones, and they would seem to need less. Enough for one that tidies up behind a rush to have done so.
+ */
 const warmTunnels = 1500
 /** A garbage collector that waits for idle time gets some. */
 const settleMs = 8_000
@@ -24,40 +27,42 @@ export async function sampleIdle(
   upstream: LoadProcess,
   size: Size,
 ): Promise<Sample> {
-  const warmUp = await openIdle(idle, peer, warmTunnels)
-  if (size === 'full') await sleep(settleMs)
-  await warmUp.end()
-  await closed(upstream)
-  if (size === 'full') await sleep(settleMs)
-  const before = memoryOf(peer.pid)
-  const load = await openIdle(idle, peer, size === 'full' ? idleTunnels : warmTunnels)
+  const warm = await openIdle(idle, peer, warmTunnels)
   try {
     if (size === 'full') await sleep(settleMs)
-    const after = memoryOf(peer.pid)
-    const tunnels = await assertOpen(load, upstream)
-    return {
-      cost: (after - before) / 1024 / tunnels,
-      rate: undefined,
-      p50us: undefined,
-      p99us: undefined,
-      p999us: undefined,
-      shares: undefined,
-      lateP99us: undefined,
+    const before = memoryOf(peer.pid)
+    const load = await openIdle(idle, peer, size === 'full' ? idleTunnels : warmTunnels)
+    try {
+      if (size === 'full') await sleep(settleMs)
+      const after = memoryOf(peer.pid)
+      const tunnels = await assertOpen(load, upstream)
+      return {
+        cost: (after - before) / 1024 / tunnels,
+        rate: undefined,
+        p50us: undefined,
+        p99us: undefined,
+        p999us: undefined,
+        shares: undefined,
+        lateP99us: undefined,
+      }
+    } finally {
+      await load.end()
     }
   } finally {
-    await load.end()
+    await warm.end()
     await closed(upstream)
   }
 }
 
-/** How many tunnels there are, once both ends have agreed that all of them are still open. */
+/** How many counted tunnels there are, once both ends have agreed that all of them are still open. */
 async function assertOpen(load: LoadProcess, upstream: LoadProcess): Promise<number> {
   load.say('go')
   const result = await load.next()
   const tunnels = numberOf(result, 'tunnels')
   if (numberOf(result, 'lost') > 0) throw new Error(`${result['lost']} of ${tunnels} tunnels lost`)
   const open = numberOf(await askCounts(upstream), 'tunnels')
-  if (open !== tunnels) throw new Error(`${tunnels} tunnels, but ${open} at the upstream`)
+  if (open !== tunnels + warmTunnels)
+    throw new Error(`${tunnels + warmTunnels} tunnels, but ${open} at the upstream`)
   return tunnels
 }
 
