@@ -22,6 +22,8 @@ const MEMORY_PER_STREAM = 0.25
 const MEMORY_MIN = 10
 /** How long a connection without streams waits for the next one. */
 const IDLE_MS = 30_000
+/** How long the other end may take to close when we have. */
+const SHUT_MS = 3000
 /** How long nothing may be answered before an abandoned request puts the connection in doubt. */
 const DOUBT_MS = 1000
 /** How long the answer to a PING may take. */
@@ -52,6 +54,7 @@ export class EndpointConnection {
   #streams = 0
   #isReady = false
   #isClosing = false
+  #isOver = false
   #isInDoubt = false
   #cause = 'it was closed'
   #isMalformed = false
@@ -178,12 +181,22 @@ export class EndpointConnection {
     this.#cause = cause
     // With an error: without one, node ends streams that are in the middle of an answer as if it were whole.
     this.#session.destroy(new Error(cause), NGHTTP2_NO_ERROR)
+    // Node would wait until all is written, which a peer that is gone does not take.
+    this.transport.destroy()
   }
 
   #onUnused(): void {
     clearTimeout(this.#idleTimer)
-    if (this.#isClosing) this.#session.close()
-    else if (!this.#isShut) this.#idleTimer = setTimeout(() => this.#session.close(), IDLE_MS)
+    if (this.#isOver) return
+    if (this.#isClosing) this.#shut()
+    else this.#idleTimer = setTimeout(this.#shut, IDLE_MS)
+  }
+
+  /** Nothing is under way any more. An endpoint that does not close its end is waited for a while. */
+  readonly #shut = (): void => {
+    this.#isClosing = true
+    this.#idleTimer = setTimeout(() => this.transport.destroy(), SHUT_MS)
+    this.#session.close()
   }
 
   readonly #onSettings = (): void => {
@@ -202,6 +215,8 @@ export class EndpointConnection {
   readonly #onGoAway = (code: number, lastStream: number): void => {
     this.#cause = `GOAWAY with ${code}`
     this.#lastStream = lastStream
+    this.#isClosing = true
+    if (this.#streams === 0) this.#onUnused()
   }
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
@@ -211,6 +226,7 @@ export class EndpointConnection {
   }
 
   readonly #onClose = (): void => {
+    this.#isOver = true
     clearTimeout(this.#idleTimer)
     clearTimeout(this.#pongTimer)
     this.#watcher.onClosed(this.#cause, this.#isMalformed)

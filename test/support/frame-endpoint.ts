@@ -31,9 +31,9 @@ export function setting(id: number, value: number): Buffer {
   return Buffer.concat([Buffer.from([id >> 8, id & 255]), uint32(value)])
 }
 
-/** Each connection begins with `settings` and their acknowledgement; with `undefined` nothing is said. */
+/** Each connection begins with `settings` and their acknowledgement; a silent one says nothing. */
 export async function frameEndpoint(
-  settings: Buffer | undefined = CONNECT_PROTOCOL,
+  settings: Buffer | 'silent' = CONNECT_PROTOCOL,
 ): Promise<FrameEndpoint> {
   const peers: FramePeer[] = []
   const waiting: ((peer: FramePeer) => void)[] = []
@@ -47,7 +47,7 @@ export async function frameEndpoint(
   const server = net.createServer((socket) => {
     const peer = new FramePeer(socket, PREFACE.length)
     peers.push(peer)
-    if (settings !== undefined) {
+    if (settings !== 'silent') {
       peer.write(frame(SETTINGS, 0, 0, settings), frame(SETTINGS, ACK, 0))
     }
     hand()
