@@ -181,7 +181,12 @@ export class EndpointConnection {
     this.#cause = cause
     // With an error: without one, node ends streams that are in the middle of an answer as if it were whole.
     this.#session.destroy(new Error(cause), NGHTTP2_NO_ERROR)
-    // Node would wait until all is written, which a peer that is gone does not take.
+    this.#cut()
+  }
+
+  /** Node would wait until all is written, or for the other end; and tells of no end that it still waits for. */
+  readonly #cut = (): void => {
+    this.transport.once('close', this.#onClose)
     this.transport.destroy()
   }
 
@@ -195,7 +200,7 @@ export class EndpointConnection {
   /** Nothing is under way any more. An endpoint that does not close its end is waited for a while. */
   readonly #shut = (): void => {
     this.#isClosing = true
-    this.#idleTimer = setTimeout(() => this.transport.destroy(), SHUT_MS)
+    this.#idleTimer = setTimeout(this.#cut, SHUT_MS)
     this.#session.close()
   }
 
@@ -226,6 +231,7 @@ export class EndpointConnection {
   }
 
   readonly #onClose = (): void => {
+    if (this.#isOver) return
     this.#isOver = true
     clearTimeout(this.#idleTimer)
     clearTimeout(this.#pongTimer)

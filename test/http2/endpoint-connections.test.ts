@@ -76,6 +76,7 @@ class Opener implements AsyncDisposable {
     for (const one of this.#opened) one.destroy()
     this.connections.destroy()
     await Promise.all(closed)
+    while (!this.connections.isUnused) await nextTurn()
   }
 }
 
@@ -109,6 +110,12 @@ function ownTimers(context: TestContext): (ms: number) => void {
   mock.timers.enable({ apis: ['setTimeout'] })
   context.after(() => mock.timers.reset())
   return (ms) => mock.timers.tick(ms)
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve)
+  })
 }
 
 /** Fulfilled when it is closed, with or without an error. */
