@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Readable, Writable } from 'node:stream'
 import { describe, it } from 'node:test'
@@ -254,12 +255,35 @@ for (const pair of PAIRS) {
       }
       await using on = await stage(pair, { onRequest })
       const exchange = on.client.begin('/', { method: 'POST', hasBody: true })
-      exchange.request.write('some')
+      const flooded = flood(exchange.request)
       const { status, body } = await exchange.answer
       assert.deepEqual([status, (await bytesOf(body)).toString()], [413, 'too much'])
+      await flooded
       exchange.abort()
-      const line = await on.gateway.log('request', { status: 413 })
-      assert.equal(line['code'], undefined)
+    })
+
+    it('breaks off in the middle of its body, whoever leaves', async () => {
+      const asked = Promise.withResolvers<ServerResponse>()
+      const left = Promise.withResolvers<void>()
+      const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+        response.on('close', () => left.resolve())
+        if (request.url === '/stays') request.once('data', () => asked.resolve(response))
+        else request.once('data', () => cut(response))
+      }
+      await using on = await stage(pair, { onRequest })
+      const cutOff = on.client.begin('/leaves', { method: 'POST', hasBody: true })
+      const flooded = flood(cutOff.request)
+      assert.equal((await cutOff.answer).status, 502)
+      await flooded
+      cutOff.abort()
+      await on.gateway.log('request', { path: '/leaves', code: 'E_UPSTREAM_RESET' })
+      await left.promise
+      const exchange = on.client.begin('/stays', { method: 'POST', hasBody: true })
+      exchange.request.write('some')
+      const closed = once(await asked.promise, 'close')
+      exchange.abort()
+      await closed
+      await on.gateway.log('request', { path: '/stays', code: 'E_CLIENT_GONE' })
     })
 
     it('ends at the endpoint when its client leaves', async () => {
