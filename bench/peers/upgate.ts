@@ -13,7 +13,7 @@ export const upgate: Peer = {
   ...program,
   name: 'upgate',
   about:
-    'dist/main.js; one route; relay.threads: 1; logs to a file (a line at the open and at the close of a tunnel, a line for a request), metrics on',
+    'dist/main.js; one route; relay.threads: 1; logs to a file (a line at the open and at the close of a tunnel, a line for a request), metrics on; MALLOC_ARENA_MAX=1, as in the image',
   plan: (place) => planFor(place, 'threads: 1'),
 }
 
@@ -44,6 +44,8 @@ function planFor(place: Place, relay: string) {
   return {
     command: process.execPath,
     args: [main, '-c', join(directory, 'upgate.yaml')],
+    // As in the image and by `npm start`.
+    environment: { MALLOC_ARENA_MAX: '1' },
     files: {
       // Listeners are bound in this order, and it is the last that the runner waits for.
       'upgate.yaml': `listeners:
