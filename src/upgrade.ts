@@ -263,7 +263,7 @@ async function passAnswer(
     return refuse(exchanges, upgrade, new Refusal('E_UPSTREAM_PROTOCOL', { cause }))
   }
   const handshakeMs = performance.now() - upgrade.startMs
-  const fields = incomingFields(head.fields, config.headers.response)
+  const fields = incomingFields(head.fields, config.headers.response, head.status)
   const answer = { status: head.status, reason: head.reason, fields, framing }
   const end = await relayAnswer(client, upstream, answer, config.timeouts.idleMs)
   exchanges.report.handshakeAnswered({

@@ -41,7 +41,7 @@ export function answerHead(
   if (framing === undefined || isCodedOld(answer)) {
     return new Refusal('E_UPSTREAM_PROTOCOL', { cause: 'the framing of the answer is ambiguous' })
   }
-  const edited = incomingFields(rawHeaders, edits)
+  const edited = incomingFields(rawHeaders, edits, status)
   const length = fieldValue(edited, 'content-length')
   if (method === 'HEAD' || status === 204 || status === 304) {
     // RFC 9110 8.6: a 204 has no Content-Length; the others have that of the body they leave out.

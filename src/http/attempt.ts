@@ -199,7 +199,7 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
     this.#options.client.inform({
       status: information.statusCode,
       reason: information.statusMessage,
-      fields: incomingFields(information.rawHeaders, NO_EDITS),
+      fields: incomingFields(information.rawHeaders, NO_EDITS, information.statusCode),
     })
     this.onUploadTurn()
   }

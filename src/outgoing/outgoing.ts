@@ -248,14 +248,13 @@ function headerSafe(user: string): string {
 
 /**
  * The fields of an upstream's answer for the client. Content-Length and Transfer-Encoding stay: the body is passed on in
- * its own framing, unless the caller says that it makes another.
+ * its own framing, unless the caller makes another. A 426 keeps Upgrade, which it must have (RFC 9110 15.5.22).
  */
-export function incomingFields(
-  fields: Fields,
-  edits: FieldEdits,
-  { framing = 'kept' }: { readonly framing?: 'kept' | 'dropped' } = {},
-): string[] {
-  return answerFields(fields, compiled(edits), framing === 'kept' ? bodyNames : noNames)
+export function incomingFields(fields: Fields, edits: FieldEdits, status: number): string[] {
+  if (status !== 426) return answerFields(fields, compiled(edits), bodyNames)
+  const answer = answerFields(fields, compiled(edits), requiringNames)
+  if (fieldValue(answer, 'upgrade') !== undefined) answer.push('Connection', 'Upgrade')
+  return answer
 }
 
 /** The fields of a 101 for the client: with its Connection and Upgrade, without any framing, since it has no body (RFC 9110 8.6). */
@@ -263,8 +262,8 @@ export function switchingFields(fields: Fields, edits: FieldEdits): string[] {
   return answerFields(fields, compiled(edits), switchingNames)
 }
 
-const noNames: ReadonlySet<string> = new Set()
 const bodyNames: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding'])
+const requiringNames: ReadonlySet<string> = new Set([...bodyNames, 'upgrade'])
 const switchingNames: ReadonlySet<string> = new Set(['connection', 'upgrade'])
 
 function answerFields(fields: Fields, edits: CompiledEdits, keep: ReadonlySet<string>): string[] {

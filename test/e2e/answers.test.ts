@@ -49,6 +49,24 @@ describe('answers other than 101', () => {
     }
   })
 
+  it('that ask for an upgrade say which one would do, to whoever asks and whichever way', async () => {
+    const answer =
+      'HTTP/1.1 426 No\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n'
+    await using upstream = await scriptedUpstream(async (connection) => {
+      await connection.head()
+      connection.write(answer)
+    })
+    await using gateway = await startTestGateway(`routes: [{ upstream: "${upstream.url}" }]`)
+    for (const request of [handshake('/'), 'GET / HTTP/1.1\r\nHost: a\r\n\r\n']) {
+      await using client = await rawClient(gateway.port)
+      client.write(request)
+      const { status, fields } = await client.answer()
+      assert.equal(status, 426)
+      assert.equal(fields.get('upgrade'), 'tcp')
+      assert.match(fields.get('connection') ?? '', /\bUpgrade\b/)
+    }
+  })
+
   it('end with a cut when the upstream resets in the middle, and the report says so', async () => {
     await using upstream = await scriptedUpstream(async (connection) => {
       await connection.head()

@@ -481,7 +481,7 @@ describe('incomingFields', () => {
   ])
 
   it('keeps what is end-to-end, and the framing, in order', () => {
-    assert.deepEqual(linesOf(incomingFields(answer, noEdits)), [
+    assert.deepEqual(linesOf(incomingFields(answer, noEdits, 200)), [
       'Server: x',
       'Set-Cookie: a',
       'set-cookie: b',
@@ -490,14 +490,18 @@ describe('incomingFields', () => {
     ])
   })
 
-  it('leaves the framing out when the caller makes another', () => {
-    const fields = fieldsOf(['Content-Length: 3', 'A: 1', 'transfer-encoding: chunked'])
-    assert.deepEqual(linesOf(incomingFields(fields, noEdits, { framing: 'dropped' })), ['A: 1'])
+  it('keeps the Upgrade of a 426, which says what would do, and has Connection name it', () => {
+    const fields = fieldsOf(['Connection: close, Upgrade', 'Upgrade: websocket', 'Keep-Alive: 1'])
+    assert.deepEqual(linesOf(incomingFields(fields, noEdits, 426)), [
+      'Upgrade: websocket',
+      'Connection: Upgrade',
+    ])
+    assert.deepEqual(incomingFields(fieldsOf(['Connection: close']), noEdits, 426), [])
   })
 
   it('keeps a length that Connection names', () => {
     const fields = fieldsOf(['Connection: Content-Length', 'Content-Length: 3'])
-    assert.deepEqual(linesOf(incomingFields(fields, noEdits)), ['Content-Length: 3'])
+    assert.deepEqual(linesOf(incomingFields(fields, noEdits, 200)), ['Content-Length: 3'])
   })
 
   it('applies edits', () => {
@@ -508,7 +512,7 @@ describe('incomingFields', () => {
       ],
       remove: ['server'],
     } as const
-    assert.deepEqual(linesOf(incomingFields(answer, edits)), [
+    assert.deepEqual(linesOf(incomingFields(answer, edits, 200)), [
       'Transfer-Encoding: chunked',
       'X_Env: kept',
       'Set-Cookie: c',
