@@ -72,6 +72,10 @@ function connections(gateway: TestGateway): Promise<number> {
   return gateway.metric('upgate_upstream_http2_connections')
 }
 
+function timers(): number {
+  return process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+}
+
 /** Waits until the endpoint has none that is open. */
 async function parted({ sessions }: Http2Endpoint): Promise<void> {
   for (const session of sessions) {
@@ -168,5 +172,20 @@ describe('300 WebSockets to an endpoint with HTTP/2', () => {
     gateway.program.child.kill('SIGTERM')
     assert.equal((await gateway.program.exited).code, 0)
     await parted(endpoint)
+  })
+
+  it('leave no connection and no timer in a process that goes on without their gateway', async () => {
+    await using endpoint = await http2Endpoint()
+    const before = timers()
+    {
+      await using gateway = await startTestGateway(configOf(endpoint))
+      await using crowd = await Crowd.open(gateway, STREAMS)
+      for (const { socket } of crowd.webSockets.slice(1)) socket.close(1000)
+      const response = await fetch(`http://127.0.0.1:${gateway.port}/`)
+      await response.arrayBuffer()
+      await gateway.gateway.stop()
+      await parted(endpoint)
+    }
+    assert.equal(timers(), before)
   })
 })

@@ -22,7 +22,7 @@ import {
 import { settled } from '../support/settled.ts'
 
 const MEBIBYTE = 1024 ** 2
-const FLOOD_BYTES = 64 * MEBIBYTE
+const FLOOD_BYTES = 32 * MEBIBYTE
 /** Of a body that nobody reads at its end: what windows, sockets and the gateway may hold. */
 const HELD_BYTES_MAX = 24 * MEBIBYTE
 
