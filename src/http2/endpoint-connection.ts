@@ -29,6 +29,15 @@ const DOUBT_MS = 1000
 /** How long the answer to a PING may take. */
 const PONG_MS = 3000
 
+/** NGHTTP2_ERR_TOO_MANY_CONTINUATIONS: more than eight behind one HEADERS. */
+const TOO_MANY_CONTINUATIONS = -905
+
+/**
+ * Sessions of endpoints that have sent more CONTINUATION frames than nghttp2 takes. It frees not all of such an answer, and node
+ * ends the process when it collects a session of which something is left: memory for each is the lesser evil.
+ */
+const uncollected: ClientHttp2Session[] = []
+
 export interface ConnectionOptions {
   readonly scheme: 'http' | 'https'
   /** Streams at once, whatever more the endpoint would take. */
@@ -225,7 +234,8 @@ export class EndpointConnection {
   }
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
-    const { code, message } = error
+    const { code, errno, message } = error
+    if (errno === TOO_MANY_CONTINUATIONS) uncollected.push(this.#session)
     this.#isMalformed = code === 'ERR_HTTP2_ERROR'
     this.#cause = code === undefined || message.includes(code) ? message : `${code}: ${message}`
   }

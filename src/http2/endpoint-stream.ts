@@ -25,6 +25,9 @@ const {
   NGHTTP2_REFUSED_STREAM,
 } = http2.constants
 
+/** No window holds them up. Whoever reads them takes no more either. */
+const INFORMATIONAL_MAX = 32
+
 const CRLF = Buffer.from('\r\n')
 
 export class EndpointStream extends Duplex implements SharedSocket, RequestSink {
@@ -37,6 +40,7 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
   #openedMs = 0
   #body: Framing = { kind: 'none' }
   #bodyBytes = 0
+  #informational = 0
   #isAnswered = false
   /** END_STREAM has come. */
   #isEnded = false
@@ -143,7 +147,9 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
 
   readonly #onInformation = (_headers: unknown, _flags: number, fields: Fields): void => {
     this.#connection.heard()
-    this.#tell(informationalHead(fields))
+    this.#informational += 1
+    if (this.#informational > INFORMATIONAL_MAX) this.#break('too many informational answers')
+    else this.#tell(informationalHead(fields))
   }
 
   readonly #onResponse = (_headers: unknown, flags: number, fields: Fields): void => {
