@@ -33,10 +33,10 @@ const PONG_MS = 3000
 const TOO_MANY_CONTINUATIONS = -905
 
 /**
- * Sessions of endpoints that have sent more CONTINUATION frames than nghttp2 takes. It frees not all of such an answer, and node
- * ends the process when it collects a session of which something is left: memory for each is the lesser evil.
+ * What is left of sessions whose endpoints have sent more CONTINUATION frames than nghttp2 takes. It frees not all of such an answer,
+ * and node ends the process when it collects a session of which something is left: memory for each is the lesser evil.
  */
-const uncollected: ClientHttp2Session[] = []
+const uncollected: unknown[] = []
 
 export interface ConnectionOptions {
   readonly scheme: 'http' | 'https'
@@ -59,6 +59,8 @@ export class EndpointConnection {
   readonly transport: Socket
   readonly #streamsMax: number
   readonly #session: ClientHttp2Session
+  /** Its part in C++. */
+  readonly #handle: unknown
   readonly #watcher: ConnectionWatcher
   #streams = 0
   #isReady = false
@@ -91,6 +93,7 @@ export class EndpointConnection {
     this.#session.once('connect', () => {
       if (!this.#session.destroyed) this.#session.setLocalWindowSize(CONNECTION_WINDOW)
     })
+    this.#handle = handleOf(this.#session)
     this.#session.on('remoteSettings', this.#onSettings)
     this.#session.on('goaway', this.#onGoAway)
     this.#session.on('error', this.#onError)
@@ -235,7 +238,7 @@ export class EndpointConnection {
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
     const { code, errno, message } = error
-    if (errno === TOO_MANY_CONTINUATIONS) uncollected.push(this.#session)
+    if (errno === TOO_MANY_CONTINUATIONS) uncollected.push(this.#handle)
     this.#isMalformed = code === 'ERR_HTTP2_ERROR'
     this.#cause = code === undefined || message.includes(code) ? message : `${code}: ${message}`
   }
@@ -247,4 +250,12 @@ export class EndpointConnection {
     clearTimeout(this.#pongTimer)
     this.#watcher.onClosed(this.#cause, this.#isMalformed)
   }
+}
+
+/** Node has no public name for it, and lets go of it before it tells of an error. */
+function handleOf(session: ClientHttp2Session): unknown {
+  const key = Object.getOwnPropertySymbols(session).find(
+    ({ description }) => description === 'kHandle',
+  )
+  return key && (session as unknown as Record<symbol, unknown>)[key]
 }
