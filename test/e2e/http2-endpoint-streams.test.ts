@@ -309,6 +309,44 @@ describe('a connection to an endpoint with HTTP/2', () => {
     await refused()
     await refused()
     assert.equal((await client.answer()).status, 502)
+    // A body is not kept for a second time.
+    client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody')
+    await refused()
+    assert.equal((await client.answer()).status, 502)
+  })
+
+  it('has its places back however their streams have ended', async () => {
+    const endings: ((opened: OpenedStream, client: RawClient) => void)[] = [
+      ({ stream }) => stream.respond({ ':status': 403 }, { endStream: true }),
+      ({ stream }) => addAbortSignal(AbortSignal.abort(), stream),
+      (_, client) => client.socket.resetAndDestroy(),
+      ({ stream }, client) => {
+        stream.respond({ ':status': 200 })
+        client.socket.resetAndDestroy()
+      },
+      ({ stream }) => {
+        stream.respond({ ':status': 200 })
+        setImmediate(() => addAbortSignal(AbortSignal.abort(), stream))
+      },
+    ]
+    await using hand = await Hand.open()
+    const health = 'health: { setAside: 1ms, setAsideMax: 1ms }'
+    await using gateway = await gatewayTo(hand, { upstream: `, http2Streams: 2, ${health}` })
+    for (const end of [...endings, ...endings]) {
+      for (const ask of [handshake(), 'GET / HTTP/1.1\r\nHost: a\r\n\r\n']) {
+        await using client = await rawClient(gateway.port)
+        client.write(ask)
+        const opened = await hand.next()
+        const closed = new Promise((resolve) => opened.stream.once('close', resolve))
+        end(opened, client)
+        await closed
+      }
+    }
+    const clients: RawClient[] = []
+    for (let index = 0; index < 4; index += 1) clients.push((await tunnel(gateway, hand))[0])
+    // Two, and one more where the gateway has not heard yet that a stream is over.
+    assert.ok(hand.sessions.length <= 3, String(hand.sessions.length))
+    for (const client of clients) await client[Symbol.asyncDispose]()
   })
 
   it('that never greets is given up after the time to connect', async () => {
