@@ -568,6 +568,20 @@ describe('Pool', () => {
       }
     })
 
+    it('shares the connections of HTTP/2 further where nothing of it changes', () => {
+      const both = [endpoint('a', { http2: true }), endpoint('b')]
+      const before = poolOf(upstream([], { endpoints: both })).pool
+      const [a, b] = before.endpoints
+      assert.deepEqual(a?.http2, { streamsMax: 100, connections: 0 })
+      assert.equal(b?.http2, undefined)
+      const same = poolOf(upstream([], { endpoints: both }), before).pool
+      assert.equal(same.endpoints[0]?.http2, a.http2)
+      const others = poolOf(upstream([], { endpoints: both, http2Streams: 7 }), same).pool
+      assert.deepEqual(others.endpoints[0]?.http2, { streamsMax: 7, connections: 0 })
+      const none = poolOf(upstream(['a', 'b']), same).pool
+      assert.equal(none.endpoints[0]?.http2, undefined)
+    })
+
     it('shares no TLS sessions between endpoints', () => {
       const endpoints = ['https://a', 'https://b'].map((url) => endpoint(url, { tls: true }))
       const { pool } = poolOf(upstream([], { endpoints }))

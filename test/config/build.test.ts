@@ -296,6 +296,26 @@ routes:
       name: 'echo',
     })
   })
+
+  it('says which endpoints are spoken to by HTTP/2, and how many streams their connections have', () => {
+    const config = loadText(`
+upstreams: { chat: { http2Streams: 7, endpoints: [{ url: "https://a", http2: true }, "http://b"] } }
+routes:
+  - { match: { path: /a }, upstream: chat }
+  - { name: own, upstream: [{ url: "http://c", http2: true }] }
+`)
+    const { upstreams } = config
+    assert.deepEqual(
+      [...upstreams.values()].map(({ endpoints, http2Streams }) => [
+        http2Streams,
+        ...endpoints.map(({ http2 }) => http2),
+      ]),
+      [
+        [7, true, false],
+        [100, true],
+      ],
+    )
+  })
 })
 
 describe('an upstream', () => {

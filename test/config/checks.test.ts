@@ -198,6 +198,44 @@ routes: [{ upstream: "http://a" }]`,
   ],
 ])
 
+table('HTTP/2 to endpoints', [
+  [
+    'is for any that is elsewhere, beside others',
+    withRoute(
+      'upstreams: { a: { http2Streams: 1000, endpoints: [{ url: "https://a", http2: true }, { url: "unix:/b", http2: true }, "builtin:echo"] } }',
+    ),
+    [],
+  ],
+  [
+    "is not for the gateway's own",
+    withRoute(
+      'upstreams: { a: { endpoints: ["http://a", { url: "builtin:echo", http2: true }] } }',
+    ),
+    ['1:73: upstreams.a.endpoints[1].http2: builtin:echo speaks HTTP/1.1 alone'],
+  ],
+  [
+    'shares connections, which a PROXY header would give to one client',
+    withRoute(
+      'upstreams: { a: { proxyProtocol: v2, endpoints: ["http://a", { url: "http://b", http2: true }] } }',
+    ),
+    [
+      '1:34: upstreams.a.proxyProtocol: names one client for each connection, and http://b has http2: its connections are shared',
+    ],
+  ],
+  [
+    'has nothing against a PROXY header where it is off',
+    withRoute(
+      'upstreams: { a: { proxyProtocol: v2, endpoints: [{ url: "http://b", http2: false }] } }',
+    ),
+    [],
+  ],
+  ...['0', '1001'].map((streams): Case => [
+    `refuses ${streams} streams over one connection`,
+    withRoute(`upstreams: { a: { endpoints: ["http://a"], http2Streams: ${streams} } }`),
+    ['1:58: upstreams.a.http2Streams: expected a whole number from 1 to 1000'],
+  ]),
+])
+
 const tokenMessage = 'expected a token of at least 16 letters, digits and -._~+/'
 
 table('the admin server', [

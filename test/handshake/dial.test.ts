@@ -473,6 +473,23 @@ describe('dial', () => {
       refused(await dial(endpoint, patient), 'E_UPSTREAM_TLS', /UNABLE_TO_VERIFY_LEAF_SIGNATURE/)
     })
 
+    it('asks for what it is told to, and says what was chosen', async () => {
+      for (const [theirs, chosen] of [
+        [['http/1.1', 'h2'], 'h2'],
+        [['http/1.1'], 'http/1.1'],
+      ] as const) {
+        await using peer = await tlsPeer({
+          ALPNCallback: ({ protocols }) => protocols.find((one) => theirs.some((t) => t === one)),
+          ALPNProtocols: undefined,
+        })
+        const endpoint = endpointAt(peer.address, { serverName: 'localhost', ca })
+        const alpn = ['h2', 'http/1.1']
+        using socket = connected(await dial(endpoint, { ...patient, alpn }))
+        assert.ok(socket instanceof TLSSocket)
+        assert.equal(socket.alpnProtocol, chosen)
+      }
+    })
+
     it('refuses a server that speaks no http/1.1 with E_UPSTREAM_TLS', async () => {
       await using peer = await tlsPeer({ ALPNProtocols: ['h2'] })
       const endpoint = endpointAt(peer.address, { serverName: 'localhost', ca })

@@ -59,6 +59,12 @@ describe('requestFields', () => {
   })
 })
 
+describe('httpVersionOf', () => {
+  it('tells HTTP/2 alone', () => {
+    assert.deepEqual([true, false, undefined].map(httpVersionOf), ['2.0', undefined, undefined])
+  })
+})
+
 describe('closeFields', () => {
   it('says again what the first line of the tunnel has said', () => {
     const fields = closed({})

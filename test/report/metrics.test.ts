@@ -409,6 +409,22 @@ describe('createMetrics', () => {
     }
   })
 
+  it('shows the connections that are shared to endpoints with HTTP/2, none as well', async () => {
+    const { endpoints, read } = setUp()
+    const name = 'upgate_upstream_http2_connections'
+    assert.ok(![...(await read()).keys()].some((series) => series.startsWith(name)))
+    const http2 = { connections: 0 }
+    const url = 'https://chat-2'
+    endpoints.push({ upstream: 'chat-pool', endpoint: { url, up: true, draining: false, http2 } })
+    for (const connections of [0, 3]) {
+      http2.connections = connections
+      const series = [...(await read())].filter(([key]) => key.startsWith(name))
+      assert.deepEqual(series, [[`${name}{upstream="chat-pool",endpoint="${url}"}`, connections]])
+    }
+    endpoints.pop()
+    assert.ok(![...(await read()).keys()].some((series) => series.startsWith(name)))
+  })
+
   it('forgets the series of a route that a new config does not have, and begins those of a new one', async () => {
     const { metrics, read } = setUp()
     metrics.requestEnded('chat', 101)

@@ -136,6 +136,29 @@ describe('Report', () => {
     ])
   })
 
+  it('says by what its endpoint was spoken to, where it was HTTP/2', () => {
+    for (const endpointHttp2 of [true, false]) {
+      const { report, lines } = setUp()
+      const opened = report.tunnelOpened({
+        ...request,
+        endpointHttp2,
+        protocol: 'websocket',
+        handshakeMs: 1,
+      })
+      report.tunnelClosed(opened, tunnelEnd({ by: 'client', reason: 'eof' }))
+      report.requestAnswered({ ...request, endpointHttp2, status: 200, bytesUp: 0, bytesDown: 0 })
+      const version = endpointHttp2 ? '2.0' : undefined
+      assert.deepEqual(
+        lines().map((line) => [line.msg, line['endpointHttpVersion'], line['httpVersion']]),
+        [
+          ['tunnel open', version, undefined],
+          ['tunnel close', version, undefined],
+          ['request', version, undefined],
+        ],
+      )
+    }
+  })
+
   it('gives each tunnel its own id', () => {
     const { report } = setUp()
     const tunnel = { ...request, protocol: 'websocket', handshakeMs: 1 }
