@@ -155,7 +155,7 @@ export class Http2Connection {
     clearTimeout(this.#idleTimer)
     const request = readStreamRequest(fields, (flags & NGHTTP2_FLAG_END_STREAM) !== 0)
     if (request === 'malformed') {
-      stream.once('close', this.#onStreamClose)
+      stream.on('close', this.#onStreamClose)
       stream.close(NGHTTP2_PROTOCOL_ERROR)
       this.#countReset()
       return
@@ -173,11 +173,11 @@ export class Http2Connection {
       peerAddress: this.#peerAddress,
       highWaterMark: this.#highWaterMark,
     })
-    stream.once('close', this.#onStreamClose)
+    stream.on('close', this.#onStreamClose)
     // A reset in the same read as the head has come before it.
     if (stream.aborted) this.#countReset()
     else {
-      stream.once('aborted', () => {
+      stream.on('aborted', () => {
         if (!socket.hasClosed) this.#countReset()
       })
     }

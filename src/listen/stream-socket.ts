@@ -14,14 +14,14 @@ import http2, {
 import type { Socket } from 'node:net'
 import { addAbortSignal, Duplex } from 'node:stream'
 import type { Fields } from '../errors.ts'
+import { IncomingBody } from '../http2/incoming-body.ts'
 import type { RelaySocket } from '../relay/relay.ts'
 import { AnswerReader, type AnswerSink } from './http2-answer.ts'
-import { isField } from '../http2/fields.ts'
 import type { StreamRequest } from './http2-request.ts'
 
 const { NGHTTP2_NO_ERROR } = http2.constants
 
-const CRLF = Buffer.from('\r\n')
+const NO_TRAILERS: OutgoingHttpHeaders = {}
 
 export interface StreamSocketOptions {
   readonly stream: ServerHttp2Stream
@@ -39,11 +39,9 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
   /** See `StreamRequest`. */
   readonly connects: boolean
   readonly #stream: ServerHttp2Stream
-  readonly #request: StreamRequest
+  readonly #body: IncomingBody
   readonly #answer: AnswerReader
-  #bodyBytes = 0
-  #requestTrailers = ''
-  #answerTrailers: OutgoingHttpHeaders = {}
+  #answerTrailers = NO_TRAILERS
   /** Of the request; some of it may not be read yet. */
   #hasAll = false
   #isReset = false
@@ -53,21 +51,16 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
   constructor({ stream, request, transport, peerAddress, highWaterMark }: StreamSocketOptions) {
     super({ highWaterMark })
     this.#stream = stream
-    this.#request = request
+    this.#body = new IncomingBody(request.connects ? { kind: 'close' } : request.body)
     this.transport = transport
     this.#answer = new AnswerReader(request.connects ? 'GET' : request.method, this)
     this.remoteAddress = peerAddress
     this.connects = request.connects
     // Whoever owns it listens; between two owners nobody does.
     this.on('error', ignore)
-    stream.on('data', this.#onData)
-    stream.on('trailers', this.#onTrailers)
-    stream.on('end', this.#onEnd)
-    stream.on('drain', this.#onDrain)
-    stream.on('wantTrailers', () => stream.sendTrailers(this.#answerTrailers))
-    stream.on('aborted', this.#onAborted)
-    stream.on('close', this.#onAborted)
-    this.on('finish', this.#onFinish)
+    listen(stream, this)
+    if (request.body.kind === 'chunked') stream.on('trailers', this.#onTrailers)
+    if (request.connects) this.on('finish', onFinish)
     this.push(request.head, 'latin1')
   }
 
@@ -88,34 +81,19 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
     return this.destroy()
   }
 
-  readonly #onData = (chunk: Buffer): void => {
-    const { body } = this.#request
-    this.#bodyBytes += chunk.length
-    if (body.kind === 'length' && this.#bodyBytes > body.bytes) return this.#break()
-    if (chunk.length === 0) return
-    if (body.kind === 'chunked') {
-      this.push(`${chunk.length.toString(16)}\r\n`)
-      this.push(chunk)
-      chunk = CRLF
-    }
-    if (!this.push(chunk)) this.#stream.pause()
+  onStreamData(chunk: Buffer): void {
+    const wrong = this.#body.data(chunk, this, () => this.#stream.pause())
+    if (wrong !== undefined) this.#break()
   }
 
   readonly #onTrailers = (_headers: unknown, _flags: number, fields: Fields): void => {
-    for (let index = 0; index < fields.length; index += 2) {
-      const [name, value] = fields.slice(index, index + 2) as [string, string]
-      if (!isField(name, value)) return this.#break()
-      this.#requestTrailers += `${name}: ${value}\r\n`
-    }
+    if (this.#body.trailers(fields) !== undefined) this.#break()
   }
 
-  readonly #onEnd = (): void => {
-    const { body } = this.#request
+  onStreamEnd(): void {
     if (this.#stream.aborted) return
-    if (body.kind === 'length' && this.#bodyBytes < body.bytes) return this.#break()
-    if (body.kind === 'chunked') this.push(`0\r\n${this.#requestTrailers}\r\n`, 'latin1')
-    this.#hasAll = true
-    this.push(null)
+    if (this.#body.end(this) === undefined) this.#hasAll = true
+    else this.#break()
   }
 
   override _read(): void {
@@ -133,7 +111,7 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
     else done()
   }
 
-  readonly #onDrain = (): void => {
+  onStreamDrain(): void {
     const onRoom = this.#onRoom
     this.#onRoom = undefined
     onRoom?.()
@@ -146,9 +124,10 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
     else stream.end(() => done())
   }
 
-  readonly #onFinish = (): void => {
+  /** All of the answer was written. */
+  onAnswered(): void {
     // Nobody sends a body behind a CONNECT that was refused.
-    if (this.connects && !this.#answer.isSwitched) this.destroy()
+    if (!this.#answer.isSwitched) this.destroy()
   }
 
   onInformation(headers: OutgoingHttpHeaders): void {
@@ -156,6 +135,9 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
   }
 
   onHead(headers: OutgoingHttpHeaders, rest: 'nothing' | 'body' | 'body and trailers'): void {
+    if (rest === 'body and trailers') {
+      this.#stream.on('wantTrailers', () => this.#stream.sendTrailers(this.#answerTrailers))
+    }
     this.#stream.respond(headers, {
       endStream: rest === 'nothing',
       waitForTrailers: rest === 'body and trailers',
@@ -174,7 +156,7 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
   }
 
   /** RST_STREAM, or the end of the connection, before both sides were through. */
-  readonly #onAborted = (): void => {
+  onStreamOver(): void {
     if (this.destroyed || this.#isThrough) return
     const message = `HTTP/2 ended the stream with ${this.#stream.rstCode ?? 'its connection'}`
     this.destroy(Object.assign(new Error(message), { code: 'ECONNRESET' }))
@@ -202,7 +184,7 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
   /** The answer is whole, and goes on its way behind the back of who has closed this. */
   #finishStream(): void {
     const stream = this.#stream
-    stream.off('data', this.#onData)
+    stream.off('data', onData)
     stream.resume()
     if (stream.readableEnded) return
     // RFC 9113 8.1: a whole answer may end a request of which nobody needs the rest.
@@ -215,6 +197,45 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
     this.#hasClosed = true
     this.#stream.destroy(new Error('an exchange that broke off'))
   }
+}
+
+/** Where a stream has the socket that it is. */
+const kSocket = Symbol('upgate.socket')
+
+type OwnedStream = ServerHttp2Stream & { [kSocket]: StreamSocket }
+
+function socketOf(stream: ServerHttp2Stream): StreamSocket {
+  return (stream as OwnedStream)[kSocket]
+}
+
+/** Closures of each stream would be a tenth of what an idle tunnel takes. */
+function listen(stream: ServerHttp2Stream, socket: StreamSocket): void {
+  ;(stream as OwnedStream)[kSocket] = socket
+  stream.on('data', onData)
+  stream.on('end', onEnd)
+  stream.on('drain', onDrain)
+  stream.on('aborted', onOver)
+  stream.on('close', onOver)
+}
+
+function onData(this: ServerHttp2Stream, chunk: Buffer): void {
+  socketOf(this).onStreamData(chunk)
+}
+
+function onEnd(this: ServerHttp2Stream): void {
+  socketOf(this).onStreamEnd()
+}
+
+function onDrain(this: ServerHttp2Stream): void {
+  socketOf(this).onStreamDrain()
+}
+
+function onOver(this: ServerHttp2Stream): void {
+  socketOf(this).onStreamOver()
+}
+
+function onFinish(this: StreamSocket): void {
+  this.onAnswered()
 }
 
 function ignore(): void {}
