@@ -1,6 +1,7 @@
 /** Moves the client's body to the upstream, with back-pressure. Until it is started nothing of the body is read. */
 
 import type { ClientRequest, IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import { passedTrailers } from './field-list.ts'
 
 /** Writes a head that waits for its first byte of body, in latin1 as it must be. */
@@ -21,6 +22,7 @@ export class Upload {
   readonly #request: ClientRequest
   readonly #isChunked: boolean
   readonly #watcher: UploadWatcher
+  #socket: Socket | null = null
   #isStarted = false
   bytes = 0
   /** The upstream takes no more at the moment. */
@@ -42,6 +44,9 @@ export class Upload {
 
   start(): void {
     this.#isStarted = true
+    // Once the whole answer is there, node's request does not hear any more that its connection takes more.
+    this.#socket = this.#request.socket
+    this.#socket?.on('drain', this.#onDrain)
     this.#request.on('drain', this.#onDrain)
     this.#req.on('data', this.#onData)
     this.#req.on('end', this.#onEnd)
@@ -60,6 +65,7 @@ export class Upload {
   }
 
   readonly #onDrain = (): void => {
+    if (!this.isBlocked) return
     this.isBlocked = false
     this.#req.resume()
     this.#watcher.onUploadTurn()
@@ -83,6 +89,7 @@ export class Upload {
   }
 
   #unlisten(): void {
+    this.#socket?.off('drain', this.#onDrain)
     this.#request.off('drain', this.#onDrain)
     this.#req.off('data', this.#onData)
     this.#req.off('end', this.#onEnd)

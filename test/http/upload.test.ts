@@ -47,6 +47,21 @@ describe('Upload', () => {
     assert.equal(await peer.head(), 'GET / HTTP/1.1\r\nHost: x\r\nA: 1\r\n\r\n')
   })
 
+  it('goes on with a large upload after an early answer', async () => {
+    await using upstream = await startUpstream()
+    await using gateway = await startGateway([upstream])
+    const client = await connectTo(gateway)
+    const size = 16 * 1024 ** 2
+    client.send(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${size}\r\n\r\n`)
+    const peer = await upstream.next()
+    await peer.head()
+    peer.send(OK)
+    await client.until('ok')
+    client.send(`${'x'.repeat(size - 4)}last`)
+    await peer.until('last')
+    assert.equal((await gateway.answered()).bytesUp, size)
+  })
+
   it('sends the head before the first byte of the body has come, and each part as it comes', async () => {
     await using upstream = await startUpstream()
     await using gateway = await startGateway([upstream])
