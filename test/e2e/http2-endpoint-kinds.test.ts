@@ -11,7 +11,7 @@ import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { h2cSession, h2cUpstream } from '../support/h2c.ts'
 import { answerOf, http2Client } from '../support/http2-client.ts'
 import { http2Endpoint } from '../support/http2-server.ts'
-import { clientOf, listenerOf, TLS_FILES } from '../support/http-versions.ts'
+import { clientOf, endpointOf, listenerOf, TLS_FILES } from '../support/http-versions.ts'
 import { rawClient, type RawAnswer } from '../support/raw-client.ts'
 import { scriptedUpstream } from '../support/scripted-upstream.ts'
 
@@ -152,7 +152,28 @@ describe('an endpoint that takes WebSockets by HTTP/1.1 alone', () => {
   }
 })
 
-/** RFC-less: a byte for compression, the length, the message. */
+describe('an endpoint that chooses HTTP/1.1 by ALPN', () => {
+  for (const client of ['1.1', '2'] as const) {
+    it(`gets everything so, of a client with HTTP/${client}`, async () => {
+      await using server = await endpointOf({ endpoint: '1.1', isSecure: true })
+      await using gateway = await gatewayTo(server.url, '[websocket]')
+      await using asker = await clientOf(gateway, { client, endpoint: '1.1', isSecure: true })
+      const asked = ['/a', '/b', '/c'].map((path) => asker.ask(path, { method: 'PUT', body: 'x' }))
+      assert.deepEqual(
+        (await Promise.all(asked)).map(({ body }) => body.toString()),
+        ['PUT /a', 'PUT /b', 'PUT /c'],
+      )
+      await using chat = await asker.webSocket('/chat', { deflate: true })
+      chat.socket.send('hello')
+      assert.equal((await chat.message()).data.toString(), 'hello')
+      const line = await gateway.log('tunnel open')
+      assert.equal(line['endpointHttpVersion'], undefined)
+      assert.equal(await gateway.metric('upgate_upstream_http2_connections'), 0)
+    })
+  }
+})
+
+/** As gRPC frames it: a byte for compression, the length, the message. */
 function grpcMessage(text: string): Buffer {
   const head = Buffer.alloc(5)
   head.writeUInt32BE(text.length, 1)

@@ -195,7 +195,7 @@ for (const version of VERSIONS) {
         if (path === '/deaf') sockets.push(socket)
       })
       await using gateway = await gatewayTo([endpoint], {
-        route: ', keepalive: { ping: 100ms, timeout: 300ms, upstream: true }',
+        route: ', keepalive: { ping: 100ms, timeout: 500ms, upstream: true }',
       })
       await using client = await clientTo(gateway, version)
       await using chat = await client.webSocket('/')
