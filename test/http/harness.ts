@@ -173,7 +173,8 @@ const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'upgrade', 'te', 'proxy-
 
 export class Gateway implements AsyncDisposable {
   readonly server: http.Server
-  readonly forwarder = new Forwarder(new Http2Connections())
+  readonly shared = new Http2Connections()
+  readonly forwarder = new Forwarder(this.shared)
   readonly leases: Lease[] = []
   readonly attempts: string[] = []
   readonly requests: http.IncomingMessage[] = []
@@ -268,6 +269,7 @@ export class Gateway implements AsyncDisposable {
     this.forwarder.close()
     this.server.close()
     this.server.closeAllConnections()
+    this.shared.destroy()
     await Promise.all(this.#closed)
   }
 }
