@@ -12,6 +12,7 @@ import type { LocalAddresses } from '../balance/local-addresses.ts'
 import type { TlsSession } from '../balance/tls-sessions.ts'
 import { Refusal } from '../errors.ts'
 import type { Code } from '../errors.ts'
+import { TIMER_MAX_MS } from '../timers.ts'
 import { noLocalAddress, Targets, type TcpTarget } from './targets.ts'
 
 /** Gets the connected socket, or one of E_CONNECT_TIMEOUT, E_UPSTREAM_REFUSED, E_UPSTREAM_UNREACHABLE, E_UPSTREAM_TLS, E_CLIENT_GONE. */
@@ -38,9 +39,6 @@ export interface Dialing {
 export const ADDRESS_TIMEOUT_MS = 250
 
 const HTTP1 = ['http/1.1']
-
-/** Above it `setTimeout` fires at once. */
-const timerMaxMs = 2 ** 31 - 1
 
 /** One for all dials: the peer's FIN must not end our side, and what is written goes out at once. */
 const socketOptions = {
@@ -86,7 +84,7 @@ class Dial implements Dialing {
     this.#endpoint = endpoint
     this.#onDone = onDone
     this.#timer =
-      connectTimeoutMs <= timerMaxMs
+      connectTimeoutMs <= TIMER_MAX_MS
         ? setTimeout(onDeadline, connectTimeoutMs, this, connectTimeoutMs)
         : undefined
     this.#bufferBytes = bufferBytes

@@ -1,7 +1,6 @@
 /** A limit on how long nothing may happen. */
 
-/** Above it `setTimeout` fires at once. */
-const TIMER_MAX_MS = 2 ** 31 - 1
+import { TIMER_MAX_MS } from '../timers.ts'
 
 export class Silence {
   #timer: NodeJS.Timeout | undefined

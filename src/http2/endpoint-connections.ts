@@ -15,14 +15,12 @@ import {
   type DialOptions,
 } from '../handshake/dial.ts'
 import type { OpenDone } from '../handshake/shared.ts'
+import { TIMER_MAX_MS } from '../timers.ts'
 import { EndpointConnection } from './endpoint-connection.ts'
 import { EndpointStream } from './endpoint-stream.ts'
 
 /** Best first: an endpoint that knows HTTP/1.1 alone is served by that. */
 const PROTOCOLS = ['h2', 'http/1.1']
-
-/** Above it `setTimeout` fires at once. */
-const TIMER_MAX_MS = 2 ** 31 - 1
 
 /** A connection on its way. */
 interface Attempt {

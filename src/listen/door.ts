@@ -6,6 +6,7 @@
 import type { AddressInfo, Server, Socket } from 'node:net'
 import type { Accepting, Acceptor, HeldConnection, HeldListener } from '../relay/acceptor.ts'
 import type { RelaySocket } from '../relay/relay.ts'
+import { TIMER_MAX_MS } from '../timers.ts'
 import { readHandshakeHead, type HandshakeHead } from './handshake-head.ts'
 
 export interface DoorOptions extends DoorLimits {
@@ -18,9 +19,6 @@ interface DoorLimits {
   readonly headBytesMax: number
   readonly connectionsMax: number
 }
-
-/** Node's timers know nothing longer. */
-const PERIOD_MAX_MS = 2 ** 31 - 1
 
 /** What becomes of a client. */
 export interface DoorHandlers {
@@ -68,7 +66,7 @@ export function openDoor(
     server.close()
   }
   // An engine that waits for clients keeps no process alive by itself.
-  const alive = setInterval(() => {}, PERIOD_MAX_MS)
+  const alive = setInterval(() => {}, TIMER_MAX_MS)
   return {
     port,
     // The engine counts its clients itself, those whose sockets have become node's as well.

@@ -7,6 +7,7 @@ import http2, { type ServerHttp2Session, type ServerHttp2Stream } from 'node:htt
 import type { Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import { Refusal, type Fields } from '../errors.ts'
+import { TIMER_MAX_MS } from '../timers.ts'
 import { Budget } from './budget.ts'
 import { readStreamRequest, type StreamRequest } from './http2-request.ts'
 import { Http2Transport } from './http2-transport.ts'
@@ -35,9 +36,6 @@ const NOTICE = goawayFrame(2 ** 31 - 1, NGHTTP2_NO_ERROR)
 const NOTICE_MS = 1000
 /** How long a client without streams may take to read the last GOAWAY, and to leave. */
 const CLOSE_MS = 2000
-/** Node's timers know nothing longer. */
-const TIMER_MAX_MS = 2 ** 31 - 1
-
 interface Http2Limits {
   readonly headBytesMax: number
   readonly headTimeoutMs: number

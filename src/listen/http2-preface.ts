@@ -1,12 +1,10 @@
 /** Tells clients of HTTP/2 with prior knowledge (RFC 9113 3.3) from those of HTTP/1.1 by the first bytes that they send. */
 
 import type { Socket } from 'node:net'
+import { TIMER_MAX_MS } from '../timers.ts'
 
 /** No request of HTTP/1.1 begins like this (RFC 9113 3.4). */
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
-
-/** Node's timers know nothing longer. */
-const TIMER_MAX_MS = 2 ** 31 - 1
 
 /**
  * Reads as little as tells, and leaves it unread in the socket, which is paused then. A client that does not say enough

@@ -5,6 +5,7 @@ import { passedSockets, withPassedSockets } from './activation.ts'
 import { formatAddress } from '../config/network.ts'
 import type { ListenerConfig } from '../config/config.ts'
 import type { ListenerState } from '../report/declared.ts'
+import { TIMER_MAX_MS } from '../timers.ts'
 import type { ListenHandlers } from './arrival.ts'
 import {
   startListener,
@@ -13,9 +14,6 @@ import {
   type ListenOptions,
 } from './listener.ts'
 import { checkTls } from './tls-side.ts'
-
-/** Node's timers know nothing longer. */
-const TIMER_MAX = 2 ** 31 - 1
 
 /** A change that is made in one step, or not at all. */
 export interface ListenersChange {
@@ -118,7 +116,9 @@ export class Listeners<D extends { readonly upgrades: boolean }> {
     this.#removed.add(listener)
     await listener.stopAccepting()
     // Whoever has not sent a whole head may be known to the relay's engine alone. By then it has, or is gone.
-    await setTimeout(Math.min(listener.config.headTimeoutMs, TIMER_MAX), undefined, { ref: false })
+    await setTimeout(Math.min(listener.config.headTimeoutMs, TIMER_MAX_MS), undefined, {
+      ref: false,
+    })
     await listener.empty()
     this.#removed.delete(listener)
     listener.destroy()

@@ -6,6 +6,7 @@
 
 import type { Socket } from 'node:net'
 import { Refusal } from '../errors.ts'
+import { TIMER_MAX_MS } from '../timers.ts'
 import { tell } from './proxy-protocol-ends.ts'
 import { readProxyHeader, type BrokenHeader, type ProxyHeader } from './proxy-protocol.ts'
 
@@ -23,9 +24,6 @@ export interface HeaderRules {
 
 /** How a connection has begun. */
 type Beginning = ProxyHeader | BrokenHeader | 'none'
-
-/** Node's timers know nothing longer. */
-const TIMER_MAX = 2 ** 31 - 1
 
 export class ProxySide {
   readonly #options: ProxySideOptions
@@ -116,7 +114,7 @@ function readBeginning(
   const onGone = (): void => done('silent')
   const onLate = (): void =>
     done(bytes.length === 0 ? 'silent' : { broken: `not whole after ${timeoutMs} ms` })
-  const timer = setTimeout(onLate, Math.min(timeoutMs, TIMER_MAX))
+  const timer = setTimeout(onLate, Math.min(timeoutMs, TIMER_MAX_MS))
   socket.on('data', onData)
   socket.on('end', onEnd)
   socket.on('error', onGone)

@@ -1,5 +1,6 @@
 /** Empties the gateway before it stops, or one endpoint before it goes: evenly over a time. */
 
+import { TIMER_MAX_MS } from '../timers.ts'
 import { pace, type PaceProgress } from './pace.ts'
 import type { Registry } from './registry.ts'
 import type { RunningTunnel } from './tunnel.ts'
@@ -24,7 +25,9 @@ export async function drain(registry: Registry, options: DrainOptions): Promise<
   const over = new AbortController()
   const { signal } = over
   const deadline =
-    drainMs === Infinity ? undefined : setTimeout(() => over.abort(), Math.min(drainMs, TIMER_MAX))
+    drainMs === Infinity
+      ? undefined
+      : setTimeout(() => over.abort(), Math.min(drainMs, TIMER_MAX_MS))
   const emptied = settled.then(() => registry.empty())
   const waited = Promise.race([emptied, aborted(signal)]).finally(() => {
     clearTimeout(deadline)
@@ -35,9 +38,6 @@ export async function drain(registry: Registry, options: DrainOptions): Promise<
   await pace(registry, { overMs: 0, end: endByDrain, ...(isEven ? {} : { onProgress }) })
   await registry.empty()
 }
-
-/** Node's timers know nothing longer. */
-const TIMER_MAX = 2 ** 31 - 1
 
 async function endEvenly(
   registry: Registry,
