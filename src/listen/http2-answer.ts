@@ -1,7 +1,6 @@
 /** Reads an answer in HTTP/1.1, as the gateway writes it to every client, and says what HTTP/2 makes of it (RFC 9113 8). */
 
 import type { OutgoingHttpHeaders } from 'node:http2'
-import type { Fields } from '../errors.ts'
 import { bodyScanner, responseFraming, type BodyScanner } from '../handshake/framing.ts'
 import {
   parseFieldLines,
