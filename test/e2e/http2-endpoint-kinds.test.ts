@@ -246,25 +246,29 @@ describe('gRPC through a gateway that speaks HTTP/2 on both sides', () => {
   })
 
   it('is told when the endpoint gives up, and tells it when the client does', async () => {
-    const left = Promise.withResolvers<number | undefined>()
+    const streams: ServerHttp2Stream[] = []
     await using endpoint = await http2Endpoint({
-      onStream: ({ stream, headers }) => {
+      onStream: ({ stream }) => {
+        streams.push(stream)
         stream.respond({ ':status': 200, 'content-type': 'application/grpc' })
         stream.write(grpcMessage('begun'))
-        if (headers[':path'] === '/given-up') {
-          // By `close` node would end the stream in peace first.
-          addAbortSignal(AbortSignal.abort(), stream)
-        } else stream.on('close', () => left.resolve(stream.rstCode))
       },
     })
     await using gateway = await gatewayTo(endpoint.url, '[]')
     await using client = await http2Client(`http://127.0.0.1:${gateway.port}`)
     const given = client.session.request({ ':path': '/given-up', ...GRPC })
-    assert.notEqual((await answerOf(given)).rstCode, 0)
+    const answered = answerOf(given)
+    await once(given, 'data')
+    // By `close` node would end the stream in peace first.
+    addAbortSignal(AbortSignal.abort(), streams[0] as ServerHttp2Stream)
+    assert.notEqual((await answered).rstCode, 0)
     const cancelled = client.session.request({ ':path': '/', ...GRPC })
     cancelled.on('error', () => {})
     await once(cancelled, 'data')
+    const [, last] = streams as [ServerHttp2Stream, ServerHttp2Stream]
+    const closed = once(last, 'close')
     cancelled.close(http2.constants.NGHTTP2_CANCEL)
-    assert.equal(await left.promise, http2.constants.NGHTTP2_CANCEL)
+    await closed
+    assert.equal(last.rstCode, http2.constants.NGHTTP2_CANCEL)
   })
 })
