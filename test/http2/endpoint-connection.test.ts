@@ -368,6 +368,29 @@ describe('doubt', () => {
     }
   })
 
+  it('does not come again for a second behind a PONG', async (context) => {
+    const { tick } = ownTime(context)
+    await using endpoint = await frameEndpoint()
+    await using one = await ready(endpoint.port)
+    const peer = await endpoint.next()
+    const [first, second] = [
+      new TestStream(one.connection, GET),
+      new TestStream(one.connection, GET),
+    ]
+    await requestOn(peer, 1)
+    tick(1000)
+    first.stream.destroy()
+    const { payload } = (await peer.find(isPing)) as Frame
+    // The answer to a PING behind the PONG tells that it was read.
+    peer.write(frame(PING, ACK, 0, payload), frame(PING, 0, 0, Buffer.alloc(8)))
+    await peer.find(({ type, flags }) => type === PING && flags === ACK)
+    second.stream.destroy()
+    const last = new TestStream(one.connection, GET)
+    await requestOn(peer, 2)
+    assert.equal(pings(peer), 1)
+    last.stream.destroy()
+  })
+
   it('is none when a request was just sent, or another one just answered', async (context) => {
     const { tick } = ownTime(context)
     await using endpoint = await frameEndpoint()
