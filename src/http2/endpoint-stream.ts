@@ -11,24 +11,18 @@ import http2, { type ClientHttp2Stream, type OutgoingHttpHeaders } from 'node:ht
 import { addAbortSignal, Duplex } from 'node:stream'
 import type { Fields } from '../errors.ts'
 import { MALFORMED_CODE, UNPROCESSED_CODE } from '../handshake/dial.ts'
-import type { Framing } from '../handshake/framing.ts'
 import type { SharedSocket } from '../handshake/shared.ts'
 import { finalHead, informationalHead, type ReadAnswer } from './answer-head.ts'
 import type { EndpointConnection } from './endpoint-connection.ts'
-import { isField } from './fields.ts'
+import { IncomingBody } from './incoming-body.ts'
 import { RequestReader, type RequestSink, type StreamHead } from './request-reader.ts'
 
-const {
-  NGHTTP2_FLAG_END_STREAM,
-  NGHTTP2_NO_ERROR,
-  NGHTTP2_PROTOCOL_ERROR,
-  NGHTTP2_REFUSED_STREAM,
-} = http2.constants
+const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM } = http2.constants
 
 /** No window holds them up. Whoever reads them takes no more either. */
 const INFORMATIONAL_MAX = 32
 
-const CRLF = Buffer.from('\r\n')
+const NO_BODY = new IncomingBody({ kind: 'none' })
 
 export class EndpointStream extends Duplex implements SharedSocket, RequestSink {
   /** See `SharedSocket`. */
@@ -38,16 +32,17 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
   #stream: ClientHttp2Stream | undefined
   #head: StreamHead | undefined
   #openedMs = 0
-  #body: Framing = { kind: 'none' }
-  #bodyBytes = 0
+  /** Of the answer. */
+  #body = NO_BODY
   #informational = 0
   #isAnswered = false
+  /** It was a yes to a WebSocket. */
+  #isSwitched = false
   /** END_STREAM has come. */
   #isEnded = false
   /** All that comes is here; some may still be to be read. */
   #isWhole = false
   #requestTrailers: OutgoingHttpHeaders = {}
-  #answerTrailers = ''
   #onRoom: (() => void) | undefined
 
   /** Takes a place on the connection, which must have one; the stream is opened when the request's head is written. */
@@ -84,7 +79,8 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
       done(error as Error)
       return
     }
-    if (this.#stream?.writableNeedDrain === true) this.#onRoom = done
+    if (this.#isSwitched && this.#stream?.destroyed === true) done(reset())
+    else if (this.#stream?.writableNeedDrain === true) this.#onRoom = done
     else done()
   }
 
@@ -161,53 +157,45 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
 
   #tell(answer: ReadAnswer): void {
     if ('wrong' in answer) return this.#break(answer.wrong)
-    this.#body = answer.body
+    this.#body = new IncomingBody(answer.body)
+    this.#isSwitched = answer.body.kind === 'close'
     this.push(answer.head, 'latin1')
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    if (chunk.length === 0) return
-    const { kind } = this.#body
-    this.#bodyBytes += chunk.length
-    if (kind === 'none' || this.#isTooLong) return this.#break('more of a body than it says')
-    if (kind === 'chunked') {
-      this.push(`${chunk.length.toString(16)}\r\n`)
-      this.push(chunk)
-      chunk = CRLF
-    }
-    if (!this.push(chunk)) this.#stream?.pause()
-  }
-
-  get #isTooLong(): boolean {
-    return this.#body.kind === 'length' && this.#bodyBytes > this.#body.bytes
+    const wrong = this.#body.data(chunk, this, () => this.#stream?.pause())
+    if (wrong !== undefined) this.#break(wrong)
   }
 
   readonly #onTrailers = (_headers: unknown, _flags: number, fields: Fields): void => {
-    for (let index = 0; index < fields.length; index += 2) {
-      const [name, value] = fields.slice(index, index + 2) as [string, string]
-      if (!isField(name, value)) return this.#break('a trailer that cannot be one')
-      this.#answerTrailers += `${name}: ${value}\r\n`
-    }
+    const wrong = this.#body.trailers(fields)
+    if (wrong !== undefined) this.#break(wrong)
   }
 
   readonly #onEnd = (): void => {
     if (!this.#isEnded || !this.#isAnswered) return this.#onBroken()
-    if (this.#body.kind === 'length' && this.#bodyBytes < this.#body.bytes) {
-      this.#break('less of a body than it says')
-      return
-    }
-    if (this.#body.kind === 'chunked') this.push(`0\r\n${this.#answerTrailers}\r\n`, 'latin1')
-    this.#isWhole = true
-    this.push(null)
+    const wrong = this.#body.end(this)
+    if (wrong === undefined) this.#isWhole = true
+    else this.#break(wrong)
   }
 
   /** RST_STREAM, the end of the connection, or the end of both sides. */
   readonly #onClose = (): void => {
-    const { rstCode } = this.#stream as ClientHttp2Stream
-    // RFC 9113 8.1: a whole answer holds, whether the rest of the request was wanted or not.
-    if (!this.#isWhole || (this.#body.kind === 'close' && rstCode !== NGHTTP2_NO_ERROR)) {
-      this.#onBroken()
-    } else this.#onDrain()
+    // RFC 9113 8.1: what is whole holds, whether the rest from here was wanted or not. HAProxy resets what it has ended
+    // whenever a server closes first.
+    if (this.#isEnded && !this.#isWhole) this.#readRest()
+    if (this.#isWhole) this.#onDrain()
+    else this.#onBroken()
+  }
+
+  /** Node destroys what is reset, and tells of nothing that it still has. */
+  #readRest(): void {
+    for (;;) {
+      const chunk = this.#stream?.read() as Buffer | null
+      if (chunk === null) break
+      this.#onData(chunk)
+    }
+    this.#onEnd()
   }
 
   #onBroken(): void {
@@ -227,7 +215,7 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
 
   /** What is wrong with an answer is mostly found by node, which resets the stream then. Behind an upgrade nothing is. */
   #isMalformed(rstCode: number | undefined): boolean {
-    return rstCode === NGHTTP2_PROTOCOL_ERROR && this.#body.kind !== 'close'
+    return rstCode === NGHTTP2_PROTOCOL_ERROR && !this.#isSwitched
   }
 
   #break(wrong: string): void {
@@ -248,6 +236,11 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
     }
     done(error)
   }
+}
+
+/** For what is said to a tunnel's endpoint that hears no more. */
+function reset(): Error {
+  return Object.assign(new Error('HTTP/2: the stream was reset'), { code: 'ECONNRESET' })
 }
 
 function ignore(): void {}

@@ -3,8 +3,11 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
+import { websocketAccept } from '../../src/handshake/switch.ts'
 import { startTestGateway } from '../support/gateway.ts'
 import { haproxy, startHaproxy } from '../support/haproxy.ts'
+import { handshake, rawClient, SWITCHING, WEBSOCKET_ACCEPT } from '../support/raw-client.ts'
+import { scriptedUpstream } from '../support/scripted-upstream.ts'
 import { secureServer } from '../support/secure-server.ts'
 import { wsClient } from '../support/ws-server.ts'
 
@@ -75,5 +78,36 @@ routes: [{ upstream: app }]`,
         assert.deepEqual([close['wsCloseBy'], close['wsCloseCode']], ['client', 1000])
       })
     }
+  }
+})
+
+describe('a server behind HAProxy that closes first', { skip: haproxy.skip }, () => {
+  // By HTTP/2 HAProxy sends RST_STREAM behind END_STREAM then.
+  for (const { bind, http2, version } of BEHINDS) {
+    it(`is heard to its end by HTTP/${version ?? '1.1'}, and ends its tunnel in peace`, async () => {
+      const last = Buffer.alloc(4 * 1024 ** 2, 'the last words ').toString('latin1')
+      await using server = await scriptedUpstream(async (connection) => {
+        const { fields } = await connection.head()
+        const accept = websocketAccept(fields.get('sec-websocket-key') ?? '')
+        connection.write(SWITCHING.replace(WEBSOCKET_ACCEPT, accept))
+        connection.write(last)
+        connection.socket.end()
+      })
+      await using behind = await startHaproxy({
+        mode: 'http',
+        server: Number(new URL(server.url).port),
+        bind,
+      })
+      await using gateway = await startTestGateway(
+        `upstreams: { app: { endpoints: [{ url: "http://127.0.0.1:${behind.port}", http2: ${http2} }] } }
+routes: [{ upstream: app }]`,
+      )
+      await using client = await rawClient(gateway.port)
+      client.write(handshake())
+      assert.equal((await client.head()).status, 101)
+      assert.equal(await client.rest(), last)
+      client.socket.end()
+      await gateway.log('tunnel close', { by: 'upstream', reason: 'eof' })
+    })
   }
 })
