@@ -13,11 +13,19 @@ import {
   RST_STREAM,
   uint32,
   WINDOW_UPDATE,
-  type FramePeer,
 } from '../support/http2-frames.ts'
 import { http2Endpoint, type Http2Endpoint, type OpenedStream } from '../support/http2-server.ts'
 import { settled } from '../support/settled.ts'
-import { GET, HEAD, ready, request, TestStream, WEBSOCKET, type TestConnection } from './harness.ts'
+import {
+  framePair,
+  GET,
+  HEAD,
+  ready,
+  request,
+  TestStream,
+  WEBSOCKET,
+  type TestConnection,
+} from './harness.ts'
 
 const CANCEL = 8
 const OK = [':status', '200'] as const
@@ -43,32 +51,6 @@ async function pair(text: string): Promise<Pair> {
     stream,
     opened,
     peer: opened.stream,
-    async [Symbol.asyncDispose]() {
-      await connection[Symbol.asyncDispose]()
-      await endpoint[Symbol.asyncDispose]()
-    },
-  }
-}
-
-/** The same with an endpoint of frames. */
-interface FramePair extends AsyncDisposable {
-  readonly connection: TestConnection
-  readonly stream: TestStream
-  readonly peer: FramePeer
-  readonly id: number
-}
-
-async function framePair(text: string): Promise<FramePair> {
-  const endpoint = await frameEndpoint()
-  const connection = await ready(endpoint.port)
-  const peer = await endpoint.next()
-  const stream = new TestStream(connection.connection, text)
-  const { stream: id } = await requestOn(peer)
-  return {
-    connection,
-    stream,
-    peer,
-    id,
     async [Symbol.asyncDispose]() {
       await connection[Symbol.asyncDispose]()
       await endpoint[Symbol.asyncDispose]()

@@ -4,6 +4,8 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { EndpointConnection } from '../../src/http2/endpoint-connection.ts'
 import { EndpointStream } from '../../src/http2/endpoint-stream.ts'
+import { frameEndpoint, requestOn } from '../support/frame-endpoint.ts'
+import type { FramePeer } from '../support/http2-frames.ts'
 
 /** A connection to an endpoint, destroyed at the end of the block. */
 export class TestConnection implements AsyncDisposable {
@@ -135,3 +137,30 @@ export const WEBSOCKET = request(
   'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
   'Sec-WebSocket-Version: 13',
 )
+
+/** A stream to an endpoint of frames, whose request is there. */
+export interface FramePair extends AsyncDisposable {
+  readonly connection: TestConnection
+  readonly stream: TestStream
+  readonly peer: FramePeer
+  readonly id: number
+}
+
+/** `text` is the request. */
+export async function framePair(text: string): Promise<FramePair> {
+  const endpoint = await frameEndpoint()
+  const connection = await ready(endpoint.port)
+  const peer = await endpoint.next()
+  const stream = new TestStream(connection.connection, text)
+  const { stream: id } = await requestOn(peer)
+  return {
+    connection,
+    stream,
+    peer,
+    id,
+    async [Symbol.asyncDispose]() {
+      await connection[Symbol.asyncDispose]()
+      await endpoint[Symbol.asyncDispose]()
+    },
+  }
+}

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test'
 import v8 from 'node:v8'
 import vm from 'node:vm'
 import { MALFORMED_CODE } from '../../src/handshake/dial.ts'
-import { answer, frameEndpoint, requestOn, setting } from '../support/frame-endpoint.ts'
+import { answer, requestOn, setting } from '../support/frame-endpoint.ts'
 import {
   ACK,
   CONTINUATION,
@@ -24,39 +24,13 @@ import {
   uint32,
   WINDOW_UPDATE,
 } from '../support/http2-frames.ts'
-import { GET, ready, TestStream, type TestConnection } from './harness.ts'
+import { framePair, GET, TestStream } from './harness.ts'
 
 v8.setFlagsFromString('--expose-gc')
 const collect = vm.runInNewContext('gc') as () => void
 
 const MEBIBYTE = 1_048_576
 const OK = [':status', '200'] as const
-
-interface Attack extends AsyncDisposable {
-  readonly connection: TestConnection
-  readonly stream: TestStream
-  readonly peer: FramePeer
-  readonly id: number
-}
-
-/** A stream on which an answer is awaited. */
-async function attack(): Promise<Attack> {
-  const endpoint = await frameEndpoint()
-  const connection = await ready(endpoint.port)
-  const peer = await endpoint.next()
-  const stream = new TestStream(connection.connection, GET)
-  const { stream: id } = await requestOn(peer)
-  return {
-    connection,
-    stream,
-    peer,
-    id,
-    async [Symbol.asyncDispose]() {
-      await connection[Symbol.asyncDispose]()
-      await endpoint[Symbol.asyncDispose]()
-    },
-  }
-}
 
 /** Writes as long as the connection takes it, at most so many times. Returns how often. */
 async function flood(peer: FramePeer, chunk: Buffer, times: number): Promise<number> {
@@ -103,7 +77,7 @@ function litter(): number {
 
 describe('an endpoint', () => {
   it('that floods with SETTINGS holds nothing, or is cut off', async () => {
-    await using one = await attack()
+    await using one = await framePair(GET)
     const chunk = repeated(frame(SETTINGS, 0, 0, setting(3, 100)), 500)
     const bytes = await grown(() => flood(one.peer, chunk, 100))
     assert.ok(bytes < 32 * MEBIBYTE, String(bytes))
@@ -112,7 +86,7 @@ describe('an endpoint', () => {
   })
 
   it('that floods with PING and reads no PONG is cut off', async () => {
-    await using one = await attack()
+    await using one = await framePair(GET)
     one.peer.socket.pause()
     const chunk = repeated(frame(PING, 0, 0, Buffer.alloc(8)), 1000)
     const bytes = await grown(async () => {
@@ -125,7 +99,7 @@ describe('an endpoint', () => {
   })
 
   it('that pushes what nobody asked for is cut off', async () => {
-    await using one = await attack()
+    await using one = await framePair(GET)
     const promised = Buffer.concat([
       uint32(2),
       fieldBlock([
@@ -142,14 +116,14 @@ describe('an endpoint', () => {
   })
 
   it('that opens streams of its own is cut off', async () => {
-    await using one = await attack()
+    await using one = await framePair(GET)
     one.peer.write(answer(2, [OK]))
     await one.stream.closed
     assert.match(await one.connection.closed, /protocol|stream/i)
   })
 
   it('whose fields never end is cut off', async () => {
-    await using one = await attack()
+    await using one = await framePair(GET)
     one.peer.write(frame(HEADERS, 0, one.id, fieldBlock([OK])))
     const part = frame(CONTINUATION, 0, one.id, fieldBlock([['x', 'y'.repeat(1000)]]))
     const bytes = await grown(async () => {
@@ -163,7 +137,7 @@ describe('an endpoint', () => {
 
   it('whose fields are in too many frames does not end the process', async () => {
     for (let round = 0; round < 300; round += 1) {
-      await using one = await attack()
+      await using one = await framePair(GET)
       const many = repeated(frame(CONTINUATION, 0, one.id, fieldBlock([['x', 'y']])), 9)
       one.peer.write(frame(HEADERS, 0, one.id, fieldBlock([OK, ['z', 'y'.repeat(300)]])), many)
       assert.equal((await one.stream.closed)?.code, MALFORMED_CODE)
@@ -174,7 +148,7 @@ describe('an endpoint', () => {
   })
 
   it('whose fields are more than 2,000 gets a reset', async () => {
-    await using one = await attack()
+    await using one = await framePair(GET)
     const fields = Array.from({ length: 2000 }, () => ['x', ''] as const)
     one.peer.write(answer(one.id, [OK, ...fields]))
     assert.equal((await one.stream.closed)?.code, 'ECONNRESET')
@@ -183,7 +157,7 @@ describe('an endpoint', () => {
   })
 
   it('whose few bytes unpack to many fields gets a reset', async () => {
-    await using one = await attack()
+    await using one = await framePair(GET)
     // 4 KB that the table keeps, and then a byte for each time.
     const bomb = Buffer.concat([
       fieldBlock([OK]),
@@ -199,7 +173,7 @@ describe('an endpoint', () => {
   })
 
   it('that never ends its informational answers is told to stop, also where nobody reads them', async () => {
-    await using one = await attack()
+    await using one = await framePair(GET)
     one.stream.stream.pause()
     const chunk = repeated(
       answer(one.id, [
@@ -217,7 +191,7 @@ describe('an endpoint', () => {
   })
 
   it('that resets every stream takes its own requests away, and holds nothing', async () => {
-    await using one = await attack()
+    await using one = await framePair(GET)
     const bytes = await grown(async () => {
       one.peer.write(frame(RST_STREAM, 0, one.id, uint32(2)))
       await one.stream.closed
@@ -233,7 +207,7 @@ describe('an endpoint', () => {
   })
 
   it('that resets streams that nobody has opened is cut off', async () => {
-    await using one = await attack()
+    await using one = await framePair(GET)
     one.peer.write(frame(RST_STREAM, 0, 99, uint32(8)))
     await one.stream.closed
     await one.connection.closed
@@ -242,7 +216,7 @@ describe('an endpoint', () => {
   it('whose window is larger than a window can be is cut off, or its stream reset', async () => {
     const most = uint32(0x7fff_ffff)
     for (const id of [0, 1]) {
-      await using one = await attack()
+      await using one = await framePair(GET)
       one.peer.write(frame(WINDOW_UPDATE, 0, id, most), frame(WINDOW_UPDATE, 0, id, most))
       await one.stream.closed
       if (id === 0) await one.connection.closed
@@ -250,7 +224,7 @@ describe('an endpoint', () => {
   })
 
   it('that sends more than the window of a stream is cut off, or its stream reset', async () => {
-    await using one = await attack()
+    await using one = await framePair(GET)
     one.stream.stream.pause()
     one.peer.write(answer(one.id, [OK]))
     const chunk = repeated(frame(DATA, 0, one.id, Buffer.alloc(16_384)), 10)
@@ -263,7 +237,7 @@ describe('an endpoint', () => {
   })
 
   it('that sends DATA without bytes holds nothing', async () => {
-    await using one = await attack()
+    await using one = await framePair(GET)
     one.peer.write(answer(one.id, [OK]))
     const bytes = await grown(() => flood(one.peer, repeated(frame(DATA, 0, one.id), 1000), 100))
     assert.ok(bytes < 32 * MEBIBYTE, String(bytes))
@@ -271,7 +245,7 @@ describe('an endpoint', () => {
   })
 
   it('that acknowledges what nobody sent does no harm', async () => {
-    await using one = await attack()
+    await using one = await framePair(GET)
     one.peer.write(frame(SETTINGS, ACK, 0), frame(PING, ACK, 0, Buffer.alloc(8)))
     one.peer.write(answer(one.id, [OK]), frame(DATA, END_STREAM, one.id))
     await Promise.race([one.stream.whole().catch(() => {}), one.connection.closed])
