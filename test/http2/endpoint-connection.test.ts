@@ -188,7 +188,8 @@ describe('EndpointConnection', () => {
       await one.closed
       for (const { stream } of streams) stream.destroy()
       await Promise.all(streams.map(({ closed }) => closed))
-      assert.equal(timers(), before, end)
+      // Fewer where one of the tests before has ended only now.
+      assert.ok(timers() <= before, end)
     }
   })
 
