@@ -1,11 +1,11 @@
 /** Reads a request in HTTP/1.1, as the gateway writes it to every endpoint, and says what HTTP/2 makes of it (RFC 9113 8, RFC 8441 5). */
 
-import type { OutgoingHttpHeaders } from 'node:http2'
 import type { Fields } from '../errors.ts'
-import { bodyScanner, requestFraming, type BodyScanner } from '../handshake/framing.ts'
+import { requestFraming } from '../handshake/framing.ts'
 import { parseFieldLines } from '../handshake/response-head.ts'
 import { fieldValue } from '../request/headers.ts'
-import { connectionSpecific, headersOf } from './fields.ts'
+import { connectionSpecific } from './fields.ts'
+import { OutgoingBody, type BodySink } from './outgoing-body.ts'
 
 /** What opens a stream. */
 export interface StreamHead {
@@ -19,11 +19,8 @@ export interface StreamHead {
   readonly rest: 'nothing' | 'body' | 'body and trailers'
 }
 
-export interface RequestSink {
+export interface RequestSink extends BodySink {
   onHead(head: StreamHead): void
-  onData(bytes: Buffer): void
-  /** The request is whole. */
-  onWhole(trailers: OutgoingHttpHeaders): void
 }
 
 const HEAD_END = '\r\n\r\n'
@@ -40,11 +37,8 @@ export class RequestReader {
   readonly #scheme: 'http' | 'https'
   readonly #sink: RequestSink
   #text = ''
-  /** Once the head is there; undefined behind an extended CONNECT. */
-  #body: BodyScanner | undefined
-  #isBegun = false
-  #isSwitched = false
-  isWhole = false
+  /** Once the head is there. */
+  #body: OutgoingBody | undefined
 
   /** `scheme`: of the connection to the endpoint. */
   constructor(scheme: 'http' | 'https', sink: RequestSink) {
@@ -54,21 +48,13 @@ export class RequestReader {
 
   /** Whether nothing is missing if nothing more comes. */
   get mayEnd(): boolean {
-    return this.isWhole || this.#isSwitched
+    return this.#body?.mayEnd === true
   }
 
   /** Throws for what is no request: that is a defect of the gateway. */
   push(chunk: Buffer): void {
-    const bytes = this.#isBegun ? chunk : this.#readHead(chunk)
-    if (bytes.length === 0 || this.isWhole) return
-    if (this.#body === undefined) {
-      this.#sink.onData(bytes)
-      return
-    }
-    const onData = (content: Buffer): void => this.#sink.onData(content)
-    if (this.#body.scan(bytes, onData) === undefined)
-      throw new Error('a request with broken chunks')
-    if (this.#body.done) this.#end(this.#body.trailers)
+    const rest = this.#body === undefined ? this.#readHead(chunk) : chunk
+    this.#body?.push(rest)
   }
 
   /** Returns what came behind the head. */
@@ -87,18 +73,16 @@ export class RequestReader {
 
   #begin(requestLine: string, fields: Fields): void {
     const [method = '', target = ''] = requestLine.split(' ')
-    this.#isBegun = true
     const line = { method, target, scheme: this.#scheme }
     if (fieldValue(fields, 'upgrade') !== undefined) {
-      this.#isSwitched = true
+      this.#body = new OutgoingBody({ kind: 'close' }, this.#sink, NOT_OVER_HTTP2)
       this.#sink.onHead(connectHead(line, fields))
       return
     }
     const framing = requestFraming(fields)
+    this.#body = new OutgoingBody(framing, this.#sink, NOT_OVER_HTTP2)
     const withBody = framing.kind === 'chunked' ? 'body and trailers' : 'body'
     const rest = framing.kind === 'none' ? 'nothing' : withBody
-    this.#body = bodyScanner(framing)
-    this.isWhole = rest === 'nothing'
     this.#sink.onHead({
       method,
       headers: [...pseudo(line, fields), 'te', 'trailers', ...regular(fields)],
@@ -106,12 +90,6 @@ export class RequestReader {
       websocketKey: undefined,
       rest,
     })
-  }
-
-  #end(trailers: string): void {
-    this.isWhole = true
-    const fields = parseFieldLines(trailers.split('\r\n').slice(0, -1))
-    this.#sink.onWhole(typeof fields === 'string' ? {} : headersOf(fields, NOT_OVER_HTTP2))
   }
 }
 

@@ -1,25 +1,19 @@
 /** Reads an answer in HTTP/1.1, as the gateway writes it to every client, and says what HTTP/2 makes of it (RFC 9113 8). */
 
 import type { OutgoingHttpHeaders } from 'node:http2'
-import { bodyScanner, responseFraming, type BodyScanner } from '../handshake/framing.ts'
-import {
-  parseFieldLines,
-  parseResponseHead,
-  type ResponseHead,
-} from '../handshake/response-head.ts'
+import { responseFraming, type Framing } from '../handshake/framing.ts'
+import { parseResponseHead, type ResponseHead } from '../handshake/response-head.ts'
 import { connectionSpecific, headersOf } from '../http2/fields.ts'
+import { OutgoingBody, type BodySink } from '../http2/outgoing-body.ts'
 
 /** Above what an endpoint may send, with what the gateway adds. */
 const HEAD_BYTES_MAX = 1_048_576
 
-export interface AnswerSink {
+export interface AnswerSink extends BodySink {
   /** An informational answer (1xx). */
   onInformation(headers: OutgoingHttpHeaders): void
   /** The final one. */
   onHead(headers: OutgoingHttpHeaders, rest: 'nothing' | 'body' | 'body and trailers'): void
-  onData(bytes: Buffer): void
-  /** The answer is whole. */
-  onWhole(trailers: OutgoingHttpHeaders): void
 }
 
 /** RFC 9113 8.2.2 and, behind a 101, RFC 8441 5: what is for an HTTP/1.1 connection alone. Node throws for most of them. */
@@ -34,43 +28,35 @@ export class AnswerReader {
   readonly #method: string
   readonly #sink: AnswerSink
   #text = ''
-  /** Once the head is there. */
-  #body: BodyScanner | undefined
-  #isChunked = false
-  /** The final head is there. */
-  isBegun = false
+  /** Once the final head is there. */
+  #body: OutgoingBody | undefined
   /** It was a 101: what follows has no end of its own. */
   isSwitched = false
-  isWhole = false
 
   constructor(method: string, sink: AnswerSink) {
     this.#method = method
     this.#sink = sink
   }
 
+  get isWhole(): boolean {
+    return this.#body?.isWhole === true
+  }
+
   /** Whether nothing is missing if nothing more comes. */
   get mayEnd(): boolean {
-    return this.isWhole || this.isSwitched || (this.isBegun && this.#body === undefined)
+    return this.#body?.mayEnd === true
   }
 
   /** Throws for what is no answer: that is a defect of the gateway. */
   push(chunk: Buffer): void {
-    const bytes = this.isBegun ? chunk : this.#readHeads(chunk)
-    if (bytes.length === 0 || this.isWhole) return
-    if (this.#body === undefined) {
-      this.#sink.onData(bytes)
-      return
-    }
-    const onData = (content: Buffer): void => this.#sink.onData(content)
-    if (this.#body.scan(bytes, onData) === undefined)
-      throw new Error('an answer with broken chunks')
-    this.#endIfDone(this.#body)
+    const rest = this.#body === undefined ? this.#readHeads(chunk) : chunk
+    this.#body?.push(rest)
   }
 
   /** Returns what came behind the final head. */
   #readHeads(chunk: Buffer): Buffer {
     this.#text += chunk.toString('latin1')
-    while (!this.isBegun) {
+    while (this.#body === undefined) {
       const parsed = parseResponseHead(this.#text, HEAD_BYTES_MAX)
       if (parsed === undefined) return Buffer.alloc(0)
       if ('wrong' in parsed) throw new Error(`an answer with ${parsed.wrong}`)
@@ -84,8 +70,8 @@ export class AnswerReader {
 
   #begin({ status, fields }: ResponseHead): void {
     if (status === 101) {
-      this.isBegun = true
       this.isSwitched = true
+      this.#body = new OutgoingBody({ kind: 'close' }, this.#sink, NOT_OVER_HTTP2)
       this.#sink.onHead({ ':status': 200, ...headersOf(fields, NOT_OVER_HTTP2) }, 'body')
       return
     }
@@ -96,21 +82,10 @@ export class AnswerReader {
     }
     const framing = responseFraming(this.#method, status, fields)
     if (framing === undefined) throw new Error('an answer with two lengths')
-    this.isBegun = true
     // RFC 9110 15.3.6: a 205 has no content, and none may go out in HTTP/2.
-    const isEmpty = framing.kind === 'none' || status === 205
-    this.#isChunked = framing.kind === 'chunked'
-    if (framing.kind !== 'close') this.#body = bodyScanner(framing)
-    if (isEmpty) this.#sink.onHead(headers, 'nothing')
-    else this.#sink.onHead(headers, this.#isChunked ? 'body and trailers' : 'body')
-    if (isEmpty) this.isWhole = true
-  }
-
-  #endIfDone(body: BodyScanner): void {
-    if (!body.done) return
-    this.isWhole = true
-    const lines = this.#isChunked ? body.trailers.split('\r\n').slice(0, -1) : []
-    const fields = parseFieldLines(lines)
-    this.#sink.onWhole(typeof fields === 'string' ? {} : headersOf(fields, NOT_OVER_HTTP2))
+    const body: Framing = status === 205 ? { kind: 'none' } : framing
+    this.#body = new OutgoingBody(body, this.#sink, NOT_OVER_HTTP2)
+    const withBody = body.kind === 'chunked' ? 'body and trailers' : 'body'
+    this.#sink.onHead(headers, body.kind === 'none' ? 'nothing' : withBody)
   }
 }
