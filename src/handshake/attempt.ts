@@ -8,7 +8,7 @@ import type { Answered, Granted } from './answer-reader.ts'
 import { attemptDialed } from './dialed-attempt.ts'
 import { dial, type Dialing, type DialOptions } from './dial.ts'
 import { offer, type OfferOptions } from './offer.ts'
-import { isShared, type SharedConnections, type SharedSocket } from './shared.ts'
+import { isShared, type SharedConnections } from './shared.ts'
 
 export interface AttemptOptions extends Omit<OfferOptions, 'socket' | 'timeoutMs'>, DialOptions {
   readonly endpoint: Endpoint
@@ -49,25 +49,19 @@ async function attemptBySocket(options: AttemptOptions): Promise<Outcome> {
   return socket instanceof Refusal ? socket : offerOver(options, socket)
 }
 
-/** A stream that the endpoint has not looked at is tried once more. */
-async function attemptShared(options: AttemptOptions): Promise<Outcome> {
-  let outcome: Outcome
-  let times = 0
-  let socket: SharedSocket | RelaySocket | Refusal
-  do {
-    times += 1
-    socket = await opened(options, (onDone) =>
-      options.shared.open(options.endpoint, options, onDone),
-    )
-    if (socket instanceof Refusal) return socket
-    if (isShared(socket) && !socket.takesWebSocket) {
-      socket.destroy()
-      return attemptAlone(options)
-    }
-    outcome = await offerOver(options, socket)
-    if (!(outcome instanceof Refusal)) return { ...outcome, isShared: isShared(socket) }
-  } while (isShared(socket) && socket.isUnprocessed && times < 2)
-  return outcome
+/** What the endpoint has not looked at is sent once more. */
+async function attemptShared(options: AttemptOptions, isRepeatable = true): Promise<Outcome> {
+  const { endpoint, shared } = options
+  const socket = await opened(options, (onDone) => shared.open(endpoint, options, onDone))
+  if (socket instanceof Refusal) return socket
+  if (!isShared(socket)) return offerOver(options, socket)
+  if (!socket.takesWebSocket) {
+    socket.destroy()
+    return attemptAlone(options)
+  }
+  const outcome = await offerOver(options, socket)
+  if (!(outcome instanceof Refusal)) return { ...outcome, isShared: true }
+  return isRepeatable && socket.isUnprocessed ? attemptShared(options, false) : outcome
 }
 
 /** What `open` connects to, unless the client leaves before. */
