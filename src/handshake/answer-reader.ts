@@ -7,7 +7,7 @@ import { Refusal } from '../errors.ts'
 import type { Side } from '../relay/relay.ts'
 import { serializeHead } from './answer.ts'
 import type { Client } from './client.ts'
-import { parseResponseHead, type ResponseHead } from './response-head.ts'
+import { parseResponseHead, type ResponseHead } from '../http1/response-head.ts'
 import { checkSwitch } from './switch.ts'
 
 const HEAD_BYTES_MAX = 65_536

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import type { Readable } from 'node:stream'
 import type { Answer, Fields } from '../errors.ts'
 import type { Side } from '../relay/relay.ts'
-import { bodyScanner, type BodyScanner, type Framing } from './framing.ts'
+import { bodyScanner, type BodyScanner, type Framing } from '../http1/framing.ts'
 import type { Client } from './client.ts'
 import { Silence } from './silence.ts'
 

@@ -6,8 +6,8 @@
 
 import type { RelaySocket, Side } from '../relay/relay.ts'
 import type { Client } from './client.ts'
-import { bodyScanner, type BodyScanner, type Framing } from './framing.ts'
-import { lingeringClose } from './lingering-close.ts'
+import { bodyScanner, type BodyScanner, type Framing } from '../http1/framing.ts'
+import { lingeringClose } from '../http1/lingering-close.ts'
 
 /** Held bytes above which the client's socket is no longer read; the kernel's buffers stall it then. */
 const HELD_BYTES_MAX = 65_536

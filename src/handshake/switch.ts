@@ -2,7 +2,7 @@
 
 import { hash } from 'node:crypto'
 import { fieldValues, listItems } from '../request/headers.ts'
-import type { ResponseHead } from './response-head.ts'
+import type { ResponseHead } from '../http1/response-head.ts'
 
 /** RFC 6455 1.3 */
 const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'

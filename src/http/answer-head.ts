@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FieldEdits } from '../config/config.ts'
 import { Refusal, type Fields } from '../errors.ts'
-import { responseFraming } from '../handshake/framing.ts'
+import { responseFraming } from '../http1/framing.ts'
 import { fieldValue } from '../request/headers.ts'
 import { incomingFields } from '../outgoing/outgoing.ts'
 import { withFraming, writableFields } from './field-list.ts'

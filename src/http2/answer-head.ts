@@ -5,7 +5,7 @@
 
 import { STATUS_CODES } from 'node:http'
 import type { Fields } from '../errors.ts'
-import type { Framing } from '../handshake/framing.ts'
+import type { Framing } from '../http1/framing.ts'
 import { websocketAccept } from '../handshake/switch.ts'
 import { connectionSpecific, isField } from './fields.ts'
 import type { StreamHead } from './request-reader.ts'

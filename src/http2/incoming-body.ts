@@ -2,7 +2,7 @@
 
 import type { Readable } from 'node:stream'
 import type { Fields } from '../errors.ts'
-import type { Framing } from '../handshake/framing.ts'
+import type { Framing } from '../http1/framing.ts'
 import { isField } from './fields.ts'
 
 const CRLF = Buffer.from('\r\n')

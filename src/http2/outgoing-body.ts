@@ -1,8 +1,8 @@
 /** The body of a message that the gateway writes in HTTP/1.1, on its way to a stream: HTTP/2 has it without its framing. */
 
 import type { OutgoingHttpHeaders } from 'node:http2'
-import { bodyScanner, type BodyScanner, type Framing } from '../handshake/framing.ts'
-import { parseFieldLines } from '../handshake/response-head.ts'
+import { bodyScanner, type BodyScanner, type Framing } from '../http1/framing.ts'
+import { parseFieldLines } from '../http1/response-head.ts'
 import { headersOf } from './fields.ts'
 
 export interface BodySink {

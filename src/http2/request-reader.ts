@@ -1,8 +1,8 @@
 /** Reads a request in HTTP/1.1, as the gateway writes it to every endpoint, and says what HTTP/2 makes of it (RFC 9113 8, RFC 8441 5). */
 
 import type { Fields } from '../errors.ts'
-import { requestFraming } from '../handshake/framing.ts'
-import { parseFieldLines } from '../handshake/response-head.ts'
+import { requestFraming } from '../http1/framing.ts'
+import { parseFieldLines } from '../http1/response-head.ts'
 import { fieldValue } from '../request/headers.ts'
 import { connectionSpecific } from './fields.ts'
 import { OutgoingBody, type BodySink } from './outgoing-body.ts'

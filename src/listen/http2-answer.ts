@@ -1,8 +1,8 @@
 /** Reads an answer in HTTP/1.1, as the gateway writes it to every client, and says what HTTP/2 makes of it (RFC 9113 8). */
 
 import type { OutgoingHttpHeaders } from 'node:http2'
-import { responseFraming, type Framing } from '../handshake/framing.ts'
-import { parseResponseHead, type ResponseHead } from '../handshake/response-head.ts'
+import { responseFraming, type Framing } from '../http1/framing.ts'
+import { parseResponseHead, type ResponseHead } from '../http1/response-head.ts'
 import { connectionSpecific, headersOf } from '../http2/fields.ts'
 import { OutgoingBody, type BodySink } from '../http2/outgoing-body.ts'
 

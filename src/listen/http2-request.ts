@@ -5,7 +5,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { Refusal, type Fields } from '../errors.ts'
-import type { Framing } from '../handshake/framing.ts'
+import type { Framing } from '../http1/framing.ts'
 import { connectionSpecific, isField, isValue } from '../http2/fields.ts'
 import { methodDenied } from '../request/facts.ts'
 

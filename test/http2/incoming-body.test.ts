@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { PassThrough } from 'node:stream'
 import { describe, it } from 'node:test'
-import type { Framing } from '../../src/handshake/framing.ts'
+import type { Framing } from '../../src/http1/framing.ts'
 import { IncomingBody } from '../../src/http2/incoming-body.ts'
 
 /** What a reader gets of these chunks, and what is wrong with them. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Framing } from '../../src/handshake/framing.ts'
+import type { Framing } from '../../src/http1/framing.ts'
 import { OutgoingBody } from '../../src/http2/outgoing-body.ts'
 
 interface Read {

@@ -8,7 +8,7 @@ import assert from 'node:assert/strict'
 import http from 'node:http'
 import { duplexPair } from 'node:stream'
 import { describe, it } from 'node:test'
-import { parseResponseHead, type ResponseHead } from '../../src/handshake/response-head.ts'
+import { parseResponseHead, type ResponseHead } from '../../src/http1/response-head.ts'
 import { COUNT, FIRST_SEED, named, randomAnswer } from '../listen/random-heads.ts'
 
 type Answer = Pick<

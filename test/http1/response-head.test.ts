@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { parseResponseHead } from '../../src/handshake/response-head.ts'
+import { parseResponseHead } from '../../src/http1/response-head.ts'
 
 const MAX = 1024
 

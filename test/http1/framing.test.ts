@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { bodyScanner, requestFraming, responseFraming } from '../../src/handshake/framing.ts'
+import { bodyScanner, requestFraming, responseFraming } from '../../src/http1/framing.ts'
 
 describe('requestFraming', () => {
   it('tells chunked, a length, and no body apart', () => {
