@@ -2,7 +2,8 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { writeAnswerHead, type AnswerHead } from './answer-head.ts'
-import { passedTrailers } from './field-list.ts'
+import { passedTrailers } from '../outgoing/trailers.ts'
+import { pairsOf } from './field-list.ts'
 import { NOTHING } from './upload.ts'
 
 export interface DownloadWatcher {
@@ -65,7 +66,7 @@ export class Download {
 
   readonly #onEnd = (): void => {
     if (this.head.framing === 'chunked') {
-      this.#res.addTrailers(passedTrailers(this.#answer.rawTrailers))
+      this.#res.addTrailers(pairsOf(passedTrailers(this.#answer.rawTrailers)))
     }
     this.#res.end()
   }

@@ -2,7 +2,8 @@
 
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { passedTrailers } from './field-list.ts'
+import { passedTrailers } from '../outgoing/trailers.ts'
+import { pairsOf } from './field-list.ts'
 
 /** Writes a head that waits for its first byte of body, in latin1 as it must be. */
 export const NOTHING: Buffer = Buffer.alloc(0)
@@ -75,7 +76,7 @@ export class Upload {
     this.isDone = true
     this.isBlocked = false
     this.#unlisten()
-    if (this.#isChunked) this.#request.addTrailers(passedTrailers(this.#req.rawTrailers))
+    if (this.#isChunked) this.#request.addTrailers(pairsOf(passedTrailers(this.#req.rawTrailers)))
     this.#request.end()
     this.#watcher.onUploadTurn()
   }

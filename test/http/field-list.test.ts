@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { passedTrailers, withFraming, writableFields } from '../../src/http/field-list.ts'
+import { withFraming, writableFields } from '../../src/http/field-list.ts'
 
 describe('writableFields', () => {
   const cases: Record<string, [fields: string[], isChunked: boolean, written: string[]]> = {
@@ -69,31 +69,4 @@ describe('withFraming', () => {
     ])
     assert.deepEqual(withFraming(['A', '1'], undefined, '3'), ['A', '1', 'Content-Length', '3'])
   })
-})
-
-describe('passedTrailers', () => {
-  it('passes checksums and their like, in order, case and number', () => {
-    assert.deepEqual(passedTrailers(['X-Sum', '1', 'grpc-status', '0', 'x-sum', '2']), [
-      ['X-Sum', '1'],
-      ['grpc-status', '0'],
-      ['x-sum', '2'],
-    ])
-  })
-
-  for (const name of [
-    'Transfer-Encoding',
-    'CONTENT-LENGTH',
-    'Host',
-    'Set-Cookie',
-    'Authorization',
-    'X-Forwarded-For',
-    'X-Auth-User',
-    'X-Request-Id',
-    'traceparent',
-    'Trailer',
-  ]) {
-    it(`drops ${name}`, () => {
-      assert.deepEqual(passedTrailers([name, '1']), [])
-    })
-  }
 })
