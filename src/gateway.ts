@@ -13,6 +13,7 @@ import { passedSockets } from './listen/activation.ts'
 import { untaken } from './listen/bind.ts'
 import type { Listener } from './listen/listener.ts'
 import { Listeners } from './listen/listeners.ts'
+import { RefusalWatch } from './listen/refusal-watch.ts'
 import { CertificateWatch } from './listen/tls-watch.ts'
 import { urlOf } from './listen/url.ts'
 import { buildPlane, type Plane, type PlaneOptions } from './plane.ts'
@@ -95,6 +96,7 @@ class RunningGateway implements Gateway, Exchanges {
   readonly #requests = new Requests(this, () => this.#plane as Plane)
   readonly #listeners: Listeners<Decision>
   readonly #certificates: CertificateWatch
+  readonly #refusals: RefusalWatch
   readonly #admin: AdminDoor
   readonly #rebalancer: Rebalancer
   readonly #reconciler = new Reconciler()
@@ -141,6 +143,7 @@ class RunningGateway implements Gateway, Exchanges {
     this.#listeners = new Listeners(listenOptions, this.#requests)
     const listeners = (): readonly Listener[] => this.#listeners.current
     this.#certificates = new CertificateWatch({ listeners, report })
+    this.#refusals = new RefusalWatch({ listeners, report })
     this.#admin = new AdminDoor(this.#adminParts())
   }
 
@@ -343,6 +346,7 @@ class RunningGateway implements Gateway, Exchanges {
     this.#watch?.close()
     this.#watch = undefined
     this.#certificates.close()
+    this.#refusals.close()
     this.#reconciler.stop()
     this.#rebalancer.close()
     this.#closings.stop()

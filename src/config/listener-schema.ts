@@ -63,7 +63,7 @@ const tls = section({
   handshakes: key(
     count(1, 1_000_000),
     1000,
-    'Handshakes of TLS in progress at once; clients beyond it are closed.',
+    'Handshakes of TLS in progress at once, from the ClientHello on; an eighth of them, and at least 4, from one address. Clients beyond are closed.',
   ),
   http2: key(
     flag(),
@@ -140,7 +140,11 @@ export const listener = section({
   headTimeout: key(duration(), '10s', 'For a whole request head: 408 after it.'),
   headBytes: key(size(1024, 1024 ** 2), '16KiB', 'The largest request head: 431 above it.'),
   keepAliveTimeout: key(duration(), '75s', 'How long a connection may wait for its next request.'),
-  connections: key(limit(), 'off', 'Connections open at once on this listener.'),
+  connections: key(
+    limit(),
+    'off',
+    'Connections open at once on this listener; an eighth of them, and at least 4, from one address. Those beyond are closed.',
+  ),
 })
 
 export type Listener = z.output<typeof listener>

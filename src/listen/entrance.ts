@@ -10,6 +10,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { ListenerConfig } from '../config/config.ts'
 import type { Refusal } from '../errors.ts'
+import type { KeyOf } from './connection-places.ts'
 import { readPreface } from './http2-preface.ts'
 import { tellSecure } from './proxy-protocol-ends.ts'
 import { ProxySide, type HeaderRules } from './proxy-protocol-side.ts'
@@ -23,6 +24,10 @@ export interface EntranceHandlers {
   rules(): EntranceRules
   /** Whether the PROXY header of this peer is believed. */
   isTrusted(socket: Socket): boolean
+  /** For whom it counts where addresses have a share. */
+  readonly keyOf: KeyOf
+  /** A proxy has told whose connection it is; false where it was closed for that. */
+  onAnnounced(socket: Socket): boolean
   /** `hasBegun`: its first bytes came before it was a socket, or were looked at and put back. It is paused then. */
   onHttp1(socket: Socket, hasBegun: boolean): void
   /** Its preface comes next, or is unread in it. */
@@ -45,6 +50,7 @@ export class Entrance {
     this.#proxies = new ProxySide(handlers)
     this.tls = new TlsSide({
       protocols: PROTOCOLS,
+      keyOf: handlers.keyOf,
       onSecure: this.#onSecure,
       onFailed: this.#onTlsFailed,
     })
@@ -80,6 +86,7 @@ export class Entrance {
       return
     }
     this.#proxies.accept(socket, rules, () => {
+      if (!this.#handlers.onAnnounced(socket)) return
       this.#begin(socket, hasBegun)
       if (!this.tls.isOn) socket.resume()
     })

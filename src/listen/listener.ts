@@ -10,10 +10,14 @@
 
 import type { Socket } from 'node:net'
 import type { Address, ListenerConfig } from '../config/config.ts'
+import { clientKey } from '../admit/client-key.ts'
 import { Refusal } from '../errors.ts'
 import type { Acceptor } from '../relay/acceptor.ts'
+import { plainAddress } from '../request/address-set.ts'
+import type { Refused } from '../share.ts'
 import type { ListenHandlers } from './arrival.ts'
 import { bind, type Bound } from './bind.ts'
+import { ConnectionPlaces } from './connection-places.ts'
 import { connectionOf, heldConnectionOf, type Place } from './connection.ts'
 import { openDoor, type Door, type DoorHandlers } from './door.ts'
 import { Entrance } from './entrance.ts'
@@ -28,6 +32,8 @@ export interface Listener {
   readonly address: Address
   readonly config: ListenerConfig
   readonly tls: TlsSide
+  /** Clients that found no place for their connection. */
+  readonly refused: Refused
   /**
    * Reads what `config`, of the same address, needs, and changes nothing yet. Throws when a certificate cannot be read.
    * Connections that stand do not notice the change, save that their next request has the new limits.
@@ -69,6 +75,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   readonly #options: ListenOptions
   readonly #handlers: ListenHandlers<D>
   readonly #sockets = new OpenSockets()
+  readonly #places: ConnectionPlaces
   readonly #http1: Http1Side<D>
   readonly #http2: Http2Side
   readonly #entrance: Entrance
@@ -81,6 +88,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     this.#config = config
     this.#options = options
     this.#handlers = handlers
+    this.#places = new ConnectionPlaces(config.connectionsMax, this.#keyOf)
     this.#http1 = this.#createHttp1()
     this.#http2 = this.#createHttp2()
     this.#entrance = this.#createEntrance()
@@ -92,11 +100,17 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
       isTrusted: ({ remoteAddress: peer = '' }) =>
         // A TCP peer that is already gone has no address either: it must not pass for a unix socket's.
         (peer !== '' || this.address.kind === 'unix') && this.#handlers.trusts(peer),
+      keyOf: this.#keyOf,
+      onAnnounced: (socket) => this.#places.announced(socket),
       onHttp1: (socket, hasBegun) => this.#http1.accept(socket, hasBegun),
       onHttp2: (socket) => this.#http2.accept(socket),
       onRefused: this.#onRefused,
     })
   }
+
+  /** A proxy that is trusted has no share: its connections are those of many clients. */
+  readonly #keyOf = ({ remoteAddress: peer = '' }: Socket): string | undefined =>
+    peer === '' || this.#handlers.trusts(peer) ? undefined : clientKey(plainAddress(peer) ?? peer)
 
   #createHttp2(): Http2Side {
     return new Http2Side(this.#options.highWaterMark, {
@@ -141,15 +155,18 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     return this.#entrance.tls
   }
 
+  get refused(): Refused {
+    return this.#places.refused
+  }
+
   async bind(): Promise<void> {
-    const { connectionsMax } = this.#config
     const { acceptor, highWaterMark } = this.#options
     this.#bound = await bind(this.#config, highWaterMark)
     const { server } = this.#bound
     this.#door =
       acceptor !== undefined && portOf(server) !== undefined && this.#entrance.isPlain
         ? openDoor(server, acceptor, { ...this.#config, highWaterMark }, this.#atDoor)
-        : openNodeDoor(server, connectionsMax, this.#onSocket)
+        : openNodeDoor(server, this.#places, this.#onSocket)
     this.#isAccepting = true
   }
 
@@ -184,6 +201,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
         // The socket is the same for both, and so are the connections that stand.
         tls.use(next)
         this.#http1.adjust(config)
+        this.#places.adjust(config.connectionsMax)
         this.#door?.adjust(config)
       },
     }

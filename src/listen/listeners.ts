@@ -45,12 +45,11 @@ export class Listeners<D extends { readonly upgrades: boolean }> {
     return this.#current
   }
 
-  /** What those that speak TLS, or have, show and count. */
+  /** What they show and count. */
   *states(): Iterable<ListenerState> {
-    for (const { config, tls } of this.#current) {
+    for (const { config, tls, refused } of this.#current) {
       const { certificates, handshakes } = tls
-      if (handshakes === undefined) continue
-      yield { listener: formatAddress(config.address), certificates, handshakes }
+      yield { listener: formatAddress(config.address), certificates, handshakes, refused }
     }
   }
 

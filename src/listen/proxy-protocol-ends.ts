@@ -3,10 +3,10 @@
  * the client, for whoever asks.
  */
 
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { ProxyHeader } from './proxy-protocol.ts'
+import { socketBelow } from './tls-below.ts'
 
 const kTold = Symbol('upgate.told')
 
@@ -32,8 +32,7 @@ export function tell(socket: Duplex, header: ProxyHeader): void {
 
 /** For TLS over a socket that was told of: it asks the kernel otherwise. */
 export function tellSecure(secure: TLSSocket): void {
-  // Node has no public name for what it runs over.
-  const { _parent: below } = secure as TLSSocket & { readonly _parent?: Socket }
+  const below = socketBelow(secure)
   const told = below && toldOf(below)
   if (told !== undefined) tell(secure, told)
 }

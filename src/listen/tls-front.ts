@@ -1,8 +1,8 @@
 /**
  * TLS in front of a listener's parser. New certificates are a new front: handshakes that have begun end in the old one, and
  * connections that stand need none. Each group of certificates has a TLS server of its own, as node's contexts by name
- * (SNICallback) know one certificate alone and could not have EC and RSA side by side; so where there are several groups, or
- * names to refuse, the name is read here first.
+ * (SNICallback) know one certificate alone and could not have EC and RSA side by side; so the ClientHello, which has the
+ * name, is read here first.
  */
 
 import { createHash } from 'node:crypto'
@@ -12,6 +12,7 @@ import type { ListenerTlsConfig } from '../config/config.ts'
 import { pemsIn } from '../config/pem.ts'
 import { verifiedCertificate, type ClientCertificate } from '../request/client-certificate.ts'
 import { readClientHello, type Hello } from './client-hello.ts'
+import { socketBelow } from './tls-below.ts'
 import { isSameCertificate } from './tls-certificate.ts'
 import type { Handshakes } from './tls-handshakes.ts'
 import type { TlsMaterial } from './tls-material.ts'
@@ -38,8 +39,6 @@ export class TlsFront {
   readonly #options: TlsFrontOptions
   readonly #names: NameTable
   readonly #servers: ReadonlyMap<Group, tls.Server>
-  /** Of the only group there is, where no client is refused for its name. */
-  readonly #only: tls.Server | undefined
 
   /** Throws where OpenSSL takes no such certificate, key or cipher. */
   constructor(options: TlsFrontOptions) {
@@ -48,8 +47,6 @@ export class TlsFront {
     this.#names = new NameTable(options.material.certificates)
     const servers = this.#names.groups.map((group) => [group, this.#serverOf(group)] as const)
     this.#servers = new Map(servers)
-    const isOpen = options.config.unknownNames === 'default'
-    this.#only = servers.length === 1 && isOpen ? servers[0]?.[1] : undefined
   }
 
   /** A client that is about to begin its handshake; it may have done so. */
@@ -57,9 +54,7 @@ export class TlsFront {
     if (socket.destroyed) return
     // It is remembered for the case that the handshake fails.
     void socket.remoteAddress
-    if (!this.#options.handshakes.mayBegin()) socket.destroy()
-    else if (this.#only === undefined) this.#listen(socket)
-    else handOver(socket, this.#only)
+    this.#listen(socket)
   }
 
   /** Takes new ticket keys into use. */
@@ -122,7 +117,7 @@ export class TlsFront {
       socket.destroy()
       return
     }
-    handshakes.end(socket.isSessionReused() ? 'resumed' : 'full')
+    handshakes.end(socketBelow(socket), socket.isSessionReused() ? 'resumed' : 'full')
     socket.allowHalfOpen = true
     onSecure(socket, certificate)
   }
@@ -141,11 +136,11 @@ export class TlsFront {
 
   readonly #onFailed = (error: NodeJS.ErrnoException, socket: tls.TLSSocket): void => {
     const { handshakes, onFailed } = this.#options
-    handshakes.end('failed')
+    handshakes.end(socketBelow(socket), 'failed')
     onFailed(error, socket)
   }
 
-  /** Reads until it is known which server the client is for. */
+  /** Reads the ClientHello: silent clients take no handshake's place, and it says which server the client is for. */
   #listen(socket: Socket): void {
     const chunks: Buffer[] = []
     const onData = (chunk: Buffer): void => {
@@ -161,7 +156,7 @@ export class TlsFront {
     }
     const onGone = (): void => {
       stop()
-      this.#options.handshakes.end('failed')
+      this.#options.handshakes.end(socket, 'failed')
       socket.destroy()
     }
     const gone = ['end', 'error', 'close'] as const
@@ -178,9 +173,13 @@ export class TlsFront {
 
   #direct(socket: Socket, hello: Hello | undefined): void {
     const { handshakes, config } = this.#options
+    if (!handshakes.begin(socket)) {
+      socket.destroy()
+      return
+    }
     const group = hello?.name === undefined ? undefined : this.#names.find(hello.name)
     if (group === undefined && config.unknownNames === 'refuse') {
-      handshakes.end('failed')
+      handshakes.end(socket, 'failed')
       socket.on('error', () => socket.destroy())
       socket.end(UNRECOGNIZED_NAME, () => socket.destroy())
       return

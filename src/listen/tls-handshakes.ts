@@ -1,4 +1,11 @@
-/** The TLS handshakes of a listener: how many are in progress, of how many that may be, and what became of the others. */
+/**
+ * The TLS handshakes of a listener: how many are in progress, of how many that may be in all and of one address, and what
+ * became of the others. One begins with its ClientHello: before that, a connection costs no more than one of plain HTTP.
+ */
+
+import type { Socket } from 'node:net'
+import { RefusedCount, SharedLimit, type Place, type Refused } from '../share.ts'
+import type { KeyOf } from './connection-places.ts'
 
 export interface HandshakeCounts {
   readonly full: number
@@ -9,24 +16,46 @@ export interface HandshakeCounts {
 }
 
 export class Handshakes {
-  /** How many may be in progress. */
-  max = Infinity
-  readonly counts = { full: 0, resumed: 0, failed: 0, refused: 0 }
-  #inProgress = 0
+  readonly #limit = new SharedLimit(Infinity)
+  readonly #keyOf: KeyOf
+  readonly #refused = new RefusedCount()
+  readonly #ended = { full: 0, resumed: 0, failed: 0 }
+  readonly #inProgress = new WeakMap<Socket, Place>()
 
-  /** False where it must not: that is counted as well. */
-  mayBegin(): boolean {
-    if (this.#inProgress >= this.max) {
-      this.counts.refused += 1
+  constructor(keyOf: KeyOf) {
+    this.#keyOf = keyOf
+  }
+
+  /** How many may be in progress. */
+  set max(max: number) {
+    this.#limit.max = max
+  }
+
+  get counts(): HandshakeCounts {
+    const { full, share } = this.#refused
+    return { ...this.#ended, refused: full + share }
+  }
+
+  get refused(): Refused {
+    return this.#refused
+  }
+
+  /** The ClientHello is there. False where the handshake must not begin: that is counted as well. */
+  begin(socket: Socket): boolean {
+    const place = this.#limit.take(this.#keyOf(socket))
+    if (typeof place === 'string') {
+      this.#refused.add(place, socket.remoteAddress ?? '')
       return false
     }
-    this.#inProgress += 1
+    this.#inProgress.set(socket, place)
     return true
   }
 
-  /** Once for each that has begun. */
-  end(result: 'full' | 'resumed' | 'failed'): void {
-    this.#inProgress -= 1
-    this.counts[result] += 1
+  /** Once for each connection that was not refused; one that has sent no ClientHello has failed. */
+  end(socket: Socket | undefined, result: 'full' | 'resumed' | 'failed'): void {
+    this.#ended[result] += 1
+    if (socket === undefined) return
+    this.#inProgress.get(socket)?.leave()
+    this.#inProgress.delete(socket)
   }
 }

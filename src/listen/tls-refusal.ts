@@ -1,8 +1,8 @@
 /** Why a TLS handshake has failed, where that is the fault of the certificate that the client has shown, or has not. */
 
-import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { Refusal } from '../errors.ts'
+import { socketBelow } from './tls-below.ts'
 
 /** OpenSSL's name for it, and ours where it does not look: a session that is resumed was verified before. */
 export const HAS_EXPIRED = 'CERT_HAS_EXPIRED'
@@ -21,8 +21,7 @@ export function certificateRefusal(
   return new Refusal('E_AUTH_INVALID', { cause: `client certificate: ${failure}` })
 }
 
-/** Also when the connection is closed: the socket below remembers what it was asked before, and what a proxy has told of it. */
+/** Also when the connection is closed. */
 export function peerAddressOf(socket: TLSSocket): string {
-  const { _parent: below } = socket as { readonly _parent?: Socket }
-  return below?.remoteAddress ?? socket.remoteAddress ?? ''
+  return socketBelow(socket)?.remoteAddress ?? socket.remoteAddress ?? ''
 }

@@ -3,6 +3,8 @@
 import type { Socket } from 'node:net'
 import type { ListenerTlsConfig } from '../config/config.ts'
 import type { ClientCertificate } from '../request/client-certificate.ts'
+import type { Refused } from '../share.ts'
+import type { KeyOf } from './connection-places.ts'
 import type { LoadedCertificate } from './tls-certificate.ts'
 import { TlsFront, type TlsFrontOptions } from './tls-front.ts'
 import { Handshakes, type HandshakeCounts } from './tls-handshakes.ts'
@@ -25,21 +27,35 @@ export interface NextFront {
 
 /** Throws an Error that names the file that cannot be read, or holds nothing of use. */
 export function checkTls(config: ListenerTlsConfig): void {
-  const side = new TlsSide({ protocols: [], onSecure: () => {}, onFailed: () => {} })
+  const side = new TlsSide({
+    protocols: [],
+    keyOf: () => undefined,
+    onSecure: () => {},
+    onFailed: () => {},
+  })
   side.prepare(config)
   side.close()
 }
 
+export interface TlsSideOptions extends Pick<
+  TlsFrontOptions,
+  'protocols' | 'onSecure' | 'onFailed'
+> {
+  /** For whom a handshake counts. */
+  readonly keyOf: KeyOf
+}
+
 export class TlsSide {
-  readonly #options: Pick<TlsFrontOptions, 'protocols' | 'onSecure' | 'onFailed'>
-  readonly #handshakes = new Handshakes()
+  readonly #options: TlsSideOptions
+  readonly #handshakes: Handshakes
   readonly #shown = new WeakMap<object, ClientCertificate>()
   /** Made with the first front. */
   #tickets: TicketKeys | undefined
   #current: NextFront | undefined
 
-  constructor(options: Pick<TlsFrontOptions, 'protocols' | 'onSecure' | 'onFailed'>) {
+  constructor(options: TlsSideOptions) {
     this.#options = options
+    this.#handshakes = new Handshakes(options.keyOf)
   }
 
   /** Whether clients speak TLS now. */
@@ -55,6 +71,11 @@ export class TlsSide {
   /** Of all fronts so far; undefined where there was none. */
   get handshakes(): HandshakeCounts | undefined {
     return this.#tickets && this.#handshakes.counts
+  }
+
+  /** Clients that found no place for their handshake. */
+  get refused(): Refused {
+    return this.#handshakes.refused
   }
 
   /** Throws an Error that names the file that cannot be read, or holds nothing of use. */

@@ -25,12 +25,16 @@ export interface EndpointState {
   }
 }
 
-/** A listener that speaks TLS, or has. */
 export interface ListenerState {
   /** Its address in the config. */
   readonly listener: string
   readonly certificates: readonly { readonly title: string; readonly expiresAtMs: number }[]
-  readonly handshakes: Readonly<Record<'full' | 'resumed' | 'failed' | 'refused', number>>
+  /** Undefined for one that speaks no TLS, and never has. */
+  readonly handshakes:
+    | Readonly<Record<'full' | 'resumed' | 'failed' | 'refused', number>>
+    | undefined
+  /** Connections that found no place. */
+  readonly refused: { readonly full: number; readonly share: number }
 }
 
 /** What is asked at each read. */
@@ -49,6 +53,7 @@ export function declareMetrics(registry: Registry, sources: ReadSources) {
   declareTlsHandshakes(registry, sources)
   declareHttp2Connections(registry, sources)
   declareListeners(registry, sources)
+  declareRefused(registry, sources)
   declareBuildInfo(registry, sources)
   const registers = [registry]
   return {
@@ -243,9 +248,25 @@ function declareListeners(registry: Registry, { listeners }: ReadSources): void 
     collect: () => {
       counter.reset()
       for (const { listener, handshakes } of listeners()) {
-        for (const [result, count] of Object.entries(handshakes)) {
+        for (const [result, count] of Object.entries(handshakes ?? {})) {
           counter.inc({ listener, result }, count)
         }
+      }
+    },
+  })
+}
+
+function declareRefused(registry: Registry, { listeners }: ReadSources): void {
+  const counter = new Counter({
+    name: 'upgate_connections_refused_total',
+    help: 'Connections of clients closed at once, since all that the listener may have were open (full), or an eighth of them of one address (share).',
+    labelNames: ['listener', 'why'],
+    registers: [registry],
+    collect: () => {
+      counter.reset()
+      for (const { listener, refused } of listeners()) {
+        counter.inc({ listener, why: 'full' }, refused.full)
+        counter.inc({ listener, why: 'share' }, refused.share)
       }
     },
   })

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto'
 import type { Tried } from '../auth/authorize.ts'
 import { catalogue } from '../errors.ts'
 import type { TunnelEnd } from '../relay/tunnel-end.ts'
+import { plainAddress } from '../request/address-set.ts'
 import {
   askedProtocol,
   clipped,
@@ -23,6 +24,7 @@ import {
   type AnsweredReport,
   type BrokenReport,
   type CertificateLine,
+  type ClientsRefusedReport,
   type DrainReport,
   kOpen,
   type RecheckReport,
@@ -155,6 +157,12 @@ export class Report {
   socketsUntaken(sockets: readonly { readonly fd: number; readonly name: string }[]): void {
     const named = sockets.map(({ fd, name }) => `${name} (${fd})`)
     this.#log.warn({ sockets: named }, 'no listener is for these sockets of systemd')
+  }
+
+  /** At most once a minute for each limit of a listener. */
+  clientsRefused({ url, key, full, share, clientIp }: ClientsRefusedReport): void {
+    const line = { url, key, full, share, clientIp: plainAddress(clientIp) ?? clientIp }
+    this.#log.warn(line, 'clients turned away')
   }
 
   /** The config was read again and is in use: `changes` says in how many places it differs, `closed` how many tunnels end by it. */

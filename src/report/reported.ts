@@ -46,6 +46,19 @@ export interface BrokenReport {
   readonly refusal: Refusal
 }
 
+/** Connections or handshakes of TLS that a listener has closed for want of a place since the last such report. */
+export interface ClientsRefusedReport {
+  /** Of the listener. */
+  readonly url: string
+  /** Its key of the config that has the limit. */
+  readonly key: string
+  /** Since all places were taken, and since the client held its share of them. */
+  readonly full: number
+  readonly share: number
+  /** The address of the last one. */
+  readonly clientIp: string
+}
+
 export interface TunnelReport extends RequestReport {
   readonly facts: RequestFacts
   readonly route: RouteConfig

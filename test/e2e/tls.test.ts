@@ -5,6 +5,7 @@ import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { after, before, describe, it } from 'node:test'
 import tls from 'node:tls'
+import { clientHello } from '../support/client-hello.ts'
 import { openssl, TestAuthority, type Issued } from '../support/certificates.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { findProgram, runProgram } from '../support/programs.ts'
@@ -276,13 +277,20 @@ describe('TLS of a listener', { skip }, () => {
 
   it('closes clients beyond the handshakes that may be in progress, and no others', async () => {
     await using upstream = await serving()
+    const hello = await clientHello({ servername: 'one.test' })
     for (const settings of [PAIR, SEVERAL]) {
       const bounded = `${settings}, handshakes: 2`
       await using gateway = await startTestGateway(yaml(bounded, upstream), severalFiles())
       await using standing = await tlsClient(gateway.port)
       await using first = await rawClient(gateway.port)
       await using second = await rawClient(gateway.port)
+      for (const client of [first, second]) {
+        client.write(hello)
+        // The gateway has begun, and waits for the client's part.
+        await client.bytes(1)
+      }
       await using third = await rawClient(gateway.port)
+      third.write(hello)
       await third.gone()
       await answers(standing)
       assert.equal(await gateway.metric('upgate_tls_handshakes_total', { result: 'refused' }), 1)

@@ -1,25 +1,8 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import net, { type AddressInfo } from 'node:net'
 import { before, describe, it } from 'node:test'
-import tls from 'node:tls'
 import { readClientHello } from '../../src/listen/client-hello.ts'
 import { Dice } from '../relay/dice.ts'
-
-/** What node's client sends first. */
-async function helloOf(options: tls.ConnectionOptions): Promise<Buffer> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  const client = tls.connect({ port, host: '127.0.0.1', ...options })
-  client.on('error', () => {})
-  const [socket] = (await once(server, 'connection')) as [net.Socket]
-  const [hello] = (await once(socket, 'data')) as [Buffer]
-  client.destroy()
-  socket.destroy()
-  server.close()
-  return hello
-}
+import { clientHello } from '../support/client-hello.ts'
 
 /** The same message in records of so many bytes. */
 function split(hello: Buffer, bytes: number): Buffer {
@@ -35,7 +18,7 @@ function split(hello: Buffer, bytes: number): Buffer {
 describe('readClientHello', () => {
   let hello: Buffer
   before(async () => {
-    hello = await helloOf({ servername: 'Chat.Example.com' })
+    hello = await clientHello({ servername: 'Chat.Example.com' })
   })
 
   it('finds the name, in lower case', () => {
@@ -43,7 +26,7 @@ describe('readClientHello', () => {
   })
 
   it('finds none where the client names none', async () => {
-    assert.deepEqual(readClientHello(await helloOf({})), { name: undefined })
+    assert.deepEqual(readClientHello(await clientHello({})), { name: undefined })
   })
 
   it('waits for the whole of it, wherever it is cut', () => {

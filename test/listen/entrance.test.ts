@@ -40,6 +40,8 @@ function entranceWith(changes: Partial<EntranceRules>): TestEntrance {
   const entrance = new Entrance({
     rules: () => rules,
     isTrusted: () => true,
+    keyOf: ({ remoteAddress }) => remoteAddress,
+    onAnnounced: () => true,
     onHttp1: (socket, hasBegun) =>
       resolve({ version: 1, socket, hasBegun, first: firstOf(socket) }),
     onHttp2: (socket) => resolve({ version: 2, socket, first: firstOf(socket) }),

@@ -9,17 +9,24 @@ import { describe, it } from 'node:test'
 import type { Address } from '../../src/config/config.ts'
 import type { Door } from '../../src/listen/door.ts'
 import { bind } from '../../src/listen/bind.ts'
+import { ConnectionPlaces, type KeyOf } from '../../src/listen/connection-places.ts'
 import { openNodeDoor } from '../../src/listen/node-door.ts'
+import type { Refused } from '../../src/share.ts'
 import { rawClient } from '../support/raw-client.ts'
 import { CONFIG } from './test-listener.ts'
 
 const LOOPBACK: Address = { kind: 'tcp', host: '127.0.0.1', port: 0 }
 
 /** A door whose clients get one byte. */
-async function greeting(connectionsMax: number, address = LOOPBACK) {
+async function greeting(
+  connectionsMax: number,
+  address = LOOPBACK,
+  keyOf: KeyOf = () => undefined,
+) {
   const sockets: Socket[] = []
   const { server } = await bind({ ...CONFIG, address }, 1024)
-  const door = openNodeDoor(server, connectionsMax, (socket) => {
+  const places = new ConnectionPlaces(connectionsMax, keyOf)
+  const door = openNodeDoor(server, places, (socket) => {
     sockets.push(socket)
     socket.on('error', () => {})
     socket.resume().on('end', () => socket.end())
@@ -27,12 +34,18 @@ async function greeting(connectionsMax: number, address = LOOPBACK) {
   })
   return {
     door,
+    places,
     sockets,
     [Symbol.asyncDispose]: async () => {
       door.close()
       for (const socket of sockets) socket.destroy()
     },
   }
+}
+
+function refusedBy({ places }: { places: ConnectionPlaces }): Refused {
+  const { full, share, address } = places.refused
+  return { full, share, address }
 }
 
 /** Whether a client is let in; it has left again then. */
@@ -43,10 +56,6 @@ async function isTaken({ door, sockets }: { door: Door; sockets: Socket[] }): Pr
   const socket = sockets.at(-1) as Socket
   if (!socket.closed) await once(socket, 'close')
   return true
-}
-
-function limits(connectionsMax: number) {
-  return { connectionsMax, headTimeoutMs: 1000, headBytesMax: 1000 }
 }
 
 describe('a door of node', () => {
@@ -80,22 +89,43 @@ describe('a door of node', () => {
     await using opened = await greeting(1)
     await using _first = await rawClient(opened.door.port ?? 0)
     assert.equal(await isTaken(opened), false)
-    opened.door.adjust(limits(2))
+    opened.places.adjust(2)
     await using _second = await rawClient(opened.door.port ?? 0)
     assert.equal(await isTaken(opened), false)
-    opened.door.adjust(limits(Infinity))
+    opened.places.adjust(Infinity)
     assert.equal(await isTaken(opened), true)
-    opened.door.adjust(limits(0))
+    opened.places.adjust(0)
     assert.equal(await isTaken(opened), false)
+    assert.deepEqual(refusedBy(opened), { full: 3, share: 0, address: '127.0.0.1' })
   })
 
   it('counts connections that went on without their socket, those from before a limit included', async () => {
     await using opened = await greeting(Infinity)
-    assert.equal(await isTaken(opened), true)
-    const giveBack = opened.door.lend?.(opened.sockets[0] as Socket)
-    opened.door.adjust(limits(1))
+    await using client = await rawClient(opened.door.port ?? 0)
+    assert.equal(await client.more(), true)
+    const [socket] = opened.sockets as [Socket]
+    const giveBack = opened.door.lend?.(socket)
+    await once(socket.destroy(), 'close')
+    opened.places.adjust(1)
     assert.equal(await isTaken(opened), false)
     giveBack?.()
     assert.equal(await isTaken(opened), true)
+  })
+
+  it('takes no more of one address than its share, and counts it until its connections are closed', async () => {
+    await using opened = await greeting(40, LOOPBACK, ({ remoteAddress }) => remoteAddress)
+    const port = opened.door.port ?? 0
+    const clients = await Promise.all(Array.from({ length: 5 }, () => rawClient(port)))
+    for (const client of clients) assert.equal(await client.more(), true)
+    assert.equal(await isTaken(opened), false)
+    assert.deepEqual(refusedBy(opened), { full: 0, share: 1, address: '127.0.0.1' })
+    await using other = await rawClient(port, '127.0.0.2')
+    assert.equal(await other.more(), true)
+    const giveBack = opened.door.lend?.(opened.sockets[0] as Socket)
+    for (const socket of opened.sockets.slice(0, 1)) await once(socket.destroy(), 'close')
+    assert.equal(await isTaken(opened), false)
+    giveBack?.()
+    assert.equal(await isTaken(opened), true)
+    for (const client of clients) client.socket.destroy()
   })
 })

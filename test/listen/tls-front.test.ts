@@ -10,7 +10,9 @@ import type { ListenerTlsConfig } from '../../src/config/config.ts'
 import { TlsFront, type TlsFrontOptions } from '../../src/listen/tls-front.ts'
 import { Handshakes } from '../../src/listen/tls-handshakes.ts'
 import { readMaterial } from '../../src/listen/tls-material.ts'
+import { clientHello } from '../support/client-hello.ts'
 import { rawClient } from '../support/raw-client.ts'
+import { settled } from '../support/settled.ts'
 import { filesIn, tlsConfig } from './tls-config.ts'
 
 const files = tlsConfig(filesIn('tls'))
@@ -26,7 +28,7 @@ const both = tlsConfig({
 /** Greets whoever has come through with one byte. */
 function frontOf(config: ListenerTlsConfig, options: Partial<TlsFrontOptions> = {}) {
   const failures: unknown[] = []
-  const handshakes = new Handshakes()
+  const handshakes = new Handshakes(() => undefined)
   const front = new TlsFront({
     config,
     material: readMaterial(config),
@@ -40,7 +42,7 @@ function frontOf(config: ListenerTlsConfig, options: Partial<TlsFrontOptions> = 
     },
     ...options,
   })
-  return { front, failures, counts: handshakes.counts }
+  return { front, failures, handshakes }
 }
 
 /** A port whose sockets go to a front. */
@@ -57,31 +59,20 @@ async function connect(port: number, options: tls.ConnectionOptions = {}): Promi
   return socket
 }
 
-/** The first bytes of a client that asks for a name. */
-async function helloFor(servername: string): Promise<Buffer> {
-  const taken = Promise.withResolvers<Buffer>()
-  await using server = await listening((socket) => socket.once('data', taken.resolve))
-  const client = tls.connect({ port: server.port, host: '127.0.0.1', servername })
-  client.on('error', () => {})
-  const hello = await taken.promise
-  client.destroy()
-  return hello
-}
-
 describe('TlsFront', () => {
   for (const [what, config] of [
     ['one certificate', files],
     ['several', both],
   ] as const) {
     it(`hands clients on when their connection is secure, with ${what}`, async () => {
-      const { front, counts } = frontOf(config)
+      const { front, handshakes } = frontOf(config)
       await using server = await listening((socket) => front.accept(socket))
       const client = await connect(server.port)
       assert.equal(client.getPeerCertificate().subject.CN, 'localhost')
       const [greeting] = (await once(client, 'data')) as [Buffer]
       assert.equal(greeting.toString(), '!')
       client.destroy()
-      assert.deepEqual(counts, { full: 1, resumed: 0, failed: 0, refused: 0 })
+      assert.deepEqual(handshakes.counts, { full: 1, resumed: 0, failed: 0, refused: 0 })
     })
 
     it(`takes clients of which something was read already, with ${what}`, async () => {
@@ -100,15 +91,15 @@ describe('TlsFront', () => {
     })
 
     it(`lets go of clients that leave during the handshake, with ${what}`, async () => {
-      const { front, counts } = frontOf(config)
-      const hello = await helloFor('one.test')
+      const { front, handshakes } = frontOf(config)
+      const hello = await clientHello({ servername: 'one.test' })
       for (const [index, begun] of [hello, hello.subarray(0, 10), Buffer.alloc(0)].entries()) {
         await using server = await listening((socket) => front.accept(socket))
         await using client = await rawClient(server.port)
         client.write(begun)
         client.socket.end()
         await client.gone()
-        assert.equal(counts.failed, index + 1)
+        assert.equal(handshakes.counts.failed, index + 1)
       }
     })
   }
@@ -123,7 +114,7 @@ describe('TlsFront', () => {
       const client = await connect(server.port, { servername })
       assert.equal(client.getPeerCertificate().subject.CN, subject)
       client.destroy()
-      const hello = await helloFor(servername)
+      const hello = await clientHello({ servername })
       await using slow = await rawClient(server.port)
       slow.socket.setNoDelay(true)
       for (const byte of hello) slow.write(Buffer.of(byte))
@@ -131,28 +122,64 @@ describe('TlsFront', () => {
     }
   })
 
-  it('tells of a client that speaks no TLS, and of one that is too slow', async () => {
-    const { front, failures, counts } = frontOf({ ...files, handshakeTimeoutMs: 50 })
+  it('tells of a client that speaks no TLS, and of one that is too slow, and closes one that is silent', async () => {
+    const { front, failures, handshakes } = frontOf({ ...files, handshakeTimeoutMs: 50 })
     await using server = await listening((socket) => front.accept(socket))
     await using wrong = await rawClient(server.port)
     wrong.write('GET / HTTP/1.1\r\n\r\n')
     await wrong.gone()
+    await using silent = await rawClient(server.port)
+    await silent.gone()
     await using slow = await rawClient(server.port)
+    slow.write(await clientHello())
     await slow.gone()
     assert.deepEqual(failures, ['ERR_SSL_HTTP_REQUEST', 'ERR_TLS_HANDSHAKE_TIMEOUT'])
-    assert.equal(counts.failed, 2)
+    assert.equal(handshakes.counts.failed, 3)
   })
 
-  it('takes no client that has left, and none beyond the limit', async () => {
-    const handshakes = new Handshakes()
+  it('takes no client that has left, and none beyond the limit once its ClientHello is there', async () => {
+    const { front, handshakes } = frontOf(files)
     handshakes.max = 0
-    const { front } = frontOf(files, { handshakes })
     front.accept(new net.Socket().destroy())
-    assert.equal(handshakes.counts.refused, 0)
     await using server = await listening((socket) => front.accept(socket))
     await using client = await rawClient(server.port)
+    const hello = await clientHello()
+    client.write(hello.subarray(0, -1))
+    await settled(() => client.socket.bytesRead)
+    assert.equal(handshakes.counts.refused, 0)
+    client.write(hello.subarray(-1))
     await client.gone()
     assert.equal(handshakes.counts.refused, 1)
+  })
+
+  it('lets an address have its share of handshakes in progress, in which silent clients have no part', async () => {
+    const handshakes = new Handshakes(({ remoteAddress }) => remoteAddress)
+    handshakes.max = 40
+    const failed = Promise.withResolvers<void>()
+    const onFailed = (): void => failed.resolve()
+    const { front } = frontOf(files, { handshakes, onFailed })
+    await using server = await listening((socket) => front.accept(socket))
+    await using clients = new AsyncDisposableStack()
+    const stuck = []
+    for (let count = 0; count < 50; count += 1) clients.use(await rawClient(server.port))
+    const hello = await clientHello()
+    for (let count = 0; count < 5; count += 1) {
+      const client = clients.use(await rawClient(server.port))
+      client.write(hello)
+      // The server has begun, and waits for the client's part.
+      await client.bytes(1)
+      stuck.push(client)
+    }
+    await using sixth = await rawClient(server.port)
+    sixth.write(hello)
+    await sixth.gone()
+    assert.deepEqual({ ...handshakes.refused }, { full: 0, share: 1, address: '127.0.0.1' })
+    await using other = await rawClient(server.port, '127.0.0.2')
+    other.write(hello)
+    await other.bytes(1)
+    stuck[0]?.socket.destroy()
+    await failed.promise
+    ;(await connect(server.port)).destroy()
   })
 
   it('refuses tickets of other keys', async () => {

@@ -12,7 +12,12 @@ const DAY_MS = 24 * 3_600_000
 /** A listener with the certificate of a folder of fixtures, and what is told of it. */
 function watched(folder: string) {
   const tls = tlsConfig(filesIn(folder))
-  const side = new TlsSide({ protocols: [], onSecure: () => {}, onFailed: () => {} })
+  const side = new TlsSide({
+    protocols: [],
+    keyOf: () => undefined,
+    onSecure: () => {},
+    onFailed: () => {},
+  })
   side.use(side.prepare(tls))
   const address = { kind: 'tcp', host: '0.0.0.0', port: 8443 }
   const listener = { address, config: { address, tls }, tls: side } as unknown as Listener

@@ -574,7 +574,7 @@ describe('createMetrics', () => {
     assert.equal(after.get('upgate_requests_total{route="-",status="404"}'), 2000)
   })
 
-  it('tells when certificates expire, the first of one name, and how handshakes ended', async () => {
+  it('tells when certificates expire, the first of one name, how handshakes ended, and who found no place', async () => {
     const { listeners, read } = setUp()
     const handshakes = { full: 3, resumed: 2, failed: 1, refused: 0 }
     const certificates = [
@@ -582,7 +582,7 @@ describe('createMetrics', () => {
       { title: 'a.test', expiresAtMs: 4000 },
       { title: 'b.test', expiresAtMs: 9000 },
     ]
-    listeners.push({ listener: 'a:1', certificates, handshakes })
+    listeners.push({ listener: 'a:1', certificates, handshakes, refused: { full: 2, share: 5 } })
     const expiry = 'upgate_certificate_expiry_timestamp_seconds'
     const ended = 'upgate_tls_handshakes_total'
     const first = await read()
@@ -590,6 +590,9 @@ describe('createMetrics', () => {
     assert.equal(first.get(`${expiry}{listener="a:1",name="b.test"}`), 9)
     assert.equal(first.get(`${ended}{listener="a:1",result="full"}`), 3)
     assert.equal(first.get(`${ended}{listener="a:1",result="refused"}`), 0)
+    const refused = 'upgate_connections_refused_total'
+    assert.equal(first.get(`${refused}{listener="a:1",why="full"}`), 2)
+    assert.equal(first.get(`${refused}{listener="a:1",why="share"}`), 5)
     listeners.pop()
     assert.ok(![...(await read()).keys()].some((series) => series.includes('listener=')))
   })

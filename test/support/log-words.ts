@@ -101,6 +101,12 @@ export const logMessages: readonly LogMessage[] = [
     fields: ['sockets'],
   },
   {
+    message: 'clients turned away',
+    level: 'warn',
+    when: 'A limit of a listener, or the share of it that one address may hold, is used up: connections are closed. At most once a minute for each limit.',
+    fields: ['url', 'key', 'full', 'share', 'clientIp'],
+  },
+  {
     message: 'admin action',
     level: 'info',
     when: 'Somebody changed something through the admin API.',
@@ -284,6 +290,9 @@ export const logFields: ReadonlyMap<string, string> = new Map([
   ['closed', 'How many tunnels it has no place for: they are closed.'],
   ['problems', 'What is wrong with the file, a line each.'],
   ['keys', 'Those of the config, as a list.'],
+  ['key', 'The key of the listener in the config that has the limit.'],
+  ['full', 'Clients turned away since the last such line as everything was in use.'],
+  ['share', 'Likewise, as their address held its share: an eighth, and at least 4.'],
   ['sockets', 'Names (`FileDescriptorName=`) and descriptors, as a list: `admin (4)`.'],
   ['tunnels', 'How many are open; of an admin action, how many it closes.'],
   ['drainMs', '`shutdown.drain`.'],

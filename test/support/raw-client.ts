@@ -150,11 +150,11 @@ export class RawClient implements AsyncDisposable {
   }
 }
 
-/** Connects to a port of the loopback address, or to a unix socket. */
-export async function rawClient(to: number | string): Promise<RawClient> {
+/** Connects to a port of the loopback address, there from another of its addresses if one is given, or to a unix socket. */
+export async function rawClient(to: number | string, from = '127.0.0.1'): Promise<RawClient> {
   const socket =
     typeof to === 'number'
-      ? net.connect({ host: '127.0.0.1', port: to, allowHalfOpen: true })
+      ? net.connect({ host: '127.0.0.1', port: to, localAddress: from, allowHalfOpen: true })
       : net.connect({ path: to, allowHalfOpen: true })
   await once(socket, 'connect')
   return new RawClient(socket)
