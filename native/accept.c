@@ -14,10 +14,10 @@
 /* Without descriptors or memory, how long clients wait in the backlog before the next try. */
 #define PAUSE_MS 100
 
-void accept_leave(struct listener *listener)
+void accept_leave(const struct tunnel *tunnel)
 {
-	if (listener != NULL)
-		(void)atomic_fetch_sub_explicit(&listener->clients, 1, memory_order_relaxed);
+	if (tunnel->listener != NULL)
+		clients_leave(&tunnel->listener->clients, &tunnel->peer);
 }
 
 static void read_peer(const struct sockaddr_storage *from, struct peer_address *peer)
@@ -34,18 +34,19 @@ static void read_peer(const struct sockaddr_storage *from, struct peer_address *
 
 /* Gives an accepted client to the thread that has the fewest tunnels, where the difference is worth the way. */
 static void take_in(struct worker *worker, struct listener *listener, int fd,
-                    const struct sockaddr_storage *from)
+                    const struct peer_address *peer)
 {
 	struct tunnel *tunnel = relay_allot(worker->relay, worker);
 
 	if (tunnel == NULL) {
 		(void)close(fd);
-		accept_leave(listener);
+		clients_leave(&listener->clients, peer);
+		clients_starve(&listener->clients);
 		return;
 	}
 	tunnel->ends[SIDE_CLIENT].fd = fd;
 	tunnel->listener = listener;
-	read_peer(from, &tunnel->peer);
+	tunnel->peer = *peer;
 	if (tunnel->worker == worker)
 		accept_start(worker, tunnel);
 	else
@@ -59,7 +60,7 @@ static bool accept_one(struct worker *worker, struct listener *listener)
 	socklen_t length = sizeof from;
 	int fd = accept4(listener->fd, (struct sockaddr *)&from, &length,
 	                 SOCK_NONBLOCK | SOCK_CLOEXEC);
-	uint64_t clients;
+	struct peer_address peer = {0};
 
 	if (fd < 0) {
 		switch (errno) {
@@ -69,6 +70,7 @@ static bool accept_one(struct worker *worker, struct listener *listener)
 		case ENFILE:
 		case ENOBUFS:
 		case ENOMEM:
+			clients_starve(&listener->clients);
 			worker_pause(worker, listener, worker->now_ms + PAUSE_MS);
 			return false;
 		default:
@@ -76,13 +78,11 @@ static bool accept_one(struct worker *worker, struct listener *listener)
 			return true;
 		}
 	}
-	clients = atomic_fetch_add_explicit(&listener->clients, 1, memory_order_relaxed);
-	if (clients >= atomic_load_explicit(&listener->clients_max, memory_order_relaxed)) {
+	read_peer(&from, &peer);
+	if (clients_enter(&listener->clients, &peer))
+		take_in(worker, listener, fd, &peer);
+	else
 		(void)close(fd);
-		accept_leave(listener);
-		return true;
-	}
-	take_in(worker, listener, fd, &from);
 	return true;
 }
 
@@ -100,7 +100,7 @@ void accept_run(struct worker *worker, struct listener *listener)
 static void forget_silently(struct worker *worker, struct tunnel *tunnel)
 {
 	/* Who sees the FIN may come back at once, and finds the place free. */
-	accept_leave(tunnel->listener);
+	accept_leave(tunnel);
 	(void)close(tunnel->ends[SIDE_CLIENT].fd);
 	tunnel->ends[SIDE_CLIENT].fd = -1;
 	worker_stop_turns(worker, tunnel);

@@ -2,6 +2,7 @@
 #ifndef UPGATE_ACCEPT_H
 #define UPGATE_ACCEPT_H
 
+#include "clients.h"
 #include "worker.h"
 
 /* Who accepts for all threads. */
@@ -9,9 +10,8 @@ struct listener {
 	struct listener *next;
 	int tag;
 	_Atomic uint64_t head_ms;
-	_Atomic uint64_t clients_max;
 	/* Accepted and not yet closed or given up by `relay_leave`. */
-	_Atomic uint64_t clients;
+	struct clients clients;
 	/* Held while accepting, so that a descriptor is not closed, and its number used anew, in the middle of it. */
 	pthread_mutex_t lock;
 	/* -1 when it accepts no more. */
@@ -38,7 +38,7 @@ void accept_watch(struct worker *worker, struct tunnel *tunnel, uint32_t events)
 /* The time for the head is over. */
 void accept_expired(struct worker *worker, struct tunnel *tunnel);
 
-/* A client's socket is closed, or no longer the relay's. */
-void accept_leave(struct listener *listener);
+/* The socket of a tunnel's client is closed. */
+void accept_leave(const struct tunnel *tunnel);
 
 #endif

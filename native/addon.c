@@ -108,7 +108,7 @@ NAPI_MODULE_INIT()
 {
 	if (!add_function(env, exports, "start", start) || !add_function(env, exports, "stop", stop) ||
 	    !add_function(env, exports, "policy", make_policy) ||
-	    !add_calls(env, exports))
+	    !add_listen_calls(env, exports) || !add_calls(env, exports))
 		return NULL;
 	return exports;
 }

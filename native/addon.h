@@ -58,9 +58,15 @@ napi_value make_policy(napi_env env, napi_callback_info info);
 /* addon_events.c: runs on JavaScript's thread and hands over all that has happened since, as one turn of the event loop. */
 void deliver_events(napi_env env, napi_value callback, void *context, void *data);
 
+/* addon_events.c: as text; empty where there is none. */
+napi_value make_address(napi_env env, const struct peer_address *peer);
+
 /* Keeps the process alive for one more, or one less. */
 void addon_more(struct addon *addon);
 void addon_less(struct addon *addon);
+
+/* addon_listen.c: adds the functions that concern listeners. */
+bool add_listen_calls(napi_env env, napi_value exports);
 
 /* addon_calls.c: adds the functions that concern clients and tunnels. */
 bool add_calls(napi_env env, napi_value exports);

@@ -1,4 +1,4 @@
-/* What JavaScript asks for. */
+/* What JavaScript asks for of clients, dials and tunnels. */
 
 #include "addon.h"
 
@@ -23,73 +23,6 @@ static struct tunnel *tunnel_of(napi_env env, const struct call *call)
 static struct tunnel *read_tunnel_call(napi_env env, napi_callback_info info, struct call *call)
 {
 	return read_call(env, info, call) ? tunnel_of(env, call) : NULL;
-}
-
-/* listen(relay, fd, tag, headMs, clientsMax): the listener's handle, or a negated errno */
-static napi_value listen_on(napi_env env, napi_callback_info info)
-{
-	struct call call;
-	struct listen_request request;
-	struct listener *listener;
-	napi_value handle = NULL;
-	int error = 0;
-
-	if (!read_call(env, info, &call))
-		return NULL;
-	request.fd = int_of(env, call.arguments[1]);
-	request.tag = int_of(env, call.arguments[2]);
-	request.head_ms = limit_of(env, call.arguments[3]);
-	request.clients_max = limit_of(env, call.arguments[4]);
-	listener = relay_listen(call.addon->relay, &request, &error);
-	if (listener == NULL)
-		return make_integer(env, -error);
-	(void)napi_create_external(env, listener, NULL, NULL, &handle);
-	return handle;
-}
-
-/* Reads a call whose second argument is a listener. NULL with an exception pending. */
-static struct listener *read_listener_call(napi_env env, napi_callback_info info, struct call *call)
-{
-	void *data = NULL;
-
-	if (!read_call(env, info, call))
-		return NULL;
-	if (napi_get_value_external(env, call->arguments[1], &data) != napi_ok)
-		(void)napi_throw_type_error(env, NULL, "the second argument is not a listener");
-	return data;
-}
-
-/* unlisten(relay, listener) */
-static napi_value unlisten(napi_env env, napi_callback_info info)
-{
-	struct call call;
-	struct listener *listener = read_listener_call(env, info, &call);
-
-	if (listener != NULL)
-		relay_unlisten(call.addon->relay, listener);
-	return make_undefined(env);
-}
-
-/* adjust(relay, listener, headMs, clientsMax) */
-static napi_value adjust(napi_env env, napi_callback_info info)
-{
-	struct call call;
-	struct listener *listener = read_listener_call(env, info, &call);
-
-	if (listener != NULL)
-		relay_adjust(listener, limit_of(env, call.arguments[2]), limit_of(env, call.arguments[3]));
-	return make_undefined(env);
-}
-
-/* leave(relay, listener) */
-static napi_value leave(napi_env env, napi_callback_info info)
-{
-	struct call call;
-	struct listener *listener = read_listener_call(env, info, &call);
-
-	if (listener != NULL)
-		relay_leave(listener);
-	return make_undefined(env);
 }
 
 /* hear(relay, id) */
@@ -296,10 +229,10 @@ bool add_calls(napi_env env, napi_value exports)
 		const char *name;
 		napi_callback function;
 	} calls[] = {
-		{"listen", listen_on}, {"unlisten", unlisten}, {"adjust", adjust},
-		{"leave", leave},      {"hear", hear},         {"dial", dial},
-		{"proceed", proceed},  {"drop", drop},         {"release", release},
-		{"open", open_tunnel}, {"close", close_tunnel}, {"read", read_tunnel},
+		{"hear", hear},       {"dial", dial},
+		{"proceed", proceed}, {"drop", drop},
+		{"release", release}, {"open", open_tunnel},
+		{"close", close_tunnel}, {"read", read_tunnel},
 		{"bytes", bytes},
 	};
 

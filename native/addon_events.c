@@ -30,7 +30,7 @@ static napi_value make_text(napi_env env, struct hold *bytes)
 	return result;
 }
 
-static napi_value make_address(napi_env env, const struct peer_address *peer)
+napi_value make_address(napi_env env, const struct peer_address *peer)
 {
 	char text[INET6_ADDRSTRLEN] = "";
 	napi_value result = NULL;

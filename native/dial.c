@@ -225,7 +225,7 @@ void dial_abandon(struct worker *worker, struct tunnel *tunnel)
 
 	close_upstream(worker, tunnel);
 	if (client->fd >= 0) {
-		accept_leave(tunnel->listener);
+		accept_leave(tunnel);
 		(void)close(client->fd);
 	}
 	forget_end(client);

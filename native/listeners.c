@@ -16,18 +16,21 @@ static struct listener *create(const struct relay *relay, const struct listen_re
 	size_t pauses = relay->running * sizeof(uint64_t);
 	struct listener *listener = calloc(1, sizeof *listener + pauses);
 
-	if (listener == NULL)
-		return NULL;
-	listener->tag = request->tag;
-	relay_adjust(listener, request->head_ms, request->clients_max);
-	listener->fd = fcntl(request->fd, F_DUPFD_CLOEXEC, 3);
-	if (listener->fd < 0 || pthread_mutex_init(&listener->lock, NULL) != 0) {
-		if (listener->fd >= 0)
-			(void)close(listener->fd);
+	if (listener == NULL || !clients_init(&listener->clients)) {
+		free(request->limits.exempt);
 		free(listener);
 		return NULL;
 	}
-	return listener;
+	listener->tag = request->tag;
+	relay_adjust(listener, &request->limits);
+	listener->fd = fcntl(request->fd, F_DUPFD_CLOEXEC, 3);
+	if (listener->fd >= 0 && pthread_mutex_init(&listener->lock, NULL) == 0)
+		return listener;
+	if (listener->fd >= 0)
+		(void)close(listener->fd);
+	clients_free(&listener->clients);
+	free(listener);
+	return NULL;
 }
 
 struct listener *relay_listen(struct relay *relay, const struct listen_request *request, int *error)
@@ -67,15 +70,20 @@ void relay_unlisten(struct relay *relay, struct listener *listener)
 	(void)pthread_mutex_unlock(&listener->lock);
 }
 
-void relay_adjust(struct listener *listener, uint64_t head_ms, uint64_t clients_max)
+void relay_adjust(struct listener *listener, const struct client_limits *limits)
 {
-	atomic_store_explicit(&listener->head_ms, head_ms, memory_order_relaxed);
-	atomic_store_explicit(&listener->clients_max, clients_max, memory_order_relaxed);
+	atomic_store_explicit(&listener->head_ms, limits->head_ms, memory_order_relaxed);
+	clients_limit(&listener->clients, limits);
 }
 
-void relay_leave(struct listener *listener)
+void relay_leave(struct listener *listener, const struct peer_address *peer)
 {
-	accept_leave(listener);
+	clients_leave(&listener->clients, peer);
+}
+
+void relay_refused(struct listener *listener, struct refused_clients *refused)
+{
+	clients_refused(&listener->clients, refused);
 }
 
 static bool watch_again(struct worker *worker, struct listener *listener)

@@ -71,6 +71,7 @@ static void free_listeners(struct relay *relay)
 		if (listener->fd >= 0)
 			(void)close(listener->fd);
 		(void)pthread_mutex_destroy(&listener->lock);
+		clients_free(&listener->clients);
 		free(listener);
 	}
 }

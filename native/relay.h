@@ -66,31 +66,69 @@ struct hold {
 struct hold *hold_new(size_t length);
 void hold_free(struct hold *hold);
 
+/* An address: of AF_INET its first four bytes, of AF_INET6 all. */
+struct peer_address {
+	sa_family_t family;
+	unsigned char address[16];
+};
+
+/* Addresses of IPv6 that have their first bits in common; those of IPv4 are mapped into it, and have at least 96. */
+struct address_block {
+	unsigned char address[16];
+	unsigned char bits;
+};
+
+/* What holds for clients that a listener accepts. */
+struct client_limits {
+	/* How long one may take for its request head. */
+	uint64_t head_ms;
+	/* Clients at once; those above it are turned away. */
+	uint64_t clients_max;
+	/* Of one address. IPv6 counts by its /64. */
+	uint64_t share_max;
+	/* Whose clients have no such share: `exempt_count` blocks, from malloc, or NULL. */
+	struct address_block *exempt;
+	size_t exempt_count;
+};
+
 struct listen_request {
 	/* Bound, listening and non-blocking; the relay duplicates it. */
 	int fd;
 	/* Of the owner's choice; comes with each event. */
 	int tag;
-	/* How long a client may take for its request head. */
-	uint64_t head_ms;
-	/* Clients at once; those above it are turned away. */
-	uint64_t clients_max;
+	struct client_limits limits;
 };
 
 struct listener;
 
-/* Accepts clients from now on: EVENT_REQUEST tells of each that says something. Returns NULL and sets `*error` to an errno. */
+/*
+ * Accepts clients from now on: EVENT_REQUEST tells of each that says something. Returns NULL and sets `*error` to an errno.
+ * Takes `limits.exempt` over, also then.
+ */
 struct listener *relay_listen(struct relay *relay, const struct listen_request *request,
                               int *error);
 
 /* Accepts no more and closes the relay's descriptor; whoever was accepted stays. */
 void relay_unlisten(struct relay *relay, struct listener *listener);
 
-/* Changes what holds for those who are accepted from now on. */
-void relay_adjust(struct listener *listener, uint64_t head_ms, uint64_t clients_max);
+/* Changes what holds for those who are accepted from now on. Takes `exempt` over. */
+void relay_adjust(struct listener *listener, const struct client_limits *limits);
 
-/* A client whose socket was released does not count among the listener's any more. */
-void relay_leave(struct listener *listener);
+/* A client whose socket was released does not count among the listener's any more. `peer` is that of its EVENT_REQUEST. */
+void relay_leave(struct listener *listener, const struct peer_address *peer);
+
+/* Clients that were not taken so far. */
+struct refused_clients {
+	/* Since there were `clients_max`, and since their address had `share_max`. */
+	uint64_t full;
+	uint64_t share;
+	/* The address of the last of these. */
+	struct peer_address last;
+	/* Times that a client had to wait, or was closed, for want of descriptors or memory. */
+	uint64_t starved;
+};
+
+void relay_refused(struct listener *listener, struct refused_clients *refused);
 
 /* After EVENT_REQUEST: waits for more of the head, within the time that there was for all of it. */
 void relay_hear(struct tunnel *tunnel);
@@ -238,12 +276,6 @@ uint64_t tunnel_bytes(const struct tunnel *tunnel, enum side side);
 /* Of use to a caller who keeps no pointers: small numbers, used anew after the last event of a tunnel. */
 uint32_t tunnel_id(const struct tunnel *tunnel);
 struct tunnel *relay_tunnel(const struct relay *relay, uint32_t id);
-
-/* An address: of AF_INET its first four bytes, of AF_INET6 all. */
-struct peer_address {
-	sa_family_t family;
-	unsigned char address[16];
-};
 
 enum event_kind {
 	/* A part of a client's request, or its FIN, or both. A client that leaves without a word is not told of. */

@@ -39,7 +39,7 @@ static void note(struct tunnel *tunnel, enum ended_by by, enum end_reason reason
 void tunnel_finish(struct worker *worker, struct tunnel *tunnel, bool reset)
 {
 	tunnel->over_at_ns = clock_ns();
-	accept_leave(tunnel->listener);
+	accept_leave(tunnel);
 	for (unsigned side = 0; side < SIDES; side++) {
 		struct end *end = &tunnel->ends[side];
 

@@ -11,6 +11,7 @@ import { Pool } from './balance/pool.ts'
 import type { Address, Config, ForwardedConfig, RouteConfig } from './config/config.ts'
 import type { Logger } from './report/logger.ts'
 import type { TunnelPolicy } from './relay/tunnel-policy.ts'
+import { packBlocks } from './request/address-blocks.ts'
 import { addressSet, type AddressSet } from './request/address-set.ts'
 import { compileRoutes, type Route, type RouteTable } from './route/table.ts'
 
@@ -34,6 +35,7 @@ interface PlaneParts {
 
 export class Plane {
   readonly trusted: AddressSet
+  readonly trustedBlocks: Uint8Array
   readonly forwarded: ForwardedConfig | undefined
   readonly table: RouteTable
   readonly pools: ReadonlyMap<string, Pool>
@@ -46,6 +48,7 @@ export class Plane {
 
   constructor(config: Config, parts: PlaneParts) {
     this.trusted = addressSet(config.trustedProxies)
+    this.trustedBlocks = packBlocks(config.trustedProxies)
     this.forwarded = config.forwarded
     this.table = compileRoutes(config.routes)
     this.pools = parts.pools

@@ -59,6 +59,10 @@ export class Requests implements ListenHandlers<Decision> {
     return this.#plane().trusted.has(peerAddress)
   }
 
+  trustedBlocks(): Uint8Array {
+    return this.#plane().trustedBlocks
+  }
+
   /** Fulfilled when no handshake is in progress. */
   async handshakesDone(): Promise<void> {
     while (this.#handshakes.size > 0) await Promise.all(this.#handshakes.keys())

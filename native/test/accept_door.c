@@ -1,16 +1,27 @@
 #include "accept_door.h"
 
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#include "parts.h"
 
 #define BUFFER_BYTES 65536
 #define BACKLOG 1024
 
 void door_open(struct door *door, unsigned threads, uint64_t head_ms, uint64_t clients_max)
 {
+	const struct client_limits limits = {
+		.head_ms = head_ms, .clients_max = clients_max, .share_max = NO_LIMIT};
+
+	door_open_limited(door, threads, &limits);
+}
+
+void door_open_limited(struct door *door, unsigned threads, const struct client_limits *limits)
+{
 	int fd = listen_at(TCP, BACKLOG, &door->address);
-	struct listen_request request = {
-		.fd = fd, .tag = DOOR_TAG, .head_ms = head_ms, .clients_max = clients_max};
+	struct listen_request request = {.fd = fd, .tag = DOOR_TAG, .limits = *limits};
 	int error = 0;
 
 	set_blocking(fd, false);
@@ -23,6 +34,38 @@ void door_open(struct door *door, unsigned threads, uint64_t head_ms, uint64_t c
 void door_close(struct door *door)
 {
 	rig_stop(&door->rig);
+}
+
+void door_leave(struct door *door, unsigned char host)
+{
+	const struct peer_address peer = {.family = AF_INET, .address = {127, 0, 0, host}};
+
+	relay_leave(door->listener, &peer);
+}
+
+uint64_t door_clients(struct door *door)
+{
+	struct clients *clients = &door->listener->clients;
+	uint64_t count;
+
+	(void)pthread_mutex_lock(&clients->lock);
+	count = clients->count;
+	CHECK((count == 0) == (clients->addresses == 0));
+	(void)pthread_mutex_unlock(&clients->lock);
+	return count;
+}
+
+int door_knock_from(const struct door *door, unsigned char host)
+{
+	const struct sockaddr_in from = {.sin_family = AF_INET,
+	                                 .sin_addr.s_addr = htonl(0x7f000000U + host)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	CHECK(fd >= 0);
+	CHECK_EQUAL(bind(fd, (const struct sockaddr *)&from, sizeof from), 0);
+	CHECK_EQUAL(connect(fd, (const struct sockaddr *)&door->address.address,
+	                    door->address.address_bytes), 0);
+	return fd;
 }
 
 int door_knock(const struct door *door)

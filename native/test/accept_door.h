@@ -21,9 +21,18 @@ struct guest {
 };
 
 void door_open(struct door *door, unsigned threads, uint64_t head_ms, uint64_t clients_max);
+/* The same with more limits. */
+void door_open_limited(struct door *door, unsigned threads, const struct client_limits *limits);
 void door_close(struct door *door);
 
-/* A client that has said nothing yet. */
+/* A released client, which came from this address of the loopback network, is gone. */
+void door_leave(struct door *door, unsigned char host);
+
+/* How many count. */
+uint64_t door_clients(struct door *door);
+
+/* A client that has said nothing yet, from 127.0.0.1 or from another address of the loopback network. */
+int door_knock_from(const struct door *door, unsigned char host);
 int door_knock(const struct door *door);
 
 /* Waits for a part of a request, the text or NULL, and whether a FIN is behind it. */

@@ -112,7 +112,7 @@ static void on_last(struct visitor *visitor)
 	CHECK(visitor->phase == PHASE_LET_GO || visitor->phase == PHASE_OPEN ||
 	      visitor->phase == PHASE_DIALING);
 	if (visitor->is_released)
-		relay_leave(door.listener);
+		relay_leave(door.listener, &visitor->address);
 	for (unsigned side = 0; side < SIDES; side++) {
 		(void)visitor_read(visitor, (enum side)side);
 		visitor_leave(visitor, (enum side)side, false);
@@ -132,6 +132,7 @@ static struct visitor *visitor_of(const struct event *event)
 		CHECK(visitor <= visitors + VISITORS);
 		CHECK_EQUAL(visitor->phase, PHASE_COMING);
 		visitor->tunnel = tunnel;
+		visitor->address = event->peer;
 		visitor->phase = PHASE_HEARING;
 	}
 	while (visitor <= visitors + VISITORS && (visitor->tunnel != tunnel || visitor->phase == PHASE_COMING))
@@ -329,13 +330,13 @@ static void finish_all(size_t descriptors)
 			finish(&visitors[index]);
 		while (take_one())
 			continue;
-		if (atomic_load(&door.listener->clients) == 0 &&
+		if (door_clients(&door) == 0 &&
 		    count_descriptors() == descriptors)
 			break;
 		if (poll(&poller, 1, 1) == 1)
 			CHECK_EQUAL(eventfd_read(door.rig.notified_fd, &ignored), 0);
 	}
-	CHECK_EQUAL(atomic_load(&door.listener->clients), 0);
+	CHECK_EQUAL(door_clients(&door), 0);
 	CHECK_EQUAL(count_descriptors(), descriptors);
 	CHECK(!take_one());
 	for (unsigned index = 0; index <= VISITORS; index++)

@@ -50,12 +50,20 @@ static void clients_above_the_limit(void)
 	(void)close(fd);
 	(void)close(guests[1].peer);
 	check_full();
-	relay_leave(door.listener);
+	door_leave(&door, 1);
 	guests[1] = door_guest(&door);
 	check_full();
 	dismiss(&door, &guests[1]);
 	dismiss(&door, &guests[0]);
 	door_close(&door);
+}
+
+static void adjust(uint64_t head_ms, uint64_t clients_max)
+{
+	const struct client_limits limits = {
+		.head_ms = head_ms, .clients_max = clients_max, .share_max = NO_LIMIT};
+
+	relay_adjust(door.listener, &limits);
 }
 
 /* Who is there stays and counts, and what was accepted before a limit counts under it. */
@@ -67,20 +75,73 @@ static void limits_change(void)
 	door_open(&door, 1, NO_LIMIT, NO_LIMIT);
 	guests[0] = door_guest(&door);
 	guests[1] = door_guest(&door);
-	relay_adjust(door.listener, NO_LIMIT, 2);
+	adjust(NO_LIMIT, 2);
 	check_full();
-	relay_adjust(door.listener, NO_LIMIT, 1);
+	adjust(NO_LIMIT, 1);
 	dismiss(&door, &guests[1]);
 	check_full();
-	relay_adjust(door.listener, NO_LIMIT, 2);
+	adjust(NO_LIMIT, 2);
 	guests[1] = door_guest(&door);
 	check_full();
-	relay_adjust(door.listener, 20, 3);
+	adjust(20, 3);
 	silent = door_knock(&door);
 	expect_fin(silent);
 	(void)close(silent);
 	dismiss(&door, &guests[1]);
 	dismiss(&door, &guests[0]);
+	door_close(&door);
+}
+
+/* As those in all, for each address by itself. */
+static void shares_of_addresses(void)
+{
+	const struct client_limits limits = {
+		.head_ms = NO_LIMIT, .clients_max = NO_LIMIT, .share_max = 2};
+	struct refused_clients refused;
+	struct guest guest;
+	struct event event;
+	int endpoint;
+	int silent;
+	int other;
+	int fd;
+
+	door_open_limited(&door, 2, &limits);
+	guest = door_guest(&door);
+	silent = door_knock(&door);
+	check_full();
+	other = door_knock_from(&door, 2);
+	send_fin(silent);
+	expect_fin(silent);
+	(void)close(silent);
+	/* One that becomes a tunnel, and one that the owner has, count to their end. */
+	endpoint = dial_answered(&door, &guest, "101");
+	open_both(&door, &guest, "x");
+	expect(guest.peer, "x");
+	struct guest released = door_guest(&door);
+
+	fd = relay_release(released.tunnel, SIDE_CLIENT);
+	(void)await_end(&door.rig);
+	check_full();
+	(void)close(fd);
+	(void)close(released.peer);
+	check_full();
+	door_leave(&door, 1);
+	(void)close(endpoint);
+	expect_fin(guest.peer);
+	(void)close(guest.peer);
+	event = await_end(&door.rig);
+	check_end(&event, BY_UPSTREAM, REASON_EOF);
+	guest = door_guest(&door);
+	relay_refused(door.listener, &refused);
+	CHECK_EQUAL(refused.share, 3);
+	CHECK_EQUAL(refused.full, 0);
+	CHECK_EQUAL(refused.last.family, AF_INET);
+	CHECK_EQUAL(refused.last.address[3], 1);
+	dismiss(&door, &guest);
+	send_fin(other);
+	expect_fin(other);
+	(void)close(other);
+	CHECK_EQUAL(door_clients(&door), 0);
 	door_close(&door);
 }
 
@@ -240,7 +301,8 @@ static void no_descriptors_and_no_listener(void)
 
 static void a_listener_that_is_none(void)
 {
-	struct listen_request request = {.fd = -1, .head_ms = NO_LIMIT, .clients_max = NO_LIMIT};
+	struct listen_request request = {
+		.fd = -1, .limits = {.head_ms = NO_LIMIT, .clients_max = NO_LIMIT, .share_max = NO_LIMIT}};
 	int error = 0;
 
 	door_open(&door, 1, NO_LIMIT, NO_LIMIT);
@@ -357,6 +419,7 @@ int main(void)
 		{"clients above the limit are turned away, and a place is free after an end",
 		 clients_above_the_limit},
 		{"limits change while clients are there", limits_change},
+		{"an address has its share of clients, whatever they become", shares_of_addresses},
 		{"a tunnel keeps its client's place to its end", a_tunnel_keeps_its_place},
 		{"two threads share the clients", threads_share_the_clients},
 		{"a client that is handed to the other thread is like every other",

@@ -210,7 +210,7 @@ static void on_last(struct known *known)
 {
 	CHECK(known->stage == STAGE_OPEN || known->stage == STAGE_LET_GO);
 	if (known->has_left)
-		relay_leave(door.listener);
+		door_leave(&door, 1);
 	hold_free(known->request);
 	hold_free(known->answer);
 	*known = (struct known){0};
@@ -270,7 +270,7 @@ static void touch(bool is_last)
 static bool is_over(void)
 {
 	return crowd_is_gone(&crowd) && crowd.begun == CLIENTS && alive == 0 &&
-	       atomic_load(&door.listener->clients) == 0;
+	       door_clients(&door) == 0;
 }
 
 static void blow(void)

@@ -36,6 +36,8 @@ struct visitor {
 	bool told_fin;
 	bool told_reset;
 	/* Its socket is the owner's, or was. */
+	/* As the owner is told of it. */
+	struct peer_address address;
 	bool is_released;
 	/* Somebody went away or ended it: no longer does everything arrive. */
 	bool is_broken;

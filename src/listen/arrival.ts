@@ -17,6 +17,8 @@ export interface ListenHandlers<D extends { readonly upgrades: boolean }> {
   servesWebSocket(): boolean
   /** Whether a peer may say by the PROXY protocol whose connection it passes on; empty for one on a unix socket. */
   trusts(peerAddress: string): boolean
+  /** The same, as blocks of addresses: see `packBlocks`. */
+  trustedBlocks(): Uint8Array
 }
 
 /** A request to upgrade, and the connection that it came over: a socket that the parser has let go of, or a held one. */

@@ -4,7 +4,13 @@
  */
 
 import type { AddressInfo, Server, Socket } from 'node:net'
-import type { Accepting, Acceptor, HeldConnection, HeldListener } from '../relay/acceptor.ts'
+import type {
+  Accepting,
+  Acceptor,
+  HeldConnection,
+  HeldListener,
+  NotAccepted,
+} from '../relay/acceptor.ts'
 import type { RelaySocket } from '../relay/relay.ts'
 import { TIMER_MAX_MS } from '../timers.ts'
 import { readHandshakeHead, type HandshakeHead } from './handshake-head.ts'
@@ -18,6 +24,8 @@ interface DoorLimits {
   readonly headTimeoutMs: number
   readonly headBytesMax: number
   readonly connectionsMax: number
+  readonly shareMax: number
+  readonly exempt: Uint8Array
 }
 
 /** What becomes of a client. */
@@ -36,6 +44,8 @@ export interface DoorHandlers {
 export interface Door {
   /** As bound; undefined for a unix socket. */
   readonly port: number | undefined
+  /** Clients that it has not taken, where those are not counted by `ConnectionPlaces`. */
+  readonly refused: NotAccepted | undefined
   /** See `Arrival`. */
   readonly lend: ((socket: RelaySocket) => () => void) | undefined
   /** The limits hold for clients from now on; nobody is closed for a lower one. */
@@ -69,6 +79,9 @@ export function openDoor(
   const alive = setInterval(() => {}, TIMER_MAX_MS)
   return {
     port,
+    get refused() {
+      return accepting.refused
+    },
     // The engine counts its clients itself, those whose sockets have become node's as well.
     lend: undefined,
     adjust: (next) => {

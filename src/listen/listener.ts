@@ -14,7 +14,7 @@ import { clientKey } from '../admit/client-key.ts'
 import { Refusal } from '../errors.ts'
 import type { Acceptor } from '../relay/acceptor.ts'
 import { plainAddress } from '../request/address-set.ts'
-import type { Refused } from '../share.ts'
+import { shareOf, type Refused } from '../share.ts'
 import type { ListenHandlers } from './arrival.ts'
 import { bind, type Bound } from './bind.ts'
 import { ConnectionPlaces } from './connection-places.ts'
@@ -39,6 +39,8 @@ export interface Listener {
    * Connections that stand do not notice the change, save that their next request has the new limits.
    */
   prepare(config: ListenerConfig): ListenerChange
+  /** Other proxies may be trusted than before. */
+  followTrust(): void
   /** Closes the listening socket and idle connections; each other one closes with its answer. Fulfilled when no request is in progress. */
   stopAccepting(): Promise<void>
   /** Fulfilled when none of its connections is open, tunnels that node relays included. It must not accept any more. */
@@ -156,7 +158,11 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   }
 
   get refused(): Refused {
-    return this.#places.refused
+    const { full, share, address } = this.#places.refused
+    const engine = this.#door?.refused
+    if (engine === undefined) return this.#places.refused
+    const last = engine.address === '' ? address : engine.address
+    return { full: full + engine.full, share: share + engine.share, address: last }
   }
 
   async bind(): Promise<void> {
@@ -165,7 +171,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     const { server } = this.#bound
     this.#door =
       acceptor !== undefined && portOf(server) !== undefined && this.#entrance.isPlain
-        ? openDoor(server, acceptor, { ...this.#config, highWaterMark }, this.#atDoor)
+        ? openDoor(server, acceptor, { ...this.#doorLimits, highWaterMark }, this.#atDoor)
         : openNodeDoor(server, this.#places, this.#onSocket)
     this.#isAccepting = true
   }
@@ -202,9 +208,18 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
         tls.use(next)
         this.#http1.adjust(config)
         this.#places.adjust(config.connectionsMax)
-        this.#door?.adjust(config)
+        this.#door?.adjust(this.#doorLimits)
       },
     }
+  }
+
+  followTrust(): void {
+    this.#door?.adjust(this.#doorLimits)
+  }
+
+  get #doorLimits() {
+    const shareMax = shareOf(this.#config.connectionsMax)
+    return { ...this.#config, shareMax, exempt: this.#handlers.trustedBlocks() }
   }
 
   async stopAccepting(): Promise<void> {

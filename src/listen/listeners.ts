@@ -89,6 +89,8 @@ export class Listeners<D extends { readonly upgrades: boolean }> {
       apply: () => {
         for (const { change } of kept) change.apply()
         this.#current = next
+        // Those that are new were bound under what was trusted before.
+        for (const listener of added) listener.followTrust()
         for (const listener of removed) void this.#retire(listener)
       },
       cancel: () => {

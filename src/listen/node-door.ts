@@ -15,6 +15,7 @@ export function openNodeDoor(
   })
   return {
     port: portOf(server),
+    refused: undefined,
     lend: (socket) => places.lend(socket),
     adjust: () => {},
     close: () => void server.close(),

@@ -13,6 +13,10 @@ export interface AcceptOptions {
   readonly headTimeoutMs: number
   /** Clients at once, those whose sockets have become node's included; `Infinity` for no limit. */
   readonly connectionsMax: number
+  /** Of one address, or of one /64 of IPv6; `Infinity` for no limit. */
+  readonly shareMax: number
+  /** Whose clients have no such share: blocks of 17 bytes, see `packBlocks`. */
+  readonly exempt: Uint8Array
   /** Of a socket that becomes node's. */
   readonly highWaterMark: number
 }
@@ -43,9 +47,24 @@ export interface HeldConnection {
 }
 
 /** What can be changed while clients are accepted. */
-export type AcceptLimits = Pick<AcceptOptions, 'headTimeoutMs' | 'connectionsMax'>
+export type AcceptLimits = Pick<
+  AcceptOptions,
+  'headTimeoutMs' | 'connectionsMax' | 'shareMax' | 'exempt'
+>
+
+/** Clients that were not taken so far. */
+export interface NotAccepted {
+  /** Since `connectionsMax`, and since `shareMax` of their address, were reached. */
+  readonly full: number
+  readonly share: number
+  /** The address of the last of these; empty while there was none. */
+  readonly address: string
+  /** How often clients had to wait, or were closed, for want of descriptors or memory. */
+  readonly starved: number
+}
 
 export interface Accepting {
+  readonly refused: NotAccepted
   /** For clients that come from now on; those who are there stay, and count. */
   adjust(limits: AcceptLimits): void
   /** Accepts no more. */

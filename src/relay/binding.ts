@@ -70,19 +70,36 @@ export interface Binding {
   ): RelayHandle
   /** Ends the threads; what is open is reset, without an event. */
   stop(relay: RelayHandle): void
-  /** Accepts from a listening socket, which is duplicated; `tag` comes with each client's first event. */
+  /**
+   * Accepts from a listening socket, which is duplicated; `tag` comes with each client's first event. `shareMax` is of one
+   * address (IPv6: of its /64); blocks in `exempt` have none (see `packBlocks`).
+   */
   listen(
     relay: RelayHandle,
     fd: number,
     tag: number,
     headMs: number,
     clientsMax: number,
+    shareMax: number,
+    exempt: Uint8Array,
   ): ListenerHandle | number
   unlisten(relay: RelayHandle, listener: ListenerHandle): void
   /** For clients that are accepted from now on. */
-  adjust(relay: RelayHandle, listener: ListenerHandle, headMs: number, clientsMax: number): void
-  /** A released client counts no more. */
-  leave(relay: RelayHandle, listener: ListenerHandle): void
+  adjust(
+    relay: RelayHandle,
+    listener: ListenerHandle,
+    headMs: number,
+    clientsMax: number,
+    shareMax: number,
+    exempt: Uint8Array,
+  ): void
+  /** A released client, whose address this was, counts no more. */
+  leave(relay: RelayHandle, listener: ListenerHandle, peerAddress: string): void
+  /** Who was not taken so far, and the address of the last one. `starved`: for want of descriptors or memory. */
+  refused(
+    relay: RelayHandle,
+    listener: ListenerHandle,
+  ): [full: number, share: number, starved: number, address: string]
   /** After 'request': waits for more of the head. */
   hear(relay: RelayHandle, id: number): void
   /**

@@ -36,8 +36,8 @@ export interface NativeConnectionOptions {
   readonly highWaterMark: number
   /** Undefined for a dial without a client. */
   readonly peerAddress?: string
-  /** Called at the end of a socket that the client became. */
-  readonly leave?: (() => void) | undefined
+  /** Called at the end of a socket that the client became, with its address. */
+  readonly leave?: ((peerAddress: string) => void) | undefined
 }
 
 export class NativeConnection implements HeldConnection, Entry {
@@ -78,8 +78,9 @@ export class NativeConnection implements HeldConnection, Entry {
     this.#hasClient = false
     const socket: Socket & Counted = this.release(CLIENT)
     if (leave !== undefined) {
-      socket[kLeave] = leave
-      socket.once('close', leave)
+      const onClose = (): void => leave(this.peerAddress)
+      socket[kLeave] = onClose
+      socket.once('close', onClose)
     }
     return socket
   }

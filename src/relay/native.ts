@@ -12,6 +12,7 @@ import type {
   AcceptOptions,
   HeldConnection,
   HeldListener,
+  NotAccepted,
 } from './acceptor.ts'
 import { EVENT_ENDED, EVENT_REQUEST, READING_NUMBERS } from './binding.ts'
 import type { Binding, PolicyHandle, RelayEvent, RelayHandle } from './binding.ts'
@@ -39,7 +40,7 @@ interface Door {
   readonly onClient: (connection: HeldConnection) => HeldListener
   readonly highWaterMark: number
   /** A client whose socket became node's counts no more. Undefined until it accepts. */
-  leave: (() => void) | undefined
+  leave: ((peerAddress: string) => void) | undefined
 }
 
 /** Throws when the threads cannot be started. */
@@ -76,21 +77,42 @@ export class NativeRelay implements Dialer, Acceptor {
     onClient: (connection: HeldConnection) => HeldListener,
   ): Accepting {
     const { binding, handle } = this
-    const { fd, headTimeoutMs, connectionsMax } = options
+    const { fd, headTimeoutMs, connectionsMax, shareMax, exempt } = options
     const door: Door = { onClient, highWaterMark: options.highWaterMark, leave: undefined }
     const tag = this.#doors.push(door) - 1
-    const listener = binding.listen(handle, fd, tag, headTimeoutMs, connectionsMax)
+    const listener = binding.listen(
+      handle,
+      fd,
+      tag,
+      headTimeoutMs,
+      connectionsMax,
+      shareMax,
+      exempt,
+    )
     if (typeof listener === 'number') {
       const code = getSystemErrorName(listener)
       throw Object.assign(new Error(`${code}: cannot accept clients`), { code, syscall: 'listen' })
     }
-    door.leave = () => {
-      if (!this.#isStopped) binding.leave(handle, listener)
+    door.leave = (peerAddress) => {
+      if (!this.#isStopped) binding.leave(handle, listener, peerAddress)
     }
+    const isStopped = (): boolean => this.#isStopped
     return {
+      get refused(): NotAccepted {
+        if (isStopped()) return { full: 0, share: 0, starved: 0, address: '' }
+        const [full, share, starved, address] = binding.refused(handle, listener)
+        return { full, share, starved, address }
+      },
       adjust: (limits: AcceptLimits) => {
         if (this.#isStopped) return
-        binding.adjust(handle, listener, limits.headTimeoutMs, limits.connectionsMax)
+        binding.adjust(
+          handle,
+          listener,
+          limits.headTimeoutMs,
+          limits.connectionsMax,
+          limits.shareMax,
+          limits.exempt,
+        )
       },
       stop: () => {
         if (!this.#isStopped) binding.unlisten(handle, listener)

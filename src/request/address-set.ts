@@ -38,7 +38,8 @@ export function addressSet(blocks: readonly string[]): AddressSet {
 
 const emptySet: AddressSet = { has: () => false }
 
-function parseBlock(block: string): { address: string; bits: number } {
+/** The spelling of `plainAddress`, and how many bits of it count. Throws for what is no block. */
+export function parseBlock(block: string): { address: string; bits: number } {
   const slash = block.indexOf('/')
   const text = slash < 0 ? block : block.slice(0, slash)
   const bitsText = slash < 0 ? undefined : block.slice(slash + 1)

@@ -10,7 +10,8 @@ import { describe, it } from 'node:test'
 import tls from 'node:tls'
 import { clientHello } from '../support/client-hello.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
-import { RawClient, rawClient } from '../support/raw-client.ts'
+import { handshake, RawClient, rawClient } from '../support/raw-client.ts'
+import { grantingUpstream } from '../support/scripted-upstream.ts'
 import { filesIn } from '../listen/tls-config.ts'
 
 const { cert, key } = filesIn('tls')
@@ -94,14 +95,20 @@ describe('the handshakes of TLS of a listener', () => {
 })
 
 describe('the connections of a listener', () => {
-  for (const [what, settings, files] of [['with TLS', `, tls: { ${TLS} }`, FILES]] as const) {
+  for (const [what, settings, files] of [
+    ['without TLS', '', {}],
+    ['with TLS', `, tls: { ${TLS} }`, FILES],
+  ] as const) {
     it(`are an eighth of one address, which the log names, ${what}`, async () => {
       await using gateway = await startTestGateway(yaml(`connections: 40${settings}`), files)
       await using clients = new AsyncDisposableStack()
       for (let count = 0; count < 5; count += 1) clients.use(await rawClient(gateway.port))
       await using sixth = await rawClient(gateway.port)
       await sixth.gone()
-      await using other = await tlsClient(gateway.port, '127.0.0.2')
+      await using other =
+        settings === ''
+          ? await rawClient(gateway.port, '127.0.0.2')
+          : await tlsClient(gateway.port, '127.0.0.2')
       assert.equal(await isServed(other), true)
       const refused = 'upgate_connections_refused_total'
       assert.equal(await gateway.metric(refused, { why: 'share' }), 1)
@@ -110,6 +117,68 @@ describe('the connections of a listener', () => {
       assert.deepEqual([line['clientIp'], line['share'], line['full']], ['127.0.0.1', 1, 0])
     })
   }
+
+  it('count for the address of a tunnel until it ends, and are free for it then', async () => {
+    await using upstream = await grantingUpstream()
+    await using gateway =
+      await startTestGateway(`listeners: [{ address: "127.0.0.1:0", connections: 40 }]
+routes: [{ upstream: "${upstream.url}" }]`)
+    await using clients = new AsyncDisposableStack()
+    const tunnels: RawClient[] = []
+    for (let count = 0; count < 5; count += 1) {
+      const client = clients.use(await rawClient(gateway.port))
+      client.write(handshake())
+      assert.equal((await client.head()).status, 101)
+      tunnels.push(client)
+    }
+    await using sixth = await rawClient(gateway.port)
+    await sixth.gone()
+    tunnels[0]?.socket.destroy()
+    await gateway.log('tunnel close')
+    await using next = await rawClient(gateway.port)
+    next.write(handshake())
+    assert.equal((await next.head()).status, 101)
+  })
+
+  it('have no share for peers in trustedProxies, but an end', async () => {
+    const text = yaml('connections: 40', 'trustedProxies: [127.0.0.0/31]')
+    await using gateway = await startTestGateway(text)
+    await using clients = new AsyncDisposableStack()
+    assert.equal(await servedOf(gateway, clients, many(40)), 40)
+    await using late = await rawClient(gateway.port)
+    await late.gone()
+    assert.equal(await gateway.metric('upgate_connections_refused_total', { why: 'full' }), 1)
+  })
+
+  it('have the shares of the config that a reload brings, for clients that come then', async () => {
+    await using gateway = await startTestGateway(yaml('connections: off'))
+    await using clients = new AsyncDisposableStack()
+    assert.equal(await servedOf(gateway, clients, many(6)), 6)
+    await gateway.reload(yaml('connections: 40'))
+    assert.equal(await servedOf(gateway, clients, many(1)), 0)
+    await gateway.reload(yaml('connections: 40', 'trustedProxies: ["127.0.0.1"]'))
+    assert.equal(await servedOf(gateway, clients, many(2)), 2)
+  })
+
+  it('count IPv4 clients by their address at a listener for both families', async () => {
+    const text = yaml('connections: 40', 'trustedProxies: ["127.0.0.3"]').replace(
+      '127.0.0.1:0',
+      '[::]:0',
+    )
+    await using gateway = await startTestGateway(text)
+    await using clients = new AsyncDisposableStack()
+    assert.equal(await servedOf(gateway, clients, many(6)), 5)
+    for (const [from, served] of [
+      ['127.0.0.2', 5],
+      ['127.0.0.3', 6],
+    ] as const) {
+      let count = 0
+      for (let tries = 0; tries < 6; tries += 1) {
+        if (await isServed(clients.use(await rawClient(gateway.port, from)))) count += 1
+      }
+      assert.equal(count, served, from)
+    }
+  })
 
   it('have no share for peers of a unix socket', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'upgate-shares-'))

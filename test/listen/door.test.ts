@@ -55,6 +55,8 @@ describe('a door', withNative, () => {
       fd: 1_000_000,
       headTimeoutMs: 1000,
       connectionsMax: Infinity,
+      shareMax: Infinity,
+      exempt: new Uint8Array(),
       highWaterMark: 65_536,
     }
     assert.throws(() => started.native.accept(options, () => assert.fail()), {
@@ -76,6 +78,8 @@ describe('a door', withNative, () => {
       headTimeoutMs: 1000,
       headBytesMax: 1000,
       connectionsMax: Infinity,
+      shareMax: Infinity,
+      exempt: new Uint8Array(),
       highWaterMark: 1000,
     }
     const handlers = { isForNode: () => false, handshake: () => true, parse() {}, late() {} }

@@ -19,6 +19,7 @@ function answering() {
       plain: ({ target }, _request, response) => response.end(target),
       servesWebSocket: () => true,
       trusts: () => false,
+      trustedBlocks: () => new Uint8Array(),
       broken: () => 'HTTP/1.1 400 broken\r\n\r\n',
     },
   )

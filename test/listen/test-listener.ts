@@ -94,6 +94,7 @@ export async function startTestListener(
       },
       servesWebSocket: () => true,
       trusts: () => false,
+      trustedBlocks: () => new Uint8Array(),
       broken: (refusal: Refusal) => {
         broken.push(refusal.code)
         return `HTTP/1.1 400 ${refusal.code}\r\nConnection: close\r\n\r\n`

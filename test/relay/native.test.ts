@@ -7,6 +7,7 @@ import { describe, it } from 'node:test'
 import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import type { Side } from '../../src/relay/relay.ts'
+import { packBlocks } from '../../src/request/address-blocks.ts'
 import { runProgram, RunningProgram } from '../support/programs.ts'
 import { readBytes, readToEnd, socketPair } from '../support/socket-pair.ts'
 import { withNative } from '../support/test-relay.ts'
@@ -175,7 +176,13 @@ describe('clients of the native relay', withNative, () => {
     const { port } = server.address() as net.AddressInfo
     const { fd } = (server as unknown as { readonly _handle: { readonly fd: number } })._handle
     const sockets: net.Socket[] = []
-    const options = { fd, headTimeoutMs: Infinity, connectionsMax: Infinity, highWaterMark: 65_536 }
+    const noLimits = {
+      headTimeoutMs: Infinity,
+      connectionsMax: Infinity,
+      shareMax: Infinity,
+      exempt: new Uint8Array(),
+    }
+    const options = { ...noLimits, fd, highWaterMark: 65_536 }
     const accepting = started.native.accept(options, (held) => ({
       onText: () => {
         const socket = held.toSocket()
@@ -193,18 +200,26 @@ describe('clients of the native relay', withNative, () => {
       return { client, answer: String(await readBytes(client, 7).catch(() => '')) }
     }
     const first = await knock()
-    accepting.adjust({ headTimeoutMs: Infinity, connectionsMax: 1 })
+    accepting.adjust({ ...noLimits, connectionsMax: 1 })
     assert.deepEqual([first.answer, (await knock()).answer], ['welcome', ''])
     const [socket] = sockets as [net.Socket]
     socket.destroy()
     await once(socket, 'close')
     const second = await knock()
     assert.deepEqual([second.answer, (await knock()).answer], ['welcome', ''])
-    accepting.adjust({ headTimeoutMs: Infinity, connectionsMax: Infinity })
+    accepting.adjust(noLimits)
     const third = await knock()
     assert.equal(third.answer, 'welcome')
+    accepting.adjust({ ...noLimits, shareMax: 3 })
+    assert.equal((await knock()).answer, 'welcome')
+    assert.equal((await knock()).answer, '')
+    const refused = { full: 2, share: 1, starved: 0, address: '127.0.0.1' }
+    assert.deepEqual(accepting.refused, refused)
+    accepting.adjust({ ...noLimits, shareMax: 3, exempt: packBlocks(['127.0.0.0/8']) })
+    assert.equal((await knock()).answer, 'welcome')
+    assert.deepEqual(accepting.refused, refused)
     accepting.stop()
-    accepting.adjust({ headTimeoutMs: 1, connectionsMax: 1 })
+    accepting.adjust({ ...noLimits, headTimeoutMs: 1, connectionsMax: 1 })
     for (const { client } of [first, second, third]) client.destroy()
     for (const each of sockets) each.destroy()
   })
