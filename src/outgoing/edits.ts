@@ -2,9 +2,10 @@
 
 import type { FieldEdits } from '../config/config.ts'
 import type { Fields } from '../errors.ts'
+import { aliasOf } from './field-names.ts'
 
 export interface CompiledEdits {
-  /** Lower-case names of all fields that are set or removed. */
+  /** Lower-case names of all fields that are set or removed, and aliases of those that are set. */
   readonly names: ReadonlySet<string>
   /** Name, value, ... without Host, which keeps its place. */
   readonly set: Fields
@@ -19,7 +20,12 @@ export function compiled(edits: FieldEdits): CompiledEdits {
   let result = compiledEdits.get(edits)
   if (result === undefined) {
     result = {
-      names: new Set([...edits.set.map(([name]) => name.toLowerCase()), ...edits.remove]),
+      names: new Set([
+        ...edits.set
+          .map(([name]) => name.toLowerCase())
+          .flatMap((lower) => [lower, aliasOf(lower)]),
+        ...edits.remove,
+      ]),
       set: edits.set.filter((pair) => !isHost(pair)).flat(),
       host: edits.set.find(isHost)?.[1] ?? (edits.remove.includes('host') ? '' : undefined),
     }

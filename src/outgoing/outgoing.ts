@@ -8,7 +8,14 @@ import type { FieldEdits, RouteConfig } from '../config/config.ts'
 import { Refusal, type Fields } from '../errors.ts'
 import { compiled, type CompiledEdits } from './edits.ts'
 import type { RequestFacts } from '../request/facts.ts'
-import { aliasOf, aliasesOf, isProtected, namedByConnection } from './field-names.ts'
+import {
+  aliasOf,
+  aliasesOf,
+  fates,
+  isProtected,
+  namedByConnection,
+  type Fate,
+} from './field-names.ts'
 import { addForwarded, passesXForwarded } from './forwarded-fields.ts'
 import { fieldValue, hopByHop, listItems } from '../request/headers.ts'
 import { onlyValue } from '../request/identifiers.ts'
@@ -92,49 +99,6 @@ export interface OutgoingOptions {
   readonly tokens?: readonly string[]
 }
 
-/**
- * What becomes of a client's field, by lower-case name:
- * `keep` in spite of being hop-by-hop, since the body's framing is passed on; `drop` for good, or since the gateway makes
- * its own; `trusted` kept only from a trusted proxy; `x-forwarded` kept where that family is; the others have a rule of
- * their own.
- */
-type Fate =
-  | 'keep'
-  | 'drop'
-  | 'trusted'
-  | 'x-forwarded'
-  | 'forwarded'
-  | 'host'
-  | 'subprotocol'
-  | 'tracestate'
-  | 'h2c'
-
-const fates: ReadonlyMap<string, Fate> = new Map<string, Fate>([
-  ...[...hopByHop].map((name) => [name, 'drop'] as const),
-  ['transfer-encoding', 'keep'],
-  ['forwarded', 'drop'],
-  ['x-forwarded-for', 'drop'],
-  ['x-forwarded-proto', 'drop'],
-  ['x-forwarded-host', 'drop'],
-  ['x-forwarded-port', 'drop'],
-  // From trusted proxies, too: most of them do not know it, and pass on what their clients have made up.
-  ['x-forwarded-client-cert', 'drop'],
-  ['x-request-id', 'drop'],
-  ['traceparent', 'drop'],
-  ['x-auth-user', 'drop'],
-  // No client has a use for it, and CGI-like upstreams turn it into HTTP_PROXY, their proxy for outgoing requests.
-  ['proxy', 'drop'],
-  // It says the same as X-Forwarded-For, for upstreams that want one address.
-  ['x-real-ip', 'x-forwarded'],
-  // Some frameworks take the path from these: it would not be the one that the route was chosen by.
-  ['x-original-url', 'trusted'],
-  ['x-rewrite-url', 'trusted'],
-  ['host', 'host'],
-  ['sec-websocket-protocol', 'subprotocol'],
-  ['tracestate', 'tracestate'],
-  ['http2-settings', 'h2c'],
-])
-
 /** The fields for the upstream, without Connection and Upgrade. `facts` come from `readFacts`, so that Host is there once. */
 export function outgoingFields(
   facts: RequestFacts,
@@ -152,7 +116,7 @@ export function outgoingFields(
     const name = fields[index] as string
     const lower = name.toLowerCase()
     const alias = aliasOf(lower)
-    if (own.has(alias) || named?.has(lower) === true) continue
+    if (own.has(alias) || named?.has(alias) === true) continue
     if (alias !== lower && (isProtected(alias) || edits.names.has(alias))) continue
     const fate = fates.get(lower)
     if (fate === 'host') {
@@ -191,7 +155,6 @@ function valueByFate(
   if (fate === 'keep') return value
   if (fate === 'drop') return undefined
   if (fate === 'trusted') return facts.peerTrusted ? value : undefined
-  if (fate === 'x-forwarded') return passesXForwarded(facts) ? value : undefined
   if (fate === 'subprotocol') return withoutItems(value, identity.hiddenSubprotocols)
   const goesOn =
     fate === 'h2c'
@@ -216,9 +179,9 @@ interface Additions {
 }
 
 function addOwnFields(outgoing: string[], { facts, identity, edits }: Additions): void {
-  const { certificate, forwarded, requestId, traceparent } = facts
+  const { certificate, requestId, traceparent } = facts
   const start = outgoing.length
-  addForwarded(outgoing, forwarded)
+  addForwarded(outgoing, facts)
   if (certificate !== undefined && 'forwarded' in certificate) {
     outgoing.push('X-Forwarded-Client-Cert', certificate.forwarded)
   }
@@ -226,7 +189,7 @@ function addOwnFields(outgoing: string[], { facts, identity, edits }: Additions)
   if (identity.user !== undefined) outgoing.push('X-Auth-User', headerSafe(identity.user))
   for (let index = 0; index + 1 < identity.fields.length; index += 2) {
     const name = identity.fields[index] as string
-    if (identity.user !== undefined && name.toLowerCase() === 'x-auth-user') continue
+    if (identity.user !== undefined && aliasOf(name.toLowerCase()) === 'x-auth-user') continue
     outgoing.push(name, identity.fields[index + 1] as string)
   }
   if (edits.names.size > 0) removeNamed(outgoing, start, edits.names)
@@ -274,7 +237,7 @@ function answerFields(fields: Fields, edits: CompiledEdits, keep: ReadonlySet<st
     const lower = name.toLowerCase()
     if (!keep.has(lower)) {
       if (hopByHop.has(lower) || bodyNames.has(lower)) continue
-      if (edits.names.has(lower) || named?.has(lower) === true) continue
+      if (edits.names.has(lower) || named?.has(aliasOf(lower)) === true) continue
     }
     answer.push(name, fields[index + 1] as string)
   }

@@ -1,32 +1,25 @@
-/** Picks the trailers that may go on, either way. */
+/** Picks the trailers that may go on, either way: they lose what fields lose, and what means nothing behind a body. */
 
+import type { FieldEdits } from '../config/config.ts'
 import type { Fields } from '../errors.ts'
+import { compiled } from './edits.ts'
+import { aliasOf, aliasesOf, isProtected } from './field-names.ts'
 
-/** RFC 9110 6.5.1: fields that frame, route, authenticate or describe the content mean nothing good after it. */
+/**
+ * RFC 9110 6.5.1: fields that frame, route, authenticate or describe the content mean nothing good after it. Those that are
+ * protected go as well.
+ */
 const FORBIDDEN_TRAILERS: ReadonlySet<string> = new Set([
-  'transfer-encoding',
-  'content-length',
   'content-encoding',
   'content-range',
   'content-type',
-  'host',
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'upgrade',
-  'te',
   'trailer',
   'expect',
   'max-forwards',
   'cache-control',
   'range',
-  'authorization',
-  'proxy-authorization',
-  'proxy-authenticate',
   'www-authenticate',
-  'cookie',
   'set-cookie',
-  'forwarded',
   'location',
   'retry-after',
   'vary',
@@ -35,17 +28,25 @@ const FORBIDDEN_TRAILERS: ReadonlySet<string> = new Set([
   'expires',
 ])
 
-/** Names that only the gateway gives. */
-const FORBIDDEN_PREFIXES = ['x-forwarded-', 'x-auth-', 'x-request-id', 'traceparent']
+/** What fields lose on the same way besides: the route's edits, and the names that only the gateway and its checks give. */
+export interface LostFields {
+  readonly edits: FieldEdits
+  /** Lower-case names. */
+  readonly ownFields?: readonly string[]
+}
 
 /** The trailers that go on, in their order, case and number. */
-export function passedTrailers(raw: Fields): Fields {
+export function passedTrailers(raw: Fields, lost?: LostFields): Fields {
+  const names = lost === undefined ? undefined : compiled(lost.edits).names
+  const own = lost?.ownFields === undefined ? undefined : aliasesOf(lost.ownFields)
   const passed: string[] = []
-  for (let index = 0; index < raw.length; index += 2) {
+  for (let index = 0; index + 1 < raw.length; index += 2) {
     const name = raw[index] as string
     const lower = name.toLowerCase()
-    if (FORBIDDEN_TRAILERS.has(lower)) continue
-    if (FORBIDDEN_PREFIXES.some((prefix) => lower.startsWith(prefix))) continue
+    const alias = aliasOf(lower)
+    if (FORBIDDEN_TRAILERS.has(alias) || isProtected(alias)) continue
+    if (own?.has(alias) === true || names?.has(alias) === true || names?.has(lower) === true)
+      continue
     passed.push(name, raw[index + 1] as string)
   }
   return passed

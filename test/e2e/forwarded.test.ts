@@ -162,6 +162,7 @@ describe('a client without a proxy', () => {
     'x-forwarded-proto': 'http',
     'x-forwarded-host': 'gateway.test',
     'x-forwarded-port': '80',
+    'x-real-ip': '127.0.0.2',
   }
   for (const { write, expected } of [
     { write: 'forwarded', expected: { forwarded: field } },
@@ -198,6 +199,7 @@ describe('a client without a proxy', () => {
       ...x,
       'x-forwarded-for': '192.0.2.7, 127.0.0.1',
       'x-forwarded-port': String(gateway.port),
+      'x-real-ip': '192.0.2.7',
     })
   })
 
@@ -239,6 +241,7 @@ describe('a client without a proxy', () => {
         'x-forwarded-proto': 'http',
         'x-forwarded-host': 'gateway.test',
         'x-forwarded-port': '80',
+        'x-real-ip': '::1',
       })
       assert.equal((await inner.log('tunnel open'))['clientIp'], '::1')
     },

@@ -123,8 +123,35 @@ describe('the request that is forwarded', () => {
     assert.equal(fields.get('x-forwarded-for'), '127.0.0.1')
     assert.equal(fields.get('x-forwarded-proto'), 'http')
     assert.equal(fields.get('x-forwarded-host'), 'gateway.test')
-    assert.ok(!fields.has('x-real-ip'))
+    assert.equal(fields.get('x-real-ip'), '127.0.0.1')
     assert.ok(!fields.has('forwarded'))
+  })
+
+  it('has no field that a CGI-like server takes for a protected one, however it is spelt', async () => {
+    const separators = ['_', '.', '~', '!', '^', '|', "'"]
+    const names = [
+      'X-Auth-User',
+      'X-Forwarded-For',
+      'X-Real-IP',
+      'X-Original-URL',
+      'X-Rewrite-URL',
+      'X-Request-Id',
+    ]
+    const { lines } = await forwarded(
+      handshake('/', [
+        'Connection: X_Forwarded_For, X_Request_Id, X_Hop',
+        'X-Hop: 1',
+        ...names.flatMap((name) =>
+          separators.map((separator) => `${name.replaceAll('-', separator)}: evil`),
+        ),
+      ]),
+    )
+    assert.deepEqual(
+      lines.filter((line) => /evil|hop/i.test(line)),
+      [],
+    )
+    assert.ok(lines.includes('X-Forwarded-For: 127.0.0.1'))
+    assert.ok(lines.some((line) => line.startsWith('X-Request-Id: ')))
   })
 
   it('says https for the wss of a trusted proxy: some say so, and frameworks know http and https alone', async () => {

@@ -22,7 +22,7 @@ const nobody: Identity = {
 const noEdits: FieldEdits = { set: [], remove: [] }
 const TRACE = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 
-const made = /^(?:x-forwarded-(?:for|proto|host|port)|x-request-id|traceparent): /i
+const made = /^(?:x-forwarded-(?:for|proto|host|port)|x-real-ip|x-request-id|traceparent): /i
 
 /** All lines for the upstream. */
 function sent(
@@ -46,15 +46,16 @@ describe('outgoingFields', () => {
     const lines = ['hOST: a', 'X-One: 1', 'accept: */*', 'X-one: 2', 'Empty:']
     const all = sent({ lines })
     assert.deepEqual(all.slice(0, 5), ['hOST: a', 'X-One: 1', 'accept: */*', 'X-one: 2', 'Empty: '])
-    assert.deepEqual(all.slice(5, 9), [
+    assert.deepEqual(all.slice(5, 10), [
       'X-Forwarded-For: 203.0.113.9',
       'X-Forwarded-Proto: http',
       'X-Forwarded-Host: a',
       'X-Forwarded-Port: 8080',
+      'X-Real-IP: 203.0.113.9',
     ])
-    assert.match(all[9] ?? '', /^X-Request-Id: [0-9a-f-]{36}$/)
-    assert.match(all[10] ?? '', /^traceparent: 00-/)
-    assert.equal(all.length, 11)
+    assert.match(all[10] ?? '', /^X-Request-Id: [0-9a-f-]{36}$/)
+    assert.match(all[11] ?? '', /^traceparent: 00-/)
+    assert.equal(all.length, 12)
   })
 
   const cases: [name: string, lines: string[], kept: string[], trusted?: true][] = [
@@ -137,7 +138,7 @@ describe('outgoingFields', () => {
         'X-Forwarded-Prefix: /x',
         'X-Original-URL: /x',
       ],
-      ['X-Real-IP: 1.2.3.4', 'X-Forwarded-Prefix: /x', 'X-Original-URL: /x'],
+      ['X-Forwarded-Prefix: /x', 'X-Original-URL: /x'],
       true,
     ],
     [
@@ -171,6 +172,39 @@ describe('outgoingFields', () => {
         'Session_Id: 1',
       ],
       ['Session_Id: 1'],
+    ],
+    [
+      'removes aliases of what others take the path, the proxy or an identity from, of trusted proxies as well',
+      [
+        'X_Original_URL: /admin',
+        'x.rewrite.url: /admin',
+        'X~Original-URL: /admin',
+        'X_Real_IP: 1.2.3.4',
+        'X!Real^IP: 1.2.3.4',
+        'X_Auth_Token: x',
+        'X_Forwarded_Client_Cert: By=x',
+        'Proxy_Authorization: Basic eDp5',
+      ],
+      [],
+      true,
+    ],
+    [
+      'keeps protected fields though Connection names an alias of theirs, and lets no alias through',
+      [
+        'Connection: X_Forwarded_Prefix, Content_Length, x.auth.token',
+        'X_Forwarded_Prefix: /evil',
+        'X-Forwarded-Prefix: /x',
+        'Content-Length: 3',
+        'X-Auth-Token: mine',
+        'X-Auth_Token: evil',
+      ],
+      ['X-Forwarded-Prefix: /x', 'Content-Length: 3', 'X-Auth-Token: mine'],
+      true,
+    ],
+    [
+      'removes every spelling of a field that Connection names in one',
+      ['Connection: X_Hop', 'X-Hop: 1', 'x.hop: 2', 'X_HOP: 3', 'X-Hops: 4'],
+      ['X-Hops: 4'],
     ],
   ]
   for (const [name, lines, expected, trusted] of cases) {
@@ -229,14 +263,16 @@ describe('outgoingFields', () => {
       'X-Forwarded-Proto: https',
       'X-Forwarded-Host: example.com',
       'X-Forwarded-Port: 443',
+      'X-Real-IP: 198.51.100.7',
     ]
     const field = 'Forwarded: for=198.51.100.7;host=example.com;proto=https, for=10.0.0.1'
-    const others = ['X-Forwarded-Ssl: on', 'X-Real-IP: 198.51.100.7']
+    const others = ['X-Forwarded-Ssl: on']
     const ofForwarded = [
       'X-Forwarded-For: 192.0.2.9, 10.0.0.1',
       'X-Forwarded-Proto: http',
       'X-Forwarded-Host: example.com',
       'X-Forwarded-Port: 80',
+      'X-Real-IP: 192.0.2.9',
     ]
     const told = 'Forwarded: for=192.0.2.9;host=example.com;proto=http, for=10.0.0.1'
     const policies: [ForwardedConfig | undefined, string[]][] = [
@@ -449,7 +485,13 @@ describe('outgoingFields', () => {
       assert.ok(!all.some((line) => /^x-(?:request-id|role)/i.test(line)))
     })
 
-    it('leave a field with dashes alone where they name one with underscores', () => {
+    it('remove a field with dashes where they set one with underscores', () => {
+      const edits = { set: [['X_Env', 'prod']], remove: [] } as const
+      const lines = ['X-Env: dev', 'X.Env: dev', 'x_env: dev']
+      assert.deepEqual(kept({ lines }, {}, { edits }), ['X_Env: prod'])
+    })
+
+    it('leave a field with dashes alone where they remove one with underscores', () => {
       const edits = { set: [], remove: ['x_debug'] }
       assert.deepEqual(kept({ lines: ['X-Debug: 1', 'X_Debug: 2'] }, {}, { edits }), ['X-Debug: 1'])
     })
