@@ -45,7 +45,7 @@ export interface RequestFacts {
   /** W3C trace context; taken over from a trusted proxy, else made. */
   readonly traceparent: string
   readonly method: string
-  /** In origin form (`/path?query`), otherwise byte for byte as sent; or `*` for OPTIONS. */
+  /** In origin form (`/path?query`), otherwise as sent but for bytes above 0x7F, which are encoded; or `*` for OPTIONS. */
   readonly target: string
   /** The path that routes are matched with: percent-encoded unreserved characters decoded, dot segments removed, slashes merged. */
   readonly path: string

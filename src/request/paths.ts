@@ -26,6 +26,9 @@ const READING_CHARS_MAX = 65_536
 const steps: readonly ((path: string) => string)[] = [
   decodeUnreserved,
   decodeVisible,
+  decodeOverlong,
+  withoutLineBreaks,
+  beforeQuery,
   slashForBackslash,
   withoutParameters,
   mergeSlashes,
@@ -37,6 +40,9 @@ const steps: readonly ((path: string) => string)[] = [
  * steps, in any order and any number of times.
  * - Encoded unreserved characters are decoded, which changes nothing about the meaning (RFC 3986 6.2.2.2).
  * - All encoded visible ASCII is decoded, slashes among it; done twice it undoes a double encoding.
+ * - ASCII in more bytes of UTF-8 than it needs is decoded, as lenient decoders do it: `%C0%AF` is a slash.
+ * - Encoded tabs and line breaks go, as the URL parser of browsers and node has it.
+ * - It ends before a decoded `?`, `#` or NUL, as in servers that decode before they split: `/staff%3F` is `/staff` there.
  * - Backslashes become slashes, as the URL parser of browsers and node has it.
  * - Path parameters go (`;x` up to the next slash), as in servlet containers: `/public/..;/admin` is `/admin` there.
  * - Runs of slashes become one.
@@ -68,6 +74,20 @@ export function canonicalPath(raw: string): string {
 
 function resolved(text: string): string {
   return removeDotSegments(mergeSlashes(text))
+}
+
+function decodeOverlong(text: string): string {
+  return text.includes('%') ? text.replace(OVERLONG, shortOf) : text
+}
+
+function withoutLineBreaks(text: string): string {
+  return text.includes('%') ? text.replace(/%0[9ad]/gi, '') : text
+}
+
+/** A raw path has neither `?` nor `#`: they were encoded. */
+function beforeQuery(text: string): string {
+  const end = text.search(/[?#]|%00/)
+  return end < 0 ? text : text.slice(0, end)
 }
 
 function slashForBackslash(text: string): string {
@@ -120,4 +140,13 @@ function decodeVisible(text: string): string {
 function visibleOf(encoded: string): string {
   const char = String.fromCharCode(Number.parseInt(encoded.slice(1), 16))
   return /[!-~]/.test(char) ? char : encoded.toUpperCase()
+}
+
+/** Each with an ASCII character in its last two bytes (RFC 3629 3 forbids all of these). */
+const OVERLONG = /(?:%C[01]|(?:%E0|%F0%80)%8[01])%[89AB][0-9A-F]/gi
+
+function shortOf(encoded: string): string {
+  const [high = 0, low = 0] = Buffer.from(encoded.replaceAll('%', ''), 'hex').subarray(-2)
+  const code = ((high & 1) << 6) | (low & 0x3f)
+  return visibleOf(`%${code.toString(16).padStart(2, '0')}`)
 }

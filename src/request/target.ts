@@ -5,7 +5,7 @@ import { parseAuthority, type Authority } from './authority.ts'
 import { readPath } from './paths.ts'
 
 export interface Target {
-  /** `/path?query`, byte for byte as sent; or `*`. */
+  /** `/path?query`, as sent but for bytes above 0x7F, which are encoded; or `*`. */
   readonly target: string
   readonly path: string
   readonly otherPaths: readonly string[]
@@ -16,7 +16,9 @@ export interface Target {
 }
 
 /** What no valid target holds: a fragment, and characters that have to be encoded. */
-const INVALID = /[^!-~]|#/
+const INVALID = /[^!-~\x80-\xff]|#/
+/** They have to be encoded as well, and many clients do not: everybody reads them alike. `text` has them as latin1. */
+const RAW_BYTES = /[\x80-\xff]/g
 /**
  * What a path must not hold: a `%` that encodes nothing, or a NUL. A query may: browsers send `?q=100%` as it was
  * typed, no route is chosen by it unless its text says so, and the upstream gets it as it came.
@@ -28,8 +30,9 @@ const ABSOLUTE = /^https?:\/\/([^/?]*)/i
  * Takes the origin form, the absolute form of http and https (reduced to the origin form), and `*` for OPTIONS.
  * Refuses everything else with E_TARGET_INVALID, and a path that can be read in too many ways with E_TARGET_AMBIGUOUS.
  */
-export function parseTarget(method: string, text: string): Target | Refusal {
-  if (INVALID.test(text)) return invalid(text)
+export function parseTarget(method: string, sent: string): Target | Refusal {
+  if (INVALID.test(sent)) return invalid(sent)
+  const text = sent.replace(RAW_BYTES, encoded)
   if (text.startsWith('/')) return originForm(text, undefined)
   if (text === '*') return method === 'OPTIONS' ? asterisk(undefined) : invalid(text)
   const match = ABSOLUTE.exec(text)
@@ -40,6 +43,10 @@ export function parseTarget(method: string, text: string): Target | Refusal {
   // RFC 9112 3.2.4: OPTIONS for a whole server has no path.
   if (rest === '' && method === 'OPTIONS') return asterisk(authority)
   return originForm(rest.startsWith('/') ? rest : `/${rest}`, authority)
+}
+
+function encoded(byte: string): string {
+  return `%${byte.charCodeAt(0).toString(16).toUpperCase()}`
 }
 
 function originForm(target: string, authority: Authority | undefined): Target | Refusal {

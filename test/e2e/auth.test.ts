@@ -65,6 +65,33 @@ describe('auth', () => {
     assert.equal(await gateway.metric('upgate_auth_total', { check: 'robots', result: 'pass' }), 1)
   })
 
+  it('guards a path under every spelling in which an upstream may read it', async () => {
+    await using upstream = await granting()
+    await using gateway = await startTestGateway(
+      `auth: { robots: { type: apiKey, header: X-Api-Key, keys: ./keys } }
+routes:
+  - { match: { path: /staff }, auth: [robots], upstream: "${upstream.url}" }
+  - { upstream: "${upstream.url}" }`,
+      { keys: `ci:${'0'.repeat(64)}\n` },
+    )
+    for (const path of [
+      '/staff%3f',
+      '/staff%23/x',
+      '/staff%253Fx',
+      '/st%09aff',
+      '/x/..%c0%afstaff',
+    ]) {
+      for (const request of [handshake(path), `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`]) {
+        await using client = await rawClient(gateway.port)
+        client.write(request)
+        const { status, body } = await client.answer()
+        assert.equal(status, 400, path)
+        assert.match(body, /E_TARGET_AMBIGUOUS/)
+      }
+    }
+    assert.equal(upstream.connections, 0)
+  })
+
   it('answers 403 to a good token that lacks a claim', async () => {
     await using upstream = await granting()
     await using gateway = await startTestGateway(

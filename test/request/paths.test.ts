@@ -52,6 +52,25 @@ describe('readPath', () => {
     ['a path parameter instead of a segment', '/;x/admin', '/;x/admin', ['//admin', '/admin']],
     ['an encoded path parameter', '/a%3Bv/b', '/a%3Bv/b', ['/a;v/b', '/a/b']],
     ['an encoded reserved character', '/%40me', '/%40me', ['/@me']],
+    ['an encoded question mark', '/staff%3f', '/staff%3F', ['/staff?', '/staff']],
+    ['an encoded hash', '/staff%23/x', '/staff%23/x', ['/staff#/x', '/staff']],
+    [
+      'a NUL that is encoded twice',
+      '/staff%2500.png',
+      '/staff%2500.png',
+      ['/staff%00.png', '/staff'],
+    ],
+    ['an encoded line break', '/st%0Aaff', '/st%0Aaff', ['/staff']],
+    ['a slash in two bytes', '/a%C0%AFb', '/a%C0%AFb', ['/a/b']],
+    [
+      'a dot segment in three bytes each',
+      '/a/%e0%80%ae%E0%80%AE',
+      '/a/%E0%80%AE%E0%80%AE',
+      ['/a/..', '/'],
+    ],
+    ['a backslash in four bytes', '/a%F0%80%81%9Cb', '/a%F0%80%81%9Cb', ['/a\\b', '/a/b']],
+    ['a letter in two bytes', '/%C1%A1dmin', '/%C1%A1dmin', ['/admin']],
+    ['a NUL in two bytes', '/a%C0%80b', '/a%C0%80b', ['/a%00b', '/a']],
   ]
   for (const [name, raw, path, others] of cases) {
     it(`gives all readings of ${name}`, () => {
@@ -69,6 +88,9 @@ describe('readPath', () => {
     ['resolved with a backslash as a slash', '/public\\%5c/../admin', '/public/admin'],
     ['decoded three times', '/%25252e%25252e/admin', '/admin'],
     ['without a parameter that was encoded', '/a/..%3Bx/b', '/b'],
+    ['up to a question mark that was encoded twice', '/staff%253Fx', '/staff'],
+    ['up to a question mark behind a dot segment', '/public/..%2fstaff%3f/', '/staff'],
+    ['with slashes in two bytes that were encoded twice', '/a%25c0%25afb', '/a/b'],
   ]
   for (const [name, raw, reading] of chained) {
     it(`knows the reading of a server that reads ${raw} ${name}`, () => {
@@ -97,12 +119,15 @@ describe('readPath', () => {
       '%25',
       '2e',
       '%3b',
+      '%3f',
+      '%23',
     ]
     // Independent of the code under test; the URL parser removes dot segments and reads backslashes as slashes.
     const servers: ((path: string) => string)[] = [
       (path) => new URL(`http://h${path}`).pathname,
-      (path) => path.replaceAll(/%(2e|2f|5c|25|3b)/gi, decodeURIComponent),
+      (path) => path.replaceAll(/%(2e|2f|5c|25|3b|3f|23)/gi, decodeURIComponent),
       (path) => path.split(/\/+/).join('/'),
+      (path) => path.split(/[?#]/)[0] as string,
       (path) =>
         path
           .split('/')
@@ -132,7 +157,7 @@ describe('readPath', () => {
       const known = new Set([path, ...otherPaths].map(upper))
       let seen = raw
       for (let hop = random(5); hop > 0; hop -= 1)
-        seen = (servers[random(4)] as (p: string) => string)(seen)
+        seen = (servers[random(servers.length)] as (p: string) => string)(seen)
       const plain = seen.replaceAll(/%2e/gi, '.')
       assert.ok(known.has(upper(plain)), `${raw} read as ${seen}`)
     }

@@ -28,6 +28,13 @@ describe('parseTarget', () => {
     ],
     ['an absolute form with dot segments', 'http://h/a/../b', '/a/../b', '/b', ''],
     ['an absolute form with two slashes', 'http://h//b', '//b', '/b', ''],
+    [
+      'bytes above 0x7F, encoded,',
+      '/caf\u00c3\u00a9?q=\u00ff',
+      '/caf%C3%A9?q=%FF',
+      '/caf%C3%A9',
+      'q=%FF',
+    ],
   ]
   for (const [name, text, target, path, query] of originForms) {
     it(`reduces ${name} to the origin form`, () => {
@@ -85,7 +92,8 @@ describe('parseTarget', () => {
     ['a line break', 'GET', '/a\r\nX: y'],
     ['a NUL', 'GET', '/a\0'],
     ['a DEL', 'GET', '/a\x7f'],
-    ['characters beyond ASCII', 'GET', '/caf\u00e9'],
+    ['characters that are no bytes', 'GET', '/caf\u0119'],
+    ['bytes above 0x7F in a host', 'GET', 'http://caf\u00c3\u00a9/'],
     ['a stray percent sign', 'GET', '/100%'],
     ['a percent sign before one digit', 'GET', '/%4'],
     ['a percent sign before other letters', 'GET', '/%zz'],
