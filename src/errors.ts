@@ -291,6 +291,14 @@ export const catalogue = {
     level: 'warn',
     text: 'Too many credentials are being checked at the moment.',
   },
+  E_GATEWAY_EXHAUSTED: {
+    status: 503,
+    source: 'gateway',
+    phase: 'handshake',
+    retry: 'never',
+    level: 'info',
+    text: 'The gateway has no room for another connection at the moment.',
+  },
   E_ROUTE_FULL: {
     status: 503,
     source: 'gateway',

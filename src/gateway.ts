@@ -13,6 +13,7 @@ import { passedSockets } from './listen/activation.ts'
 import { untaken } from './listen/bind.ts'
 import type { Listener } from './listen/listener.ts'
 import { Listeners } from './listen/listeners.ts'
+import { ExhaustionWatch } from './listen/exhaustion-watch.ts'
 import { RefusalWatch } from './listen/refusal-watch.ts'
 import { CertificateWatch } from './listen/tls-watch.ts'
 import { urlOf } from './listen/url.ts'
@@ -97,6 +98,7 @@ class RunningGateway implements Gateway, Exchanges {
   readonly #listeners: Listeners<Decision>
   readonly #certificates: CertificateWatch
   readonly #refusals: RefusalWatch
+  readonly #exhaustion: ExhaustionWatch
   readonly #admin: AdminDoor
   readonly #rebalancer: Rebalancer
   readonly #reconciler = new Reconciler()
@@ -144,6 +146,7 @@ class RunningGateway implements Gateway, Exchanges {
     const listeners = (): readonly Listener[] => this.#listeners.current
     this.#certificates = new CertificateWatch({ listeners, report })
     this.#refusals = new RefusalWatch({ listeners, report })
+    this.#exhaustion = new ExhaustionWatch({ listeners, report })
     this.#admin = new AdminDoor(this.#adminParts())
   }
 
@@ -347,6 +350,7 @@ class RunningGateway implements Gateway, Exchanges {
     this.#watch = undefined
     this.#certificates.close()
     this.#refusals.close()
+    this.#exhaustion.close()
     this.#reconciler.stop()
     this.#rebalancer.close()
     this.#closings.stop()

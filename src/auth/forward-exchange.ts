@@ -10,6 +10,8 @@ import {
   type IncomingMessage,
 } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import type { Refusal } from '../errors.ts'
+import { exhaustion } from '../exhausted.ts'
 
 export interface Question {
   readonly url: URL
@@ -20,11 +22,11 @@ export interface Question {
   readonly timeoutMs: number
 }
 
-/** `response` is unread: whoever gets it must read it to its end or destroy it. */
+/** `response` is unread: whoever gets it must read it to its end or destroy it. `own`: the failure is the gateway's. */
 export type Reply =
   | { readonly kind: 'answered'; readonly response: IncomingMessage }
   | { readonly kind: 'timeout' }
-  | { readonly kind: 'failed'; readonly cause: string }
+  | { readonly kind: 'failed'; readonly cause: string; readonly own?: Refusal | undefined }
 
 const HEAD_BYTES_MAX = 32 * 1024
 
@@ -84,7 +86,8 @@ class Exchange {
       this.start()
       return
     }
-    this.#settle({ kind: 'failed', cause: error.message || (error.code ?? 'unknown error') })
+    const cause = error.message || (error.code ?? 'unknown error')
+    this.#settle({ kind: 'failed', cause, own: exhaustion(error) })
   }
 
   /** A server that switches protocols is cut off by node, and not always with an error. */

@@ -29,7 +29,7 @@ const neverCopied: ReadonlySet<string> = new Set([...hopByHop, 'content-length',
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * Refusals: E_AUTH_TIMEOUT, E_AUTH_UNAVAILABLE, and E_FORWARD_DENIED, whose `details.answer` holds the server's answer
+ * Refusals: E_AUTH_TIMEOUT, E_AUTH_UNAVAILABLE, E_GATEWAY_EXHAUSTED, and E_FORWARD_DENIED, whose `details.answer` holds the server's answer
  * with its body unread. Whoever takes that Refusal must read the body to its end or destroy it (`discardAnswer`);
  * otherwise it holds a connection for 30 s.
  */
@@ -76,6 +76,7 @@ class ForwardCheck implements Check {
     const fields = questionFields(facts, this.#url.host, this.#own)
     const reply = await this.#ask(fields)
     if (reply.kind === 'answered') return this.#read(reply.response, fields)
+    if (reply.kind === 'failed' && reply.own !== undefined) return reply.own
     const code = reply.kind === 'failed' ? 'E_AUTH_UNAVAILABLE' : 'E_AUTH_TIMEOUT'
     return new Refusal(code, { cause: this.#causeOf(reply) })
   }

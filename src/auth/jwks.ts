@@ -13,6 +13,7 @@ import {
   type RemoteJWKSet,
 } from 'jose'
 import { Refusal } from '../errors.ts'
+import { exhaustion } from '../exhausted.ts'
 import { messageOf } from './error-message.ts'
 import type { AuthLog } from './identity.ts'
 
@@ -103,7 +104,11 @@ export class RemoteKeys {
   /** Logs the first failure in a row, not each. */
   #fail(url: string, error: unknown, timedOut: boolean): Refusal {
     const { name, log } = this.#options
-    const cause = `${name}: the key set cannot be fetched: ${describe(error)}`
+    const root = rootOf(error)
+    // The next token tries again: the provider has not failed.
+    const own = root instanceof Error ? exhaustion(root) : undefined
+    if (own !== undefined) return own
+    const cause = `${name}: the key set cannot be fetched: ${messageOf(root)}`
     if (this.#failure === undefined) log.warn({ check: name, url, cause }, 'key set not available')
     this.#failure = new Refusal(timedOut ? 'E_AUTH_TIMEOUT' : 'E_AUTH_UNAVAILABLE', { cause })
     this.#failedAtMs = Date.now()
@@ -140,8 +145,6 @@ function parseJson(text: string): unknown {
 }
 
 /** What fetch wraps, sometimes twice: its own message says no more than that it failed. */
-function describe(error: unknown): string {
-  return error instanceof Error && error.cause instanceof Error
-    ? describe(error.cause)
-    : messageOf(error)
+function rootOf(error: unknown): unknown {
+  return error instanceof Error && error.cause instanceof Error ? rootOf(error.cause) : error
 }

@@ -12,10 +12,11 @@ import type { LocalAddresses } from '../balance/local-addresses.ts'
 import type { TlsSession } from '../balance/tls-sessions.ts'
 import { Refusal } from '../errors.ts'
 import type { Code } from '../errors.ts'
+import { exhaustion } from '../exhausted.ts'
 import { TIMER_MAX_MS } from '../timers.ts'
 import { noLocalAddress, Targets, type TcpTarget } from './targets.ts'
 
-/** Gets the connected socket, or one of E_CONNECT_TIMEOUT, E_UPSTREAM_REFUSED, E_UPSTREAM_UNREACHABLE, E_UPSTREAM_TLS, E_CLIENT_GONE. */
+/** Gets the connected socket, or one of E_CONNECT_TIMEOUT, E_UPSTREAM_REFUSED, E_UPSTREAM_UNREACHABLE, E_UPSTREAM_TLS, E_GATEWAY_EXHAUSTED, E_CLIENT_GONE. */
 export type DialDone = (result: Socket | Refusal) => void
 
 export interface DialOptions {
@@ -256,8 +257,11 @@ export function connectTimeout(connectTimeoutMs: number): Refusal {
 /** What a failed name lookup or connect means. */
 export function connectRefusal(error: {
   readonly code?: string | undefined
+  readonly syscall?: string | undefined
   readonly message: string
 }): Refusal {
+  const own = exhaustion(error)
+  if (own !== undefined) return own
   const code = codes.get(error.code) ?? 'E_UPSTREAM_UNREACHABLE'
   return new Refusal(code, { cause: causeOf(error) })
 }

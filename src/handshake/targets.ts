@@ -2,6 +2,7 @@
 
 import type { LocalAddresses } from '../balance/local-addresses.ts'
 import { Refusal } from '../errors.ts'
+import { isExhaustion } from '../exhausted.ts'
 
 export interface TcpTarget {
   readonly kind: 'tcp'
@@ -44,6 +45,8 @@ export class Targets {
 
   /** After a failure with an error's `code`: the same host from another address, where it is ours that cannot be had; else the next host. */
   after(code: string | undefined): TcpTarget | undefined {
+    // No address is reached without a descriptor.
+    if (isExhaustion(code)) return undefined
     const isOurs = code !== undefined && ownFailures.has(code)
     return (isOurs ? this.#nextFrom() : undefined) ?? this.next()
   }

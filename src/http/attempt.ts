@@ -14,7 +14,7 @@
 import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { EndpointLease } from '../balance/endpoint.ts'
-import { Refusal } from '../errors.ts'
+import { catalogue, Refusal } from '../errors.ts'
 import { brokenRefusal, UNPROCESSED_CODE, type Dialing } from '../handshake/dial.ts'
 import type { Framing } from '../http1/framing.ts'
 import { prefaceFor } from '../handshake/proxy-header.ts'
@@ -162,8 +162,10 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
 
   #failBy(error: NodeJS.ErrnoException): void {
     if (error instanceof DialError) {
-      this.#options.lease.failed()
-      this.#fail(error.refusal, 'next')
+      const { refusal } = error
+      const isEndpoints = catalogue[refusal.code].retry !== 'never'
+      if (isEndpoints) this.#options.lease.failed()
+      this.#fail(refusal, isEndpoints ? 'next' : 'never')
       return
     }
     const refusal = brokenRefusal(error)

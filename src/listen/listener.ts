@@ -34,6 +34,8 @@ export interface Listener {
   readonly tls: TlsSide
   /** Clients that found no place for their connection. */
   readonly refused: Refused
+  /** How often clients could not be accepted for want of descriptors or memory, as far as that is known. */
+  readonly starved: number
   /**
    * Reads what `config`, of the same address, needs, and changes nothing yet. Throws when a certificate cannot be read.
    * Connections that stand do not notice the change, save that their next request has the new limits.
@@ -163,6 +165,10 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     if (engine === undefined) return this.#places.refused
     const last = engine.address === '' ? address : engine.address
     return { full: full + engine.full, share: share + engine.share, address: last }
+  }
+
+  get starved(): number {
+    return this.#door?.refused?.starved ?? 0
   }
 
   async bind(): Promise<void> {

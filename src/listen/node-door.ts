@@ -10,6 +10,8 @@ export function openNodeDoor(
   places: ConnectionPlaces,
   onSocket: (socket: Socket) => void,
 ): Door {
+  // What cannot be accepted is no reason to end the process.
+  server.on('error', () => {})
   server.on('connection', (socket) => {
     if (places.enter(socket)) onSocket(socket)
   })

@@ -107,6 +107,12 @@ export function declareMetrics(registry: Registry, sources: ReadSources) {
       labelNames: ['route', 'check', 'result'],
       registry,
     }),
+    exhausted: Series.counter({
+      name: 'upgate_descriptors_exhausted_total',
+      help: 'How often there were no descriptors, or no memory, for a connection: of a request, of a client that waits to be accepted, or at a look each second.',
+      labelNames: [],
+      registry,
+    }),
     ...declareWebSocket(registry),
     ...declareReloads(registry),
   }

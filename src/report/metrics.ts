@@ -77,6 +77,8 @@ export interface Metrics {
   /** Once for each `tunnelOpened`. */
   tunnelClosed(route: string, opened: Cell, end: TunnelEnd): void
   configReloaded(result: 'ok' | 'failed'): void
+  /** There was no descriptor, or no memory, for a connection. */
+  exhausted(times: number): void
   /**
    * The routes of a new config. Series of those that are gone, and of their endpoints, are left out from the first read on at
    * which none of their tunnels is open.
@@ -105,6 +107,7 @@ class GatewayMetrics implements Metrics {
   constructor(sources: MetricsSources) {
     this.#sources = sources
     this.#metrics = declareMetrics(this.#registry, sources)
+    this.#metrics.exhausted.at()
     this.#metrics.reloads.at('ok')
     this.#metrics.reloads.at('failed')
     this.#configRead()
@@ -162,6 +165,10 @@ class GatewayMetrics implements Metrics {
     if (webSocket === undefined) return
     const close = webSocket.close ?? { by, code: NO_CLOSE }
     this.#metrics.closes.at(route, close.by, closeLabel(close.code)).value += 1
+  }
+
+  exhausted(times: number): void {
+    this.#metrics.exhausted.at().value += times
   }
 
   configReloaded(result: 'ok' | 'failed'): void {

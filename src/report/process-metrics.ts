@@ -39,8 +39,12 @@ function replaceOpenFds(registry: Registry): void {
     help: 'Number of open file descriptors.',
     registers: [registry],
     collect: async () => {
-      // Minus the one that reads the directory.
-      gauge.set((await readdir('/proc/self/fd')).length - 1)
+      try {
+        // Minus the one that reads the directory.
+        gauge.set((await readdir('/proc/self/fd')).length - 1)
+      } catch {
+        // There is no descriptor left to read it with, which nobody would learn without the other metrics.
+      }
     },
   })
 }

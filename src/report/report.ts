@@ -36,10 +36,15 @@ import {
 } from './reported.ts'
 import { cutFree, Words } from './words.ts'
 
+/** After a line that would come for each request or client. */
+const TELL_AGAIN_MS = 60_000
+
 export class Report {
   readonly #log: Logger
   readonly #metrics: Metrics
   readonly #words = new Words()
+  /** Since the last line about it. */
+  #exhausted = { times: 0, toldAtMs: -Infinity }
 
   constructor(log: Logger, metrics: Metrics) {
     this.#log = log
@@ -159,6 +164,16 @@ export class Report {
     this.#log.warn({ sockets: named }, 'no listener is for these sockets of systemd')
   }
 
+  /** There were no descriptors, or no memory, for a connection, so many times more. The log has it at most once a minute. */
+  exhausted(cause: string, times = 1): void {
+    this.#metrics.exhausted(times)
+    this.#exhausted.times += times
+    const nowMs = performance.now()
+    if (nowMs < this.#exhausted.toldAtMs + TELL_AGAIN_MS) return
+    this.#log.warn({ cause, times: this.#exhausted.times }, 'no descriptors left')
+    this.#exhausted = { times: 0, toldAtMs: nowMs }
+  }
+
   /** At most once a minute for each limit of a listener. */
   clientsRefused({ url, key, full, share, clientIp }: ClientsRefusedReport): void {
     const line = { url, key, full, share, clientIp: plainAddress(clientIp) ?? clientIp }
@@ -255,6 +270,7 @@ export class Report {
       requestFields(report, { protocol, status, code, cause: refusal.details.cause }),
       'request',
     )
+    if (code === 'E_GATEWAY_EXHAUSTED') this.exhausted(refusal.details.cause ?? code)
   }
 
   #handshakeEnded(

@@ -277,13 +277,14 @@ const cases: Case[] = [
   },
 ]
 
-/** Codes that tests of their own produce: auth, limits, drain, balance and handshake in this folder. */
+/** Codes that tests of their own produce: auth, limits, drain, balance, handshake and exhausted in this folder. */
 const ELSEWHERE: readonly Code[] = [
   'E_CLAIM_DENIED',
   'E_FORWARD_DENIED',
   'E_RATE_LIMIT',
   'E_CLIENT_FULL',
   'E_ROUTE_FULL',
+  'E_GATEWAY_EXHAUSTED',
   'E_CLIENT_GONE',
   'E_INTERNAL',
   'E_AUTH_BUSY',

@@ -237,7 +237,7 @@ describe('a dialed attempt that fails', () => {
 
   it('is refused when it cannot even begin', async () => {
     await using tried = await begin(NUMERIC, {}, (_client, dialer) => dialer.errors.push('EMFILE'))
-    refused(await tried.outcome, 'E_UPSTREAM_UNREACHABLE', /EMFILE/)
+    refused(await tried.outcome, 'E_GATEWAY_EXHAUSTED', /EMFILE/)
   })
 
   it('begins nothing for a client that is gone', async () => {

@@ -34,6 +34,12 @@ describe('targets', () => {
     })
   }
 
+  it('are none after a failure that another host would meet as well', () => {
+    const targets = new Targets([V4, V6], 80, undefined)
+    targets.next()
+    assert.equal(targets.after('EMFILE'), undefined)
+  })
+
   it('are the next host after another failure', () => {
     const targets = new Targets([V4, '192.0.2.2'], 80, new LocalAddresses(['10.0.0.5', '10.0.0.6']))
     assert.equal(shown(targets.next()), `10.0.0.5 to ${V4}`)

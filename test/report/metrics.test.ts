@@ -84,6 +84,7 @@ describe('createMetrics', () => {
       upgate_config_last_reload_successful: '',
       upgate_config_last_reload_timestamp_seconds: '',
       upgate_config_reloads_total: 'result',
+      upgate_descriptors_exhausted_total: '',
       upgate_endpoint_draining: 'upstream,endpoint',
       upgate_endpoint_up: 'upstream,endpoint',
       upgate_handshake_seconds: 'route',
@@ -162,6 +163,7 @@ describe('createMetrics', () => {
       'upgate_websocket_closes_total{route="chat",by="client",code="1000"}',
       'upgate_websocket_closes_total{route="chat",by="upstream",code="1006"}',
       'upgate_config_reloads_total{result="failed"}',
+      'upgate_descriptors_exhausted_total',
     ]) {
       assert.equal(seen.get(series), 0, series)
     }

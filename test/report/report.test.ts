@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { describe, it, mock } from 'node:test'
 import type { RouteConfig } from '../../src/config/config.ts'
 import { catalogue, Refusal, type Code } from '../../src/errors.ts'
 import { createLogger } from '../../src/report/logger.ts'
@@ -450,6 +450,39 @@ describe('Report', () => {
     assert.deepEqual(lines(), [
       { level: 'warn', sockets, msg: 'no listener is for these sockets of systemd' },
     ])
+  })
+
+  it('warns once a minute that there are no descriptors, and counts each time', async () => {
+    let nowMs = 0
+    const clock = mock.method(performance, 'now', () => nowMs)
+    try {
+      const { report, lines, text } = setUp()
+      const refusal = new Refusal('E_GATEWAY_EXHAUSTED', { cause: 'connect EMFILE' })
+      report.requestRefused({ ...request, refusal })
+      report.handshakeRefused({ ...request, refusal })
+      report.exhausted('accept at http://127.0.0.1/', 7)
+      nowMs = 60_000
+      report.exhausted('EMFILE')
+      const msg = 'no descriptors left'
+      assert.deepEqual(
+        lines().filter((line) => line.msg === msg),
+        [
+          { level: 'warn', cause: 'connect EMFILE', times: 1, msg },
+          { level: 'warn', cause: 'EMFILE', times: 9, msg },
+        ],
+      )
+      assert.ok((await text()).includes('upgate_descriptors_exhausted_total 10\n'))
+    } finally {
+      clock.mock.restore()
+    }
+  })
+
+  it('warns of clients that found no place, with the address as it is everywhere', () => {
+    const { report, lines } = setUp()
+    const refused = { url: 'http://127.0.0.1/', key: 'connections', full: 0, share: 3 }
+    report.clientsRefused({ ...refused, clientIp: '::ffff:192.0.2.7' })
+    const line = { level: 'warn', ...refused, clientIp: '192.0.2.7', msg: 'clients turned away' }
+    assert.deepEqual(lines(), [line])
   })
 
   it('warns of keys that a reload cannot change', () => {

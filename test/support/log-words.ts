@@ -101,6 +101,12 @@ export const logMessages: readonly LogMessage[] = [
     fields: ['sockets'],
   },
   {
+    message: 'no descriptors left',
+    level: 'warn',
+    when: 'There were no descriptors, or no memory, for a connection: requests are answered 503 (`E_GATEWAY_EXHAUSTED`), clients wait or are closed. At most once a minute.',
+    fields: ['cause', 'times'],
+  },
+  {
     message: 'clients turned away',
     level: 'warn',
     when: 'A limit of a listener, or the share of it that one address may hold, is used up: connections are closed. At most once a minute for each limit.',
@@ -290,6 +296,7 @@ export const logFields: ReadonlyMap<string, string> = new Map([
   ['closed', 'How many tunnels it has no place for: they are closed.'],
   ['problems', 'What is wrong with the file, a line each.'],
   ['keys', 'Those of the config, as a list.'],
+  ['times', 'How often since the last such line.'],
   ['key', 'The key of the listener in the config that has the limit.'],
   ['full', 'Clients turned away since the last such line as everything was in use.'],
   ['share', 'Likewise, as their address held its share: an eighth, and at least 4.'],
