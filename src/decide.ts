@@ -4,6 +4,7 @@ import { Refusal } from './errors.ts'
 import type { Plane, RouteParts } from './plane.ts'
 import { plainAddress } from './request/address-set.ts'
 import { readFacts, type Connection, type RequestFacts, type RequestHead } from './request/facts.ts'
+import { hasPassed } from './request/via.ts'
 import { allowedTokens, matchRoute } from './route/match.ts'
 
 const HTTPS_PORT = 443
@@ -66,6 +67,8 @@ function route(
   const facts = readFacts(head, connection, plane)
   if (facts instanceof Refusal) return facts
   known.facts = facts
+  const { pseudonym } = plane
+  if (pseudonym !== undefined && hasPassed(facts.fields, pseudonym)) return new Refusal('E_LOOP')
   if (connection.httpsPort !== undefined) return httpsRequired(facts, connection.httpsPort)
   const matched = matchRoute(plane.table, facts)
   if (matched instanceof Refusal) return matched

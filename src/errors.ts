@@ -347,6 +347,14 @@ export const catalogue = {
     level: 'warn',
     text: 'The upstream took too long to answer.',
   },
+  E_LOOP: {
+    status: 508,
+    source: 'gateway',
+    phase: 'facts',
+    retry: 'never',
+    level: 'warn',
+    text: 'The request has come through this gateway before: it goes round in circles.',
+  },
 } as const satisfies Record<string, CatalogueRow>
 
 export type Code = keyof typeof catalogue

@@ -32,6 +32,7 @@ import { createMetrics, type Metrics } from './report/metrics.ts'
 import { Report } from './report/report.ts'
 import type { ReloadCause } from './report/reported.ts'
 import { version as gatewayVersion } from './report/version.ts'
+import { newPseudonym } from './request/via.ts'
 import { Requests } from './requests.ts'
 import { drain } from './tunnels/drain.ts'
 import { Expiry } from './tunnels/expiry.ts'
@@ -137,6 +138,7 @@ class RunningGateway implements Gateway, Exchanges {
     })
     this.#planeOptions = {
       log: this.#log,
+      pseudonym: newPseudonym(),
       builtinAddress: () => (this.#echo as Echo).address,
       onEndpointChange: (...change) => report.endpointChanged(...change),
     }

@@ -27,6 +27,7 @@ export interface RouteParts {
 }
 
 interface PlaneParts {
+  readonly pseudonym: string
   readonly checks: Checks
   readonly pools: ReadonlyMap<string, Pool>
   /** By the name of their route. */
@@ -37,6 +38,8 @@ export class Plane {
   readonly trusted: AddressSet
   readonly trustedBlocks: Uint8Array
   readonly forwarded: ForwardedConfig | undefined
+  /** The gateway's name in Via; undefined where it writes none. */
+  readonly pseudonym: string | undefined
   readonly table: RouteTable
   readonly pools: ReadonlyMap<string, Pool>
   readonly checks: Checks
@@ -50,6 +53,7 @@ export class Plane {
     this.trusted = addressSet(config.trustedProxies)
     this.trustedBlocks = packBlocks(config.trustedProxies)
     this.forwarded = config.forwarded
+    this.pseudonym = config.via ? parts.pseudonym : undefined
     this.table = compileRoutes(config.routes)
     this.pools = parts.pools
     this.checks = parts.checks
@@ -97,6 +101,8 @@ export class Plane {
 
 export interface PlaneOptions {
   readonly log: Logger
+  /** The gateway's name in Via. */
+  readonly pseudonym: string
   readonly builtinAddress: (name: 'echo') => Address
   readonly onEndpointChange: (upstream: string, endpoint: Endpoint, up: boolean) => void
 }
@@ -122,7 +128,8 @@ export async function buildPlane(
       const pool = new Pool(upstream, poolOptions, previous?.pools.get(upstream.name))
       pools.set(upstream.name, pool)
     }
-    return new Plane(config, { checks, pools, admissions: admissionsFor(config, previous) })
+    const admissions = admissionsFor(config, previous)
+    return new Plane(config, { pseudonym: options.pseudonym, checks, pools, admissions })
   } catch (error) {
     checks.retire(previous?.checks)
     throw error

@@ -67,6 +67,7 @@ export function buildConfig({ file, directory, input, output, warnings }: Built)
     log: output.log,
     trustedProxies: output.trustedProxies,
     forwarded: output.forwarded === 'off' ? undefined : output.forwarded,
+    via: output.via === 'on',
     shutdown: { drainMs: output.shutdown.drain, spread: output.shutdown.spread },
     reload: { watch: output.reload.watch },
     relay: buildRelay(output.relay),

@@ -15,6 +15,8 @@ export interface Config {
   readonly trustedProxies: readonly string[]
   /** `undefined` for `off`: X-Forwarded-* is read and written, and Forwarded is removed. */
   readonly forwarded: ForwardedConfig | undefined
+  /** Requests to upstreams have the gateway in Via, and those that come back with it are refused. */
+  readonly via: boolean
   readonly shutdown: ShutdownConfig
   /** `watch`: the file is read again by itself when it changes. */
   readonly reload: { readonly watch: boolean }

@@ -50,7 +50,7 @@ export interface ConfigDiff {
   readonly auth: PartsDiff
   /** By their addresses. */
   readonly listeners: PartsDiff
-  /** Of all that has no name: `admin`, `log`, `trustedProxies`, `forwarded`, `shutdown`, `reload`, `relay`. */
+  /** Of all that has no name: `admin`, `log`, `trustedProxies`, `forwarded`, `via`, `shutdown`, `reload`, `relay`. */
   readonly settings: readonly KeyChange[]
   /** Keys among `settings` that a reload cannot change, and those of listeners behind their addresses. */
   readonly needsRestart: readonly string[]

@@ -204,6 +204,11 @@ export const configSchema = section({
     'off',
     'X-Forwarded-* or Forwarded, so that no upstream gets two stories. off: X-Forwarded-* is read and written, and Forwarded removed.',
   ),
+  via: key(
+    choice(['on', 'off']),
+    'on',
+    'Adds the gateway to Via of requests, by a name that it makes at each start, and answers 508 to those that come back with it. With Via nginx compresses only where gzip_proxied says so.',
+  ),
   shutdown: key(
     section({
       drain: key(

@@ -97,7 +97,7 @@ function writtenNumber(key: string, value: number): string {
 }
 
 function writtenFlag(key: string, value: boolean): string {
-  if (key === 'frames') return value ? 'on' : 'off'
+  if (key === 'frames' || key === 'via') return value ? 'on' : 'off'
   return String(value)
 }
 

@@ -43,12 +43,13 @@ export const fates: ReadonlyMap<string, Fate> = new Map<string, Fate>([
   ['http2-settings', 'h2c'],
 ])
 
-/** Besides those that have a fate of their own: credentials, and what frames the body. */
+/** Besides those that have a fate of their own: credentials, what frames the body, and what ends loops. */
 const reliedOn: ReadonlySet<string> = new Set([
   'authorization',
   'content-length',
   'cookie',
   'origin',
+  'via',
 ])
 
 const reliedOnFamilies = ['x-forwarded-', 'x-auth-', 'sec-websocket-'] as const

@@ -179,13 +179,14 @@ interface Additions {
 }
 
 function addOwnFields(outgoing: string[], { facts, identity, edits }: Additions): void {
-  const { certificate, requestId, traceparent } = facts
+  const { certificate, requestId, traceparent, via } = facts
   const start = outgoing.length
   addForwarded(outgoing, facts)
   if (certificate !== undefined && 'forwarded' in certificate) {
     outgoing.push('X-Forwarded-Client-Cert', certificate.forwarded)
   }
   outgoing.push('X-Request-Id', requestId, 'traceparent', traceparent)
+  if (via !== undefined) outgoing.push('Via', via)
   if (identity.user !== undefined) outgoing.push('X-Auth-User', headerSafe(identity.user))
   for (let index = 0; index + 1 < identity.fields.length; index += 2) {
     const name = identity.fields[index] as string

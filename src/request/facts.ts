@@ -73,6 +73,8 @@ export interface RequestFacts {
   readonly proto: 'http' | 'https'
   /** The forwarded fields to send on; see `forwarded.ts`. */
   readonly forwarded: Forwarded
+  /** What the gateway adds to Via: the version that the request came by, and its pseudonym. Undefined for none. */
+  readonly via?: string | undefined
   /** The Upgrade tokens asked for, in the client's order and spelling; empty when there is none. */
   readonly upgrade: readonly string[]
   /** A WebSocket handshake whose Upgrade field a trusted proxy has stripped: `upgrade` is `['websocket']` all the same. */
@@ -130,10 +132,17 @@ export function readFacts(
     peerTrusted,
     proto: forwarded.proto,
     forwarded,
+    ...(trust.pseudonym !== undefined && {
+      via: `${versionOf(head, connection)} ${trust.pseudonym}`,
+    }),
     upgrade: asked.tokens,
     stripped: asked.stripped,
     ...(connection.certificate && { certificate: connection.certificate }),
   })
+}
+
+function versionOf({ httpVersion }: RequestHead, { http2 }: Connection): string {
+  return http2 === undefined ? httpVersion : '2.0'
 }
 
 /** RFC 9110 15.5.6: a 405 says what would do. */

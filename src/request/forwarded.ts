@@ -39,10 +39,12 @@ export interface Forwarded {
   readonly policy: ForwardedConfig | undefined
 }
 
-/** Who is believed, and about what. */
+/** Who is believed, and about what; and who the gateway is itself. */
 export interface Trust {
   readonly trusted: AddressSet
   readonly forwarded: ForwardedConfig | undefined
+  /** The gateway's own name in Via; undefined where it writes none. */
+  readonly pseudonym?: string | undefined
 }
 
 /** More proxies than any chain has. */

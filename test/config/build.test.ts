@@ -44,6 +44,7 @@ describe('the configuration of the smallest file', () => {
     assert.deepEqual(config.log, { level: 'info', format: 'json' })
     assert.deepEqual(config.trustedProxies, [])
     assert.equal(config.forwarded, undefined)
+    assert.equal(config.via, true)
     assert.deepEqual(config.shutdown, { drainMs: 30_000, spread: true })
     assert.deepEqual(config.reload, { watch: false })
     assert.deepEqual(config.relay, { engine: 'auto', bufferBytes: 262_144, frames: true })

@@ -245,6 +245,7 @@ admin: { token: ${secret}3, address: "localhost:1", hosts: [a.com] }
 log: { level: warn, format: pretty }
 trustedProxies: [::1]
 forwarded: { write: both }
+via: off
 shutdown: { drain: 0s, spread: false }
 reload: { watch: true }
 relay: { threads: 2, frames: off }
@@ -257,6 +258,7 @@ relay: { threads: 2, frames: off }
       'log.format: json -> pretty (needs a restart)',
       'trustedProxies: [] -> [::1]',
       'forwarded: off -> { read: x-forwarded, write: both }',
+      'via: on -> off',
       'shutdown.drain: 30s -> 0s',
       'shutdown.spread: true -> false',
       'reload.watch: false -> true',

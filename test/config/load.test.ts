@@ -66,14 +66,14 @@ describe('YAML', () => {
       'wants a map',
       '',
       [
-        '1:1: expected a map with keys of listeners, admin, log, trustedProxies, forwarded, shutdown, reload, relay, defaults, upstreams, auth, routes; got nothing',
+        '1:1: expected a map with keys of listeners, admin, log, trustedProxies, forwarded, via, shutdown, reload, relay, defaults, upstreams, auth, routes; got nothing',
       ],
     ],
     [
       'wants a map, not a list',
       '- a',
       [
-        '1:1: expected a map with keys of listeners, admin, log, trustedProxies, forwarded, shutdown, reload, relay, defaults, upstreams, auth, routes; got a list',
+        '1:1: expected a map with keys of listeners, admin, log, trustedProxies, forwarded, via, shutdown, reload, relay, defaults, upstreams, auth, routes; got a list',
       ],
     ],
     [
@@ -232,7 +232,7 @@ routes:
 
   it('is not put into keys', () => {
     assert.deepEqual(problemsIn(withRoute('"${A}": 1'), { A: 'log' }), [
-      '1:1: ["${A}"]: unknown key; known here: listeners, admin, log, trustedProxies, forwarded, shutdown, reload, relay, defaults, upstreams, auth, routes',
+      '1:1: ["${A}"]: unknown key; known here: listeners, admin, log, trustedProxies, forwarded, via, shutdown, reload, relay, defaults, upstreams, auth, routes',
     ])
   })
 })

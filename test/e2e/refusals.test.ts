@@ -277,7 +277,7 @@ const cases: Case[] = [
   },
 ]
 
-/** Codes that tests of their own produce: auth, limits, drain, balance, handshake and exhausted in this folder. */
+/** Codes that tests of their own produce: auth, limits, drain, balance, loops, handshake and exhausted in this folder. */
 const ELSEWHERE: readonly Code[] = [
   'E_CLAIM_DENIED',
   'E_FORWARD_DENIED',
@@ -291,6 +291,7 @@ const ELSEWHERE: readonly Code[] = [
   'E_AUTH_TIMEOUT',
   'E_DRAINING',
   'E_ENDPOINT_NONE',
+  'E_LOOP',
   'E_PROTOCOL_UNSERVED',
   // Nobody is answered.
   'E_HTTP2_FLOOD',

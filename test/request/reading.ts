@@ -18,6 +18,8 @@ export interface SampleRequest {
   readonly localPort?: number | undefined
   readonly trusted?: readonly string[]
   readonly forwarded?: ForwardedConfig
+  readonly http2?: true
+  readonly pseudonym?: string
 }
 
 /** The raw fields of `Name: value` lines. */
@@ -51,8 +53,13 @@ export function read(sample: SampleRequest = {}): RequestFacts | Refusal {
       peerAddress: sample.peer ?? '203.0.113.9',
       encrypted: sample.encrypted ?? false,
       localPort: 'localPort' in sample ? sample.localPort : 8080,
+      ...(sample.http2 && { http2: { connects: false } }),
     },
-    { trusted: addressSet(sample.trusted ?? []), forwarded: sample.forwarded },
+    {
+      trusted: addressSet(sample.trusted ?? []),
+      forwarded: sample.forwarded,
+      pseudonym: sample.pseudonym,
+    },
   )
 }
 
