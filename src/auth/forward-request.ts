@@ -82,4 +82,6 @@ function addFacts(fields: string[], facts: RequestFacts): void {
   fields.push('X-Real-IP', clientIp)
   fields.push('X-Request-Id', facts.requestId)
   fields.push('traceparent', facts.traceparent)
+  // A server that is behind this gateway itself, and guarded by its own answer, would be asked for ever.
+  if (facts.via !== undefined) fields.push('Via', facts.via)
 }

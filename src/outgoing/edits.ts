@@ -2,7 +2,7 @@
 
 import type { FieldEdits } from '../config/config.ts'
 import type { Fields } from '../errors.ts'
-import { aliasOf } from './field-names.ts'
+import { aliasOf } from '../request/field-names.ts'
 
 export interface CompiledEdits {
   /** Lower-case names of all fields that are set or removed, and aliases of those that are set. */

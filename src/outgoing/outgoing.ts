@@ -15,7 +15,7 @@ import {
   isProtected,
   namedByConnection,
   type Fate,
-} from './field-names.ts'
+} from '../request/field-names.ts'
 import { addForwarded, passesXForwarded } from './forwarded-fields.ts'
 import { fieldValue, hopByHop, listItems } from '../request/headers.ts'
 import { onlyValue } from '../request/identifiers.ts'

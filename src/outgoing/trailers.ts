@@ -3,7 +3,7 @@
 import type { FieldEdits } from '../config/config.ts'
 import type { Fields } from '../errors.ts'
 import { compiled } from './edits.ts'
-import { aliasOf, aliasesOf, isProtected } from './field-names.ts'
+import { aliasOf, aliasesOf, isProtected } from '../request/field-names.ts'
 
 /**
  * RFC 9110 6.5.1: fields that frame, route, authenticate or describe the content mean nothing good after it. Those that are

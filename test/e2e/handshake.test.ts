@@ -281,7 +281,8 @@ describe('handshake', () => {
       const { lines } = await connection.head()
       assert.deepEqual(
         lines.filter(
-          (line) => !/^(X-Forwarded|X-Real-IP|X-Request-Id|traceparent|Via|Connection|Upgrade)/.test(line),
+          (line) =>
+            !/^(X-Forwarded|X-Real-IP|X-Request-Id|traceparent|Via|Connection|Upgrade)/.test(line),
         ),
         [
           'hOsT: gateway.test',

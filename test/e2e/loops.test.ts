@@ -90,6 +90,19 @@ routes: [{ name: a, upstream: ${endpoint(`http://127.0.0.1:${back.port}`)} }]`,
     }
   }
 
+  it('is answered 508 where it is a question to an authorization server', async () => {
+    await using back = await wayBack()
+    await using gateway = await startTestGateway(
+      `auth: { portal: { type: forward, url: "http://127.0.0.1:${back.port}/verify" } }
+routes: [{ auth: [portal], upstream: "http://127.0.0.1:1" }]`,
+    )
+    back.to = gateway.port
+    await using client = await rawClient(gateway.port)
+    client.write(get())
+    assert.equal((await client.head()).status, 508)
+    assert.equal(back.connections, 1)
+  })
+
   it('is known by a name among others, whoever sends it, and before its credentials are asked for', async () => {
     const vias: string[][] = []
     await using upstream = await seeing(vias)

@@ -1,7 +1,7 @@
 /** What becomes of fields by their names, which of them a client may name in Connection, and which names look like others. */
 
 import type { Fields } from '../errors.ts'
-import { fieldValues, hopByHop, listItems } from '../request/headers.ts'
+import { fieldValues, hopByHop, listItems } from './headers.ts'
 
 /**
  * What becomes of a client's field, by lower-case name:
