@@ -61,8 +61,6 @@ interface Located {
 }
 
 function endpointsOf({ upstreams, routes }: Parts): Located[] {
-  const listed = (path: Path, endpoints: readonly Pick<EndpointConfig, 'address'>[]): Located[] =>
-    endpoints.map(({ address }, index) => ({ path: [...path, index], address }))
   return [
     ...upstreams.flatMap(({ path, value }) => listed([...path, 'endpoints'], value.endpoints)),
     ...routes.flatMap(({ path: at, value: { upstream } }): Located[] => {
@@ -71,6 +69,10 @@ function endpointsOf({ upstreams, routes }: Parts): Located[] {
       return 'address' in upstream ? [{ path, address: upstream.address }] : []
     }),
   ]
+}
+
+function listed(path: Path, endpoints: readonly Pick<EndpointConfig, 'address'>[]): Located[] {
+  return endpoints.map(({ address }, index) => ({ path: [...path, index], address }))
 }
 
 function overlap(one: Place, other: Place): boolean {
@@ -113,7 +115,7 @@ function reaches(
 }
 
 function isOwn(address: string, ownAddresses: ReadonlySet<string>): boolean {
-  return /^127\./.test(address) || address === '::1' || ownAddresses.has(address)
+  return address.startsWith('127.') || address === '::1' || ownAddresses.has(address)
 }
 
 /** The addresses that a host stands for as far as its text tells; one that is unspecified connects to this machine. */
