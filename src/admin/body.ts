@@ -6,14 +6,16 @@ import { problem, type Answer } from './problem.ts'
 
 const BODY_BYTES_MAX = 16 * 1024
 
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
+
 /** A map, which is empty where no body came; or why it is not one. */
 export async function readBody(
   request: IncomingMessage,
 ): Promise<{ readonly value: Raw } | Answer> {
   const { headers } = request
-  const hasBody =
-    headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
-  if (!hasBody) return { value: {} }
+  if (!hasBody(request)) return { value: {} }
   // A form of another site's page can send any text but not this type.
   if (!/^application\/json *(?:;|$)/i.test(headers['content-type'] ?? '')) {
     return problem(415, 'A body has to be JSON, with Content-Type: application/json.')

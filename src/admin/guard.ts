@@ -30,7 +30,8 @@ export class Guard {
 
   /** For pages that are open where no token is configured. The refusal, or undefined for whoever may read them. */
   refusePage(request: IncomingMessage): Answer | undefined {
-    return this.#tokenDigest === undefined ? undefined : this.#refuseToken(request)
+    const refusal = this.#refuseHost(request)
+    return refusal ?? (this.#tokenDigest === undefined ? undefined : this.#refuseToken(request))
   }
 
   /** For the API. The refusal, or undefined for whoever may call. */

@@ -7,10 +7,14 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import type { Address, AdminConfig } from '../config/config.ts'
 import { bindPath, givePath } from '../listen/unix-path.ts'
+import { socketBelow } from '../listen/tls-below.ts'
 import { Api, targetOf } from './api.ts'
+import { hasBody } from './body.ts'
+import { AdminConnections } from './connections.ts'
 import { Guard } from './guard.ts'
 import { jsonPage, pageFor, type Page, type PageParts } from './pages.ts'
 import type { ApiParts } from './parts.ts'
@@ -35,14 +39,15 @@ export interface Admin {
 
 const LIMITS: http.ServerOptions = {
   maxHeaderSize: 8 * 1024,
-  headersTimeout: 5000,
+  // Of silent connections as well.
+  headersTimeout: 3000,
   requestTimeout: 5000,
   keepAliveTimeout: 75_000,
   connectionsCheckingInterval: 1000,
 }
 
-/** Prometheus, a probe or two and some operators; what is beyond closes at once. */
-const CONNECTIONS_MAX = 64
+/** Of TLS. */
+const HANDSHAKE_MS = 3000
 
 /** Rejects with node's error (EADDRINUSE, EACCES, ...) when the address cannot be bound, or a certificate cannot be read. */
 export async function startAdmin(config: AdminConfig, parts: AdminParts): Promise<Admin> {
@@ -54,6 +59,7 @@ export async function startAdmin(config: AdminConfig, parts: AdminParts): Promis
 class RunningAdmin implements Admin {
   readonly #parts: AdminParts
   readonly #api: Api
+  readonly #connections = new AdminConnections()
   #guard: Guard
   #server: http.Server | https.Server
   /** Those before it that still have an answer to give. */
@@ -116,8 +122,12 @@ class RunningAdmin implements Admin {
     const server =
       tls === undefined
         ? http.createServer(LIMITS)
-        : https.createServer({ ...LIMITS, ...readCertificate(tls) })
-    server.maxConnections = CONNECTIONS_MAX
+        : https.createServer({
+            ...LIMITS,
+            ...readCertificate(tls),
+            handshakeTimeout: HANDSHAKE_MS,
+          })
+    server.on('connection', (socket: Socket) => this.#connections.enter(socket))
     server.on('request', (request, response) => {
       void this.#answer(request, response, server)
     })
@@ -129,6 +139,12 @@ class RunningAdmin implements Admin {
     response: http.ServerResponse,
     server: http.Server | https.Server,
   ): Promise<void> {
+    const socket =
+      request.socket instanceof TLSSocket ? socketBelow(request.socket) : request.socket
+    onceWhole(request, () => {
+      // What is left of a body may be read behind the answer.
+      if (socket !== undefined && !response.writableEnded) this.#connections.works(socket)
+    })
     const { status, type, body, headers } = await this.#pageFor(request)
     response.writeHead(status, {
       'Content-Type': type,
@@ -140,6 +156,7 @@ class RunningAdmin implements Admin {
     })
     // node leaves the body out where the method is HEAD.
     response.end(body)
+    if (socket !== undefined) this.#connections.waits(socket)
   }
 
   async #pageFor(request: http.IncomingMessage): Promise<Page> {
@@ -156,6 +173,12 @@ async function closeServer(server: http.Server | https.Server): Promise<void> {
   server.close()
   server.closeAllConnections()
   await closed
+}
+
+/** Calls back when all of a request is there: at once where it has no body. */
+function onceWhole(request: http.IncomingMessage, onWhole: () => void): void {
+  if (hasBody(request)) request.once('end', onWhole)
+  else onWhole()
 }
 
 function readCertificate({ cert, key }: NonNullable<AdminConfig['tls']>) {

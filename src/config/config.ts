@@ -112,7 +112,7 @@ export interface AdminConfig {
   readonly token: string | undefined
   /** Absolute paths of PEM files. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined
-  /** Lower-case names under which the API may be called, besides addresses and localhost. */
+  /** Lower-case names under which the API and /metrics may be called, besides addresses and localhost. */
   readonly hosts: readonly string[]
 }
 

@@ -43,7 +43,7 @@ const adminSection = section({
   hosts: key(
     list(serverName(), 'a list of host names, such as [ops.example.com]'),
     [],
-    'Names under which the API may be called, besides IP addresses and localhost.',
+    'Names under which the API and /metrics may be called, besides IP addresses and localhost.',
   ),
 })
 

@@ -130,7 +130,9 @@ describe('Guard of names', () => {
     'OPS.example.com',
   ]) {
     it(`answers to ${host}`, () => {
-      assert.equal(refusal({ host }, { hosts: ['ops.example.com'] }), undefined)
+      const hosts = ['ops.example.com']
+      assert.equal(refusal({ host }, { hosts }), undefined)
+      assert.equal(new Guard({ ...LOOPBACK, hosts }).refusePage(request({ host })), undefined)
     })
   }
 
@@ -149,6 +151,7 @@ describe('Guard of names', () => {
     it(`does not answer to "${host}", with or without a token`, () => {
       const hosts = ['ops.example.com']
       assert.equal(refusal({ host }, { hosts })?.status, 421)
+      assert.equal(new Guard({ ...LOOPBACK, hosts }).refusePage(request({ host }))?.status, 421)
       assert.equal(refusal({ host, fields: bearer(TOKEN) }, { hosts, token: TOKEN })?.status, 421)
     })
   }

@@ -19,7 +19,7 @@ const ca = join(import.meta.dirname, '../fixtures/tls/ca.pem')
 const TOKEN = 'Authorization: Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ.e30.eA'
 
 function get(path: string, lines: readonly string[] = []): string {
-  return [`GET ${path} HTTP/1.1`, 'Host: a', ...lines, '\r\n'].join('\r\n')
+  return [`GET ${path} HTTP/1.1`, 'Host: localhost', ...lines, '\r\n'].join('\r\n')
 }
 
 /** So many descriptors that the process can have none more: what it has stays. */
