@@ -7,6 +7,7 @@ import type { Address, Config } from './config/config.ts'
 import { diffConfigs } from './config/diff.ts'
 import { maskConfig } from './config/mask.ts'
 import type { Decision } from './decide.ts'
+import { descriptorLimit, descriptorsNeeded } from './descriptors.ts'
 import { Forwarder } from './http/forward.ts'
 import { Http2Connections } from './http2/shared-connections.ts'
 import { passedSockets } from './listen/activation.ts'
@@ -198,6 +199,7 @@ class RunningGateway implements Gateway, Exchanges {
     this.#log.info({ version: gatewayVersion, node: version, relay, why }, 'ready')
     this.#tellInsecure()
     this.#tellUntaken()
+    this.#tellTooFewDescriptors()
     await this.#certificates.follow()
   }
 
@@ -288,6 +290,7 @@ class RunningGateway implements Gateway, Exchanges {
     const tunnels = this.#reconciler.reconcile(this.registry, plane, overMs)
     this.#tellInsecure()
     this.#tellUntaken()
+    this.#tellTooFewDescriptors()
     this.#tellListening(listeners.added, admin.added)
     for (const {
       address,
@@ -400,6 +403,14 @@ class RunningGateway implements Gateway, Exchanges {
   #tellUntaken(): void {
     const sockets = untaken(passedSockets())
     if (sockets.length > 0) this.report.socketsUntaken(sockets)
+  }
+
+  #tellTooFewDescriptors(): void {
+    const needed = descriptorsNeeded(this.#config)
+    const limit = descriptorLimit()
+    if (needed !== undefined && limit !== undefined && limit < needed) {
+      this.report.tooFewDescriptors(limit, needed)
+    }
   }
 
   /** Where to look, in the order in which an operator does. */

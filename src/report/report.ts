@@ -164,6 +164,12 @@ export class Report {
     this.#log.warn({ sockets: named }, 'no listener is for these sockets of systemd')
   }
 
+  /** The limits of the config are higher than those of the process. At each start and reload. */
+  tooFewDescriptors(limit: number, needed: number): void {
+    const cause = `connections and tunnels of the config need ${needed}: set LimitNOFILE=${needed} (systemd), --ulimit nofile=${needed} (docker) or ulimit -n ${needed}, or lower the limits in the config`
+    this.#log.warn({ limit, needed, cause }, 'descriptors too few for the config')
+  }
+
   /** There were no descriptors, or no memory, for a connection, so many times more. The log has it at most once a minute. */
   exhausted(cause: string, times = 1): void {
     this.#metrics.exhausted(times)

@@ -203,6 +203,7 @@ function toldLines(): readonly LogLine[] {
   report.certificateExpires(certificate, false)
   report.certificateExpires(certificate, true)
   report.upstreamInsecure(upstream)
+  report.tooFewDescriptors(1024, 20_256)
   report.exhausted('connect EMFILE')
   report.clientsRefused({ url: pair.url, key: 'connections', full: 1, share: 2, clientIp: '::1' })
   report.socketsUntaken([{ fd: 4, name: 'admin' }])

@@ -50,6 +50,27 @@ async function metric(admin: RawClient, series: string): Promise<number> {
   return Number(line.split(' ')[1])
 }
 
+describe('a process whose limit of descriptors is below that of its config', () => {
+  it('says at the start and at a reload what it needs', { skip: prlimit.skip }, async () => {
+    const yaml = (connections: number): string => `
+listeners: [{ address: "127.0.0.1:0", connections: ${connections} }]
+routes: [{ upstream: "http://127.0.0.1:9" }]`
+    await using gateway = await startGatewayProcess(yaml(9_000_000))
+    const [line] = await gateway.log('descriptors too few for the config', 1)
+    assert.equal(line?.['needed'], 18_000_256)
+    assert.ok(Number(line?.['limit']) < 18_000_256)
+    await setDescriptors(gateway.program.child.pid, 500)
+    await gateway.rewrite(yaml(123))
+    gateway.program.child.kill('SIGHUP')
+    const [, again] = await gateway.log('descriptors too few for the config', 2)
+    assert.deepEqual([again?.['limit'], again?.['needed']], [500, 502])
+    await gateway.rewrite(yaml(122))
+    gateway.program.child.kill('SIGHUP')
+    await gateway.log('config reloaded', 2)
+    assert.equal(gateway.logged('descriptors too few for the config').length, 2)
+  })
+})
+
 describe('a process without descriptors', { skip: prlimit.skip }, () => {
   it('answers 503 and says so itself, whoever it would have connected to, and serves again with the first one', async () => {
     await using plain = await wsServer()

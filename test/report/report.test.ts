@@ -477,6 +477,14 @@ describe('Report', () => {
     }
   })
 
+  it('warns of a limit of descriptors below what the config needs, and says what to set', () => {
+    const { report, lines } = setUp()
+    report.tooFewDescriptors(1024, 20_256)
+    const [line] = lines()
+    assert.deepEqual([line?.level, line?.['limit'], line?.['needed']], ['warn', 1024, 20_256])
+    assert.match(String(line?.['cause']), /LimitNOFILE=20256 .*ulimit -n 20256/)
+  })
+
   it('warns of clients that found no place, with the address as it is everywhere', () => {
     const { report, lines } = setUp()
     const refused = { url: 'http://127.0.0.1/', key: 'connections', full: 0, share: 3 }

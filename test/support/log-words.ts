@@ -101,6 +101,12 @@ export const logMessages: readonly LogMessage[] = [
     fields: ['sockets'],
   },
   {
+    message: 'descriptors too few for the config',
+    level: 'warn',
+    when: 'At each start and reload with limits, of `connections` or `tunnels`, that need more descriptors than `ulimit -n` allows.',
+    fields: ['limit', 'needed', 'cause'],
+  },
+  {
     message: 'no descriptors left',
     level: 'warn',
     when: 'There were no descriptors, or no memory, for a connection: requests are answered 503 (`E_GATEWAY_EXHAUSTED`), clients wait or are closed. At most once a minute.',
@@ -296,6 +302,8 @@ export const logFields: ReadonlyMap<string, string> = new Map([
   ['closed', 'How many tunnels it has no place for: they are closed.'],
   ['problems', 'What is wrong with the file, a line each.'],
   ['keys', 'Those of the config, as a list.'],
+  ['limit', 'How many descriptors the process may have.'],
+  ['needed', 'How many it needs.'],
   ['times', 'How often since the last such line.'],
   ['key', 'The key of the listener in the config that has the limit.'],
   ['full', 'Clients turned away since the last such line as everything was in use.'],

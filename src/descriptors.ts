@@ -1,0 +1,43 @@
+/** Whether this process may have the descriptors that the limits of its config promise to clients. */
+
+import { readFileSync } from 'node:fs'
+import type { Config } from './config/config.ts'
+
+/** A client's connection, and the one to its endpoint. */
+const PER_CLIENT = 2
+
+/** The admin address, idle connections to endpoints and auth servers, files, and what Node and the relay need. */
+const OTHERS = 256
+
+/**
+ * How many descriptors are needed when as many clients are there as may be: by the `connections` of all listeners, or where
+ * one has no limit by the `tunnels` of all routes. Undefined where no limit says anything.
+ */
+export function descriptorsNeeded({ listeners, routes }: Config): number | undefined {
+  const connections = listeners.map(({ connectionsMax }) => connectionsMax)
+  const bounded = sum(connections.filter((max) => max !== Infinity))
+  const tunnels = sum(routes.map(({ limits }) => limits.tunnels))
+  const isOpen = connections.includes(Infinity)
+  const clients = isOpen && tunnels !== Infinity ? Math.max(bounded, tunnels) : bounded
+  return clients === 0 ? undefined : clients * PER_CLIENT + OTHERS
+}
+
+/** What `ulimit -n` says: Node raises the soft limit to the hard one at its start. Undefined where the system does not tell. */
+export function descriptorLimit(): number | undefined {
+  try {
+    return readLimit(readFileSync('/proc/self/limits', 'latin1'))
+  } catch {
+    return undefined
+  }
+}
+
+/** The soft limit in the text of /proc/PID/limits. */
+export function readLimit(limits: string): number | undefined {
+  const [, soft] = /^Max open files +(\d+|unlimited) /m.exec(limits) ?? []
+  if (soft === undefined) return undefined
+  return soft === 'unlimited' ? Infinity : Number(soft)
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
+}
