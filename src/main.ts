@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The program: the only part that touches the command line, the environment, signals and exit codes. */
 
+import { visibleLines } from './base/visible.ts'
 import { parseArguments, type Command } from './cli/arguments.ts'
 import { authFileProblems, summary } from './cli/check.ts'
 import { chooseConfigFile, noConfigFile } from './cli/config-file.ts'
@@ -101,12 +102,12 @@ function load(given: string | undefined): { file: string; config: Config } | und
 /** Throws a `ConfigError` when something is wrong with it. */
 function read(file: string): Config {
   const config = loadConfig(file, process.env)
-  for (const warning of config.warnings) process.stderr.write(`warning: ${warning}\n`)
+  for (const warning of config.warnings) process.stderr.write(visibleLines(`warning: ${warning}\n`))
   return config
 }
 
 function giveUp(message: string): undefined {
-  process.stderr.write(`${message}\n`)
+  process.stderr.write(visibleLines(`${message}\n`))
   process.exitCode = 1
 }
 
@@ -118,9 +119,9 @@ function leaveUnread({ code, message }: NodeJS.ErrnoException): void {
 }
 
 function print(text: string): void {
-  process.stdout.write(text)
+  process.stdout.write(visibleLines(text))
 }
 
 function tell(message: string): void {
-  process.stderr.write(`upgate: ${message}\n`)
+  process.stderr.write(visibleLines(`upgate: ${message}\n`))
 }

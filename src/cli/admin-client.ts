@@ -9,9 +9,9 @@ import { text } from 'node:stream/consumers'
 import type { PeerCertificate } from 'node:tls'
 
 import type { ProblemBody } from '../admin/problem.ts'
+import { visible, visibleLines } from '../base/visible.ts'
 import type { AdminTarget, AdminTls } from './admin-target.ts'
 import { Failure, type FailureCode } from './failure.ts'
-import { printable } from './table.ts'
 
 /** For a whole answer. A reload may ask servers of keys. */
 const TIMEOUT_MS = 30_000
@@ -90,8 +90,8 @@ export class AdminClient {
     const isMisuse = status === 400
     const problems = (body.problems ?? []).map((one) => (isMisuse ? inOptions(one) : one))
     const detail = isMisuse ? inOptions(body.detail) : body.detail
-    const first = isMisuse && problems.length > 0 ? 'not understood:' : printable(detail)
-    const lines = problems.map((one) => `\n  ${printableLines(one)}`)
+    const first = isMisuse && problems.length > 0 ? 'not understood:' : visible(detail)
+    const lines = problems.map((one) => `\n  ${visibleLines(one).replaceAll('\n', '\n  ')}`)
     const exitCode: FailureCode = isMisuse ? 2 : 1
     return new Failure(exitCode, `${first}${hint}${lines.join('')}`)
   }
@@ -155,9 +155,4 @@ function inOptions(sentence: string): string {
     /^[a-z][A-Za-z]*(?=: )/,
     (name) => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
   )
-}
-
-/** Problems of a config have pictures of several lines. */
-function printableLines(value: string): string {
-  return value.split('\n').map(printable).join('\n  ')
 }

@@ -3,9 +3,9 @@
 import type { ReloadAnswer } from '../admin/gateway-operations.ts'
 import type { AdminClient } from './admin-client.ts'
 import type { CallCommand } from './arguments.ts'
+import { visible } from '../base/visible.ts'
 import { jsonText } from './json.ts'
 import type { Terminal } from './terminal.ts'
-import { printable } from './table.ts'
 import { counted } from './units.ts'
 
 export async function reload(
@@ -25,7 +25,7 @@ export function askReload(admin: AdminClient, dryRun: boolean): Promise<ReloadAn
 /** What changed, or would: a line each, and what becomes of tunnels. */
 export function reloadText(answer: ReloadAnswer): string {
   const { dryRun, file, changes, needsRestart, closing, closingByRoute, kept } = answer
-  const lines = changes.map((line) => `  ${printable(line)}`)
+  const lines = changes.map((line) => `  ${visible(line)}`)
   if (needsRestart.length > 0) {
     lines.push(`  takes effect at the next start alone: ${needsRestart.join(', ')}`)
   }

@@ -1,4 +1,6 @@
-/** Tables for a terminal: aligned columns, cut to its width. */
+/** Tables for a terminal: aligned columns, cut to its width. Users and paths come from clients. */
+
+import { visible } from '../base/visible.ts'
 
 export interface Column<Row> {
   readonly title: string
@@ -13,7 +15,7 @@ export function tableLines<Row>(
   rows: readonly Row[],
   width: number = Infinity,
 ): string[] {
-  const cells = rows.map((row) => columns.map((column) => printable(column.text(row))))
+  const cells = rows.map((row) => columns.map((column) => visible(column.text(row))))
   const titles = columns.map(({ title }) => title)
   const lines = [titles, ...cells]
   const widths = columns.map((_, index) =>
@@ -25,14 +27,6 @@ export function tableLines<Row>(
     )
     return cut(padded.join('  ').trimEnd(), width)
   })
-}
-
-/**
- * Text without what would steer a terminal: control characters, and those that turn the direction of writing. Users and
- * paths come from clients.
- */
-export function printable(text: string): string {
-  return text.replaceAll(/[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, '?')
 }
 
 /** At most so many characters; the last one says that there are more. */

@@ -2,6 +2,7 @@
 
 import { createInterface } from 'node:readline'
 
+import { visibleLines } from '../base/visible.ts'
 import type { Environment } from '../config/environment.ts'
 
 export interface Terminal {
@@ -10,8 +11,10 @@ export interface Terminal {
   readonly size: { readonly columns: number; readonly rows: number } | undefined
   /** Somebody sits there and can answer. */
   readonly canAsk: boolean
-  /** The result of a command. */
+  /** The result of a command. What a terminal would obey in it is escaped, as in lines. */
   print(text: string): void
+  /** Everything away, and on from the upper left. */
+  clear(): void
   /** A line about it, for people. */
   tell(line: string): void
   /** True for yes; everything else is no. */
@@ -19,6 +22,9 @@ export interface Terminal {
   /** Fulfilled after so many milliseconds; false when Ctrl-C came in between or before. */
   wait(ms: number): Promise<boolean>
 }
+
+/** To the upper left, and all of the screen and of what was on it before. */
+const CLEAR = '\x1b[H\x1b[2J\x1b[3J'
 
 /** That of a process. */
 export function terminalOf(host: NodeJS.Process): Terminal {
@@ -30,8 +36,9 @@ export function terminalOf(host: NodeJS.Process): Terminal {
       return stdout.isTTY ? { columns: stdout.columns, rows: stdout.rows } : undefined
     },
     canAsk: stdin.isTTY && stderr.isTTY,
-    print: (text) => void stdout.write(text),
-    tell: (line) => void stderr.write(`${line}\n`),
+    print: (text) => void stdout.write(visibleLines(text)),
+    clear: () => void stdout.write(CLEAR),
+    tell: (line) => void stderr.write(`${visibleLines(line)}\n`),
     ask: (question) => askYesNo(question, stdin, stderr),
     wait: (ms) => {
       interrupted ??= abortAtInterrupt(host)
@@ -54,7 +61,7 @@ function askYesNo(
     }
     lines.once('SIGINT', () => lines.close())
     lines.once('close', onUnanswered)
-    lines.question(question, (answer) => {
+    lines.question(visibleLines(question), (answer) => {
       lines.off('close', onUnanswered)
       lines.close()
       resolve(/^\s*y(?:es)?\s*$/i.test(answer))

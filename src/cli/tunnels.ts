@@ -90,12 +90,12 @@ async function watch(
       text = `${error.message}\n`
     }
     if (terminal.size === undefined) terminal.print(text)
-    else terminal.print(`${CLEAR}${cut(title(admin), terminal.size.columns)}\n\n${text}`)
+    else {
+      terminal.clear()
+      terminal.print(`${cut(title(admin), terminal.size.columns)}\n\n${text}`)
+    }
   }
 }
-
-/** To the upper left, and everything away. */
-const CLEAR = '\x1b[H\x1b[2J\x1b[3J'
 
 function title({ url }: AdminClient): string {
   return `${url}  ${new Date().toLocaleTimeString('en-GB')}  every ${WATCH_MS / 1000}s, Ctrl-C ends`

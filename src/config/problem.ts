@@ -3,6 +3,8 @@
  * picture of the line. Secrets that stand in the file never get into a picture.
  */
 
+import { visibleLines as visible } from '../base/visible.ts'
+
 /** Keys and indexes from the root of the file to a value. */
 export type Path = readonly (string | number)[]
 
@@ -74,10 +76,10 @@ export function formatProblem(problem: Problem): string {
 function picture(place: Place, line: string): string {
   // A long line is cut so that the caret stays in view.
   const start = place.column > pictureColumnsMax ? place.column - pictureColumnsMax / 2 : 0
-  const shown = line.slice(start, start + pictureColumnsMax)
+  const shown = visible(line.slice(start, start + pictureColumnsMax))
   const gutter = `${place.line} | `
   // Tabs stay tabs, so that the caret stands below its character however wide a tab is.
-  const indent = shown.slice(0, place.column - 1 - start).replace(/[^\t]/g, ' ')
+  const indent = visible(line.slice(start, place.column - 1)).replace(/[^\t]/g, ' ')
   return `  ${gutter}${shown}\n  ${' '.repeat(gutter.length - 2)}| ${indent}^`
 }
 

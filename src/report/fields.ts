@@ -2,11 +2,9 @@
 
 import type { Code } from '../errors.ts'
 import type { FrameCounts, TunnelEnd } from '../relay/tunnel-end.ts'
+import { cutValue } from './logger.ts'
 import { NO_CLOSE } from './metrics.ts'
 import type { AnsweredReport, RefusedReport, ReportedTunnel, RequestReport } from './reported.ts'
-
-/** Longest value from a client in a log line. Whoever sends 16 KiB of path shall not fill the disk with it. */
-const VALUE_CHARS_MAX = 1024
 
 /** How a request ended. */
 export interface Outcome {
@@ -25,13 +23,13 @@ export function requestFields(report: AnsweredReport | RefusedReport, outcome: O
     upstream: route?.upstream,
     endpoint: report.endpoint,
     clientIp: facts?.clientIp ?? report.clientIp,
-    host: clippedIfAny(facts?.host),
-    path: clippedIfAny(facts?.path),
+    host: facts?.host,
+    path: facts?.path,
     method: facts?.method ?? report.method,
     protocol: outcome.protocol,
     httpVersion: httpVersionOf(facts?.http2 !== undefined),
     endpointHttpVersion: httpVersionOf(report.endpointHttp2),
-    user: clippedIfAny(report.user),
+    user: report.user,
     status: outcome.status,
     code: outcome.code,
     durationMs: microseconds(report.durationMs),
@@ -78,21 +76,13 @@ export function closeFields(tunnel: ReportedTunnel, end: TunnelEnd): object {
 
 /** The protocol that stands first in the request: nobody has chosen another one. */
 export function askedProtocol({ facts }: RequestReport): string | undefined {
-  return clippedIfAny(facts?.upgrade[0])
+  const asked = facts?.upgrade[0]
+  return asked === undefined ? undefined : cutValue(asked)
 }
 
 /** Tells HTTP/2 from what nearly all peers speak. */
 export function httpVersionOf(isHttp2: boolean | undefined): '2.0' | undefined {
   return isHttp2 === true ? '2.0' : undefined
-}
-
-/** A value from a client, bounded. */
-export function clipped(value: string): string {
-  return value.length <= VALUE_CHARS_MAX ? value : `${value.slice(0, VALUE_CHARS_MAX)}...`
-}
-
-export function clippedIfAny(value: string | undefined): string | undefined {
-  return value === undefined ? undefined : clipped(value)
 }
 
 /** The data messages: what the peers have said to each other. */

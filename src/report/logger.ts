@@ -5,6 +5,7 @@
 
 import { pino } from 'pino'
 import { isColorSupported, prettyFactory } from 'pino-pretty'
+import { cutTo, visibleJson } from '../base/visible.ts'
 import type { LogConfig } from '../config/config.ts'
 
 /** Bytes of log that may wait for a slow reader; lines beyond them are dropped and counted. */
@@ -66,10 +67,37 @@ function build(config: LogConfig, lines: LineStream, colorize: boolean): Omit<Lo
       // No pid and no hostname: whoever collects the lines knows where they come from.
       base: null,
       timestamp: isoTime,
-      formatters: { level: (label) => ({ level: label }) },
+      formatters: { level: (label) => ({ level: label }), log: withCutValues },
     },
-    config.format === 'json' ? lines : prettyInto(lines, colorize),
+    config.format === 'json' ? visibleInto(lines) : prettyInto(visibleInto(lines), colorize),
   )
+}
+
+/** The longest value in a line, as it is written there. Whoever sends 16 KiB of path shall not fill the disk with it. */
+const VALUE_BYTES_MAX = 2048
+
+/** A value as lines have it. */
+export function cutValue(value: string): string {
+  return cutTo(value, VALUE_BYTES_MAX)
+}
+
+/** All values but the problems of a config, which nobody has sent. */
+function withCutValues(fields: Record<string, unknown>): Record<string, unknown> {
+  let cut: Record<string, unknown> | undefined
+  for (const name in fields) {
+    const value = fields[name]
+    if (typeof value !== 'string' || name === 'problems') continue
+    const short = cutValue(value)
+    if (short === value) continue
+    cut ??= { ...fields }
+    cut[name] = short
+  }
+  return cut ?? fields
+}
+
+/** Terminals and viewers of logs obey characters that JSON leaves as they are. */
+function visibleInto(lines: LineStream): LineStream {
+  return { write: (line) => lines.write(visibleJson(line)) }
 }
 
 /** In this thread, so that no line is lost in another one at exit. */

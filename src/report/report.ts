@@ -8,16 +8,8 @@ import type { Tried } from '../auth/authorize.ts'
 import { catalogue } from '../errors.ts'
 import type { TunnelEnd } from '../relay/tunnel-end.ts'
 import { plainAddress } from '../request/address-set.ts'
-import {
-  askedProtocol,
-  clipped,
-  clippedIfAny,
-  closeFields,
-  httpVersionOf,
-  microseconds,
-  requestFields,
-} from './fields.ts'
-import type { Logger } from './logger.ts'
+import { askedProtocol, closeFields, httpVersionOf, microseconds, requestFields } from './fields.ts'
+import { cutValue, type Logger } from './logger.ts'
 import { NONE, type HandshakeResult, type Metrics } from './metrics.ts'
 import {
   type AdminReport,
@@ -98,7 +90,7 @@ export class Report {
     const { facts, route } = report
     const words = this.#words
     const endpoint = report.endpoint ?? NONE
-    const protocol = words.own(clipped(report.protocol))
+    const protocol = words.own(cutValue(report.protocol))
     const labels = { route: route.name, upstream: route.upstream, endpoint, protocol }
     const tunnel = {
       requestId: facts.peerTrusted ? cutFree(facts.requestId) : facts.requestId,
@@ -107,13 +99,13 @@ export class Report {
       upstream: route.upstream,
       endpoint,
       clientIp: words.own(facts.clientIp),
-      host: words.own(clipped(facts.host)),
-      path: words.own(clipped(facts.path)),
+      host: words.own(cutValue(facts.host)),
+      path: words.own(cutValue(facts.path)),
       method: facts.method,
       protocol,
       httpVersion: httpVersionOf(facts.http2 !== undefined),
       endpointHttpVersion: httpVersionOf(report.endpointHttp2),
-      user: report.user === undefined ? undefined : words.own(clipped(report.user)),
+      user: report.user === undefined ? undefined : words.own(cutValue(report.user)),
       status: 101,
       handshakeMs: microseconds(report.handshakeMs),
       [kOpen]: this.#metrics.tunnelOpened(labels),
@@ -238,7 +230,7 @@ export class Report {
         upstream: action.upstream,
         endpoint: action.endpoint,
         tunnelId: action.tunnelId,
-        user: clippedIfAny(action.user),
+        user: action.user,
         clientIp: action.clientIp,
         tunnels: action.tunnels,
       },

@@ -131,6 +131,6 @@ describe('a call of the admin API', () => {
       http.createServer((_request, response) => response.writeHead(422).end(body)),
     )
     const { code, err } = await upgate(`tunnels --admin 127.0.0.1:${server.port}`)
-    assert.deepEqual([code, err], [1, 'upgate: a?[2Jb\n  c?[2Jd\n'])
+    assert.deepEqual([code, err], [1, 'upgate: a\\u001b[2Jb\n  c\\u001b[2Jd\n'])
   })
 })

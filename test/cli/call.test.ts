@@ -71,7 +71,7 @@ describe('upgate tunnels', () => {
       second,
       /^b4d7c0aa-1234 .* unix +- +chat +http:\/\/chat-2:3000 +0 B +0 B +- +- +tcp +\/chat$/,
     )
-    assert.match(third, / e\?vil .* \/chat \(ending\)$/)
+    assert.match(third, / e\\u001bvil .* \/chat \(ending\)$/)
     assert.match(totals, /^3 tunnels: up 94 KiB, \d+ B\/s; down 1\.9 MiB, 10 KiB\/s$/)
   })
 

@@ -23,6 +23,10 @@ export class FakeTerminal implements Terminal {
     this.out += text
   }
 
+  clear(): void {
+    this.out += '\x1b[H\x1b[2J\x1b[3J'
+  }
+
   tell(line: string): void {
     this.err += `${line}\n`
   }

@@ -33,6 +33,19 @@ describe('terminalOf', () => {
     assert.deepEqual([await text(host.stdout), await text(host.stderr)], ['result', 'line\n'])
   })
 
+  it('escapes what a terminal would obey, but for lines and tabs, and clears the screen', async () => {
+    const host = fakeHost()
+    const term = terminal(host)
+    term.print('a\x1b[2J\x9b\u202e\n\tb\n')
+    term.tell('c\x07\u2066')
+    term.clear()
+    host.stdout.end()
+    host.stderr.end()
+    const [out, err] = [await text(host.stdout), await text(host.stderr)]
+    assert.equal(out, 'a\\u001b[2J\\u009b\\u202e\n\tb\n\x1b[H\x1b[2J\x1b[3J')
+    assert.equal(err, 'c\\u0007\\u2066\n')
+  })
+
   it('has a size and can ask on a terminal alone', () => {
     const plain = terminal(fakeHost())
     assert.equal(plain.size, undefined)

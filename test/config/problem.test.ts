@@ -35,6 +35,11 @@ describe('formatProblem', () => {
     assert.equal(line.length, 106)
     assert.equal(line.slice(caret.indexOf('^'), caret.indexOf('^') + 4), 'HERE')
   })
+  it('escapes what a terminal obeys, and keeps the caret below its place', () => {
+    const [, line = '', caret = ''] = show('a\u202e\x9b: HERE', 6).split('\n')
+    assert.equal(line, '  7 | a\\u202e\\u009b: HERE')
+    assert.equal(line.slice(caret.indexOf('^')), 'HERE')
+  })
   it('covers secrets and the credentials in URLs', () => {
     assert.match(show('  secret: hunter2, x', 3), /\| {3}secret: \*{10}\n/)
     assert.match(show('{ "secret": hunter2 }', 3), /\| \{ "secret": \*{9}\n/)

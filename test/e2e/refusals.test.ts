@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { visibleJson } from '../../src/base/visible.ts'
 import { catalogue, type Code } from '../../src/errors.ts'
 import { freePort } from '../support/free-port.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
@@ -316,6 +317,22 @@ describe('refusals', () => {
       await assertReported(gateway, item.code)
     })
   }
+
+  it('takes 2 KiB of the log for what a client says, however it is escaped there', async () => {
+    await using upstream = await scriptedUpstream(unreachable)
+    await using gateway = await startTestGateway(route(upstream))
+    for (const value of ['"', '\\', '\x9b', '\xff']) {
+      await using client = await rawClient(gateway.port)
+      client.write(`GET / HTTP/1.1\r\nHost: ${value.repeat(14_000)}\r\n\r\n`)
+      assert.equal((await client.head()).status, 400)
+    }
+    const causes = gateway.logs.flatMap((line) => (line.msg === 'request' ? [line['cause']] : []))
+    assert.equal(causes.length, 4)
+    for (const cause of causes) {
+      assert.ok(Buffer.byteLength(visibleJson(JSON.stringify(cause))) <= 2048 + '""'.length)
+      assert.match(String(cause), /^the host .*\.\.\.$/)
+    }
+  })
 
   it('has a test for each code of the catalogue', () => {
     const tested = new Set<Code>([...cases.map(({ code }) => code), ...ELSEWHERE])

@@ -88,6 +88,41 @@ describe('createLogger', () => {
     })
   }
 
+  for (const format of ['json', 'pretty'] as const) {
+    it(`writes what viewers obey as escapes in ${format}`, () => {
+      const output = collect()
+      const value = 'a\x7f\x85\x9b31m\u061c\u200e\u2028\u202e\u2066z'
+      createLogger({ level: 'info', format }, output).info({ user: value }, 'request')
+      const line = output.lines[0] ?? ''
+      assert.doesNotMatch(line, /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/)
+      const json = line.slice(line.indexOf('{'))
+      assert.equal((JSON.parse(json) as { user: string }).user, value)
+      assert.ok(line.includes('\\u009b31m\\u061c\\u200e'))
+    })
+
+    it(`bounds each value by what is written of it in ${format}`, () => {
+      const output = collect()
+      const log = createLogger({ level: 'info', format }, output)
+      for (const part of ['"', '\x01', '\x9b', '\u202e', 'x', '日']) {
+        log.info({ host: part.repeat(20_000), status: 400, cause: part.repeat(20_000) }, 'request')
+      }
+      assert.equal(output.lines.length, 6)
+      for (const line of output.lines) {
+        assert.ok(Buffer.byteLength(line) < 2 * 2048 + 200, `${Buffer.byteLength(line)} bytes`)
+        const fields = JSON.parse(line.slice(line.indexOf('{'))) as Record<string, unknown>
+        assert.match(String(fields['host']), /\.\.\.$/)
+        assert.equal(fields['status'], 400)
+      }
+    })
+
+    it(`writes the problems of a config whole in ${format}`, () => {
+      const output = collect()
+      const problems = 'x\n'.repeat(5000)
+      createLogger({ level: 'info', format }, output).error({ problems }, 'config not reloaded')
+      assert.ok((output.lines[0] ?? '').length > 10_000)
+    })
+  }
+
   it('leaves out fields that are undefined', () => {
     const output = collect()
     createLogger({ level: 'info', format: 'json' }, output).info(

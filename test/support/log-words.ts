@@ -240,7 +240,7 @@ export const logFields: ReadonlyMap<string, string> = new Map([
     'The address of the client: of the peer, or what trusted proxies say. Empty for a unix socket.',
   ],
   ['host', 'The host asked for, without its port.'],
-  ['path', 'As routes see it, without the query. Cut after 1024 characters.'],
+  ['path', 'As routes see it, without the query.'],
   ['method', 'As sent.'],
   [
     'protocol',
