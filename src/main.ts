@@ -94,7 +94,7 @@ function load(given: string | undefined): { file: string; config: Config } | und
     return { file, config: read(file) }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    const count = error.problems.length
+    const count = error.problems.length + error.more
     return giveUp(count === 1 ? error.message : `${error.message}\n${count} problems in ${file}`)
   }
 }

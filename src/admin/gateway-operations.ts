@@ -1,10 +1,10 @@
 /** Calls about the gateway as a whole: its routes, its config, reading the config again. */
 
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { named } from './schemas.ts'
 import type { RouteConfig } from '../config/config.ts'
+import { readRegularFileAsync } from '../config/read-file.ts'
 import { flag } from '../config/scalars.ts'
 import { ok, operation } from './operation.ts'
 import { problem } from './problem.ts'
@@ -149,7 +149,7 @@ function refusal(file: string, dryRun: boolean, problems: readonly string[]): st
 async function hashOf(file: string): Promise<string | null> {
   try {
     return createHash('sha256')
-      .update(await readFile(file))
+      .update(await readRegularFileAsync(file))
       .digest('hex')
   } catch {
     return null

@@ -4,12 +4,12 @@
  */
 
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Address, AdminConfig } from '../config/config.ts'
+import { readRegularFile } from '../config/read-file.ts'
 import { bindPath, givePath } from '../listen/unix-path.ts'
 import { socketBelow } from '../listen/tls-below.ts'
 import { Api, targetOf } from './api.ts'
@@ -182,5 +182,5 @@ function onceWhole(request: http.IncomingMessage, onWhole: () => void): void {
 }
 
 function readCertificate({ cert, key }: NonNullable<AdminConfig['tls']>) {
-  return { cert: readFileSync(cert), key: readFileSync(key) }
+  return { cert: readRegularFile(cert), key: readRegularFile(key) }
 }

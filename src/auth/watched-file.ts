@@ -4,7 +4,8 @@
  * time, so that renames by editors and Kubernetes' swapped symlinks are seen.
  */
 
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
+import { readRegularFileAsync } from '../config/read-file.ts'
 import { messageOf } from './error-message.ts'
 import type { AuthLog } from './identity.ts'
 
@@ -156,7 +157,7 @@ async function lookAt(path: string): Promise<Look> {
 /** Looks before it reads: a change in between makes another version, and is seen at the next look. */
 export async function readContent(path: string): Promise<Content> {
   const look = await lookAt(path)
-  return { ...look, text: await readFile(path, 'utf8') }
+  return { ...look, text: (await readRegularFileAsync(path)).toString() }
 }
 
 /** `known` itself when the file is surely the same. */

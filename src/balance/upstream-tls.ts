@@ -1,9 +1,9 @@
 /** TLS to the endpoints of one upstream: what its files hold, and the context made of it that their connections share. */
 
-import { readFileSync } from 'node:fs'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { UpstreamTlsConfig } from '../config/config.ts'
 import { certificatesIn } from '../config/pem.ts'
+import { readRegularFile } from '../config/read-file.ts'
 import { sameConfig } from '../config/same.ts'
 import type { EndpointTls } from './endpoint.ts'
 import { TlsSessions } from './tls-sessions.ts'
@@ -43,7 +43,7 @@ export class UpstreamTls {
     const settings: TlsSettings = {
       ca: ca === undefined ? undefined : readCertificates(ca),
       cert: cert === undefined ? undefined : readCertificates(cert),
-      key: key === undefined ? undefined : readFileSync(key, 'utf8'),
+      key: key === undefined ? undefined : readRegularFile(key).toString(),
       minVersion,
       insecure,
     }
@@ -70,7 +70,7 @@ export class UpstreamTls {
 
 /** The file's text, once all of it is known to be certificates: OpenSSL trusts those before a broken one, and says nothing. */
 function readCertificates(file: string): string {
-  const pem = readFileSync(file, 'utf8')
+  const pem = readRegularFile(file).toString()
   try {
     certificatesIn(pem)
   } catch (error) {

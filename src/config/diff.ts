@@ -152,11 +152,12 @@ function named<Part extends { readonly name: string }>(
 /** With port 0 one address may be there several times; then they count as second, third and so on. */
 function byAddress(listeners: readonly ListenerConfig[]): ReadonlyMap<string, ListenerConfig> {
   const found = new Map<string, ListenerConfig>()
+  const counts = new Map<string, number>()
   for (const listener of listeners) {
     const address = formatAddress(listener.address)
-    let name = address
-    for (let count = 2; found.has(name); count++) name = `${address} (${count})`
-    found.set(name, listener)
+    const count = (counts.get(address) ?? 0) + 1
+    counts.set(address, count)
+    found.set(count === 1 ? address : `${address} (${count})`, listener)
   }
   return found
 }
@@ -208,14 +209,10 @@ function byUrl(endpoints: readonly EndpointConfig[]): ReadonlyMap<string, Endpoi
 
 /** For endpoints that stay, but in another order. */
 function orderChange(from: readonly string[], to: readonly string[]): KeyChange[] {
-  const staying = from.filter((url) => to.includes(url))
-  if (
-    sameConfig(
-      staying,
-      to.filter((url) => from.includes(url)),
-    )
-  )
-    return []
+  const [old, now] = [new Set(from), new Set(to)]
+  const staying = from.filter((url) => now.has(url))
+  const inNewOrder = to.filter((url) => old.has(url))
+  if (sameConfig(staying, inNewOrder)) return []
   return [{ key: 'endpoints', from: show(from), to: show(to) }]
 }
 
@@ -252,11 +249,22 @@ function longestRise(values: readonly number[]): number[] {
   const ends: number[] = []
   const before: (number | undefined)[] = []
   for (const [index, value] of values.entries()) {
-    const length = ends.findLastIndex((end) => (values[end] ?? 0) < value) + 1
+    const length = countBelow(ends, (end) => (values[end] ?? 0) < value)
     before.push(ends[length - 1])
     ends[length] = index
   }
   const rise: number[] = []
   for (let index = ends.at(-1); index !== undefined; index = before[index]) rise.push(index)
   return rise
+}
+
+/** How many of `items` are below, all of which stand in front of the others. */
+function countBelow(items: readonly number[], isBelow: (item: number) => boolean): number {
+  let [low, high] = [0, items.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (isBelow(items[middle] ?? 0)) low = middle + 1
+    else high = middle
+  }
+  return low
 }

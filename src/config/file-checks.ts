@@ -2,13 +2,12 @@
 
 import { createPrivateKey, createPublicKey } from 'node:crypto'
 import type { JsonWebKey, KeyObject, X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
 import type { Parts } from './parts.ts'
 import { certificatesIn, revocationListsIn, whyNotUsable } from './pem.ts'
 import type { Finding, Path } from './problem.ts'
-import { readFailure } from './source.ts'
+import { readFailure, readRegularFile } from './read-file.ts'
 
 interface Results {
   readonly findings: Finding[]
@@ -21,7 +20,7 @@ export function fileChecks(parts: Parts, directory: string): Results {
   const read = (path: Path, file: string): string | undefined => {
     const absolute = resolve(directory, file)
     try {
-      return readFileSync(absolute, 'utf8')
+      return readRegularFile(absolute).toString()
     } catch (error) {
       results.findings.push({ path, text: `${absolute} cannot be read: ${readFailure(error)}` })
       return undefined

@@ -9,7 +9,8 @@ type Issue = z.core.$ZodIssue
 /** `raw` is what was parsed: it tells a value of the wrong kind from one that is missing. */
 export function findingsOf(error: z.ZodError, raw: unknown): Finding[] {
   const findings = error.issues.flatMap((issue) => findingsOfIssue(issue, [], raw))
-  return findings.filter((finding) => !isConsequence(finding, findings))
+  const meant = new Set(findings.flatMap(meantBy))
+  return findings.filter((finding) => !isConsequence(finding, meant))
 }
 
 function findingsOfIssue(issue: Issue, base: Path, raw: unknown): Finding[] {
@@ -53,15 +54,15 @@ function fittingBranch(issue: z.core.$ZodIssueInvalidUnion): Issue[] | undefined
   return fitting.length === 1 ? fitting[0] : undefined
 }
 
+/** The key that a mistyped one was probably meant to be. */
+function meantBy({ path, text }: Finding): string[] {
+  const [, name] = /did you mean "(.*)"\?$/.exec(text) ?? []
+  return name === undefined ? [] : [JSON.stringify([...path.slice(0, -1), name])]
+}
+
 /** A key that is missing only because its name was mistyped is told once. */
-function isConsequence(finding: Finding, all: readonly Finding[]): boolean {
-  if (!finding.text.startsWith('missing; ')) return false
-  const parent = JSON.stringify(finding.path.slice(0, -1))
-  return all.some(
-    (other) =>
-      other.text.endsWith(`did you mean "${String(finding.path.at(-1))}"?`) &&
-      JSON.stringify(other.path.slice(0, -1)) === parent,
-  )
+function isConsequence({ path, text }: Finding, meant: ReadonlySet<string>): boolean {
+  return text.startsWith('missing; ') && meant.has(JSON.stringify(path))
 }
 
 export function valueAt(raw: unknown, path: Path): unknown {

@@ -12,11 +12,12 @@ import type { Environment } from './environment.ts'
 import { findingsOf } from './issues.ts'
 import { keepaliveWarnings } from './keepalive-checks.ts'
 import { partsOf } from './parts.ts'
-import { ConfigError, formatPath, formatProblem } from './problem.ts'
+import { ConfigError, formatPath, formatProblem, moreLines, PROBLEMS_MAX } from './problem.ts'
 import type { Finding, Problem } from './problem.ts'
 import { configSchema } from './schema.ts'
 import type { ConfigInput } from './schema.ts'
 import { readSource } from './source.ts'
+import type { Source } from './source.ts'
 
 /** Throws a `ConfigError` with all problems. `file` is shown in them as it is given here. */
 export function loadConfig(file: string, env: Environment): Config {
@@ -25,15 +26,15 @@ export function loadConfig(file: string, env: Environment): Config {
   const source = readSource(file, env)
   const parsed = configSchema.safeParse(source.raw)
   const checked = crossChecks(partsOf(source.raw), directory)
+  const reasons = new Set(source.findings.map(({ path }) => formatPath(path)))
   const findings = [
-    ...(parsed.success ? [] : findingsOf(parsed.error, source.raw)),
-    ...checked.findings,
-  ]
-  const problems = [
     ...source.findings,
-    ...findings.filter((finding) => !isConsequence(finding, source.findings)),
-  ].map((finding) => source.locate(finding))
-  if (problems.length > 0 || !parsed.success) throw new ConfigError(inOrder(problems))
+    ...(parsed.success ? [] : findingsOf(parsed.error, source.raw)).filter(isOwn(reasons)),
+    ...checked.findings.filter(isOwn(reasons)),
+  ]
+  if (findings.length > 0 || !parsed.success) {
+    throw new ConfigError(firstOf(source, findings), findings.length - PROBLEMS_MAX)
+  }
   const input = source.raw as ConfigInput
   const warnings = [...checked.warnings, ...keepaliveWarnings(input)]
   return buildConfig({
@@ -41,19 +42,22 @@ export function loadConfig(file: string, env: Environment): Config {
     directory,
     input,
     output: parsed.data,
-    warnings: inOrder(warnings.map((finding) => source.locate(finding))).map(formatProblem),
+    warnings: [
+      ...firstOf(source, warnings).map(formatProblem),
+      ...moreLines(warnings.length - PROBLEMS_MAX, 'warning'),
+    ],
   })
 }
 
 /** A variable that is not set is the reason why its value is no duration either: that is told once. */
-function isConsequence(finding: Finding, reasons: readonly Finding[]): boolean {
-  return reasons.some((reason) => formatPath(reason.path) === formatPath(finding.path))
+function isOwn(reasons: ReadonlySet<string>): (finding: Finding) => boolean {
+  return ({ path }) => !reasons.has(formatPath(path))
 }
 
-function inOrder(problems: readonly Problem[]): Problem[] {
-  return problems.toSorted(
-    (a, b) =>
-      (a.place?.line ?? 0) - (b.place?.line ?? 0) ||
-      (a.place?.column ?? 0) - (b.place?.column ?? 0),
-  )
+/** As many as are told, with their places. */
+function firstOf(source: Source, findings: readonly Finding[]): Problem[] {
+  return source
+    .inOrder(findings)
+    .slice(0, PROBLEMS_MAX)
+    .map((finding) => source.locate(finding))
 }

@@ -17,14 +17,58 @@ interface Place {
 
 /** Two listeners that would compete for one address. */
 export function addressFindings(parts: Parts): Finding[] {
-  const places = placesOf(parts)
-  return places.flatMap((place, index) => {
+  const taken = new TakenAddresses()
+  return placesOf(parts).flatMap((place) => {
     const { path } = place
-    const earlier = places.slice(0, index).find((other) => overlap(other, place))
+    const earlier = taken.find(place)
+    taken.add(place)
     if (earlier === undefined) return []
-    const taken = `${formatAddress(earlier.address)} of ${formatPath(earlier.path)}`
-    return [{ path: [...path, 'address'], text: `is taken already by ${taken}` }]
+    const text = `is taken already by ${formatAddress(earlier.address)} of ${formatPath(earlier.path)}`
+    return [{ path: [...path, 'address'], text }]
   })
+}
+
+/** Places so far. Those that overlap are of one kind, and of one port where they have ports. */
+class TakenAddresses {
+  /** Of each kind, by the host, path or name. */
+  readonly #places = new Map<string, Map<string, Place>>()
+  /** Those among them that overlap with others. */
+  readonly #wildcards = new Map<string, Place[]>()
+
+  find(place: Place): Place | undefined {
+    const { address } = place
+    const kind = kindOf(address)
+    const places = this.#places.get(kind) ?? new Map<string, Place>()
+    const same = places.get(ownOf(address))
+    const others = isWildcard(address) ? places.values() : (this.#wildcards.get(kind) ?? [])
+    return [...(same === undefined ? [] : [same]), ...others].find((each) => overlap(each, place))
+  }
+
+  add(place: Place): void {
+    const { address } = place
+    const kind = kindOf(address)
+    const places = this.#places.get(kind) ?? new Map<string, Place>()
+    this.#places.set(kind, places)
+    const own = ownOf(address)
+    if (places.has(own)) return
+    places.set(own, place)
+    if (!isWildcard(address)) return
+    this.#wildcards.set(kind, [...(this.#wildcards.get(kind) ?? []), place])
+  }
+}
+
+function kindOf(address: EndpointConfig['address'] | ListenerAddress): string {
+  return address.kind === 'tcp' ? `tcp ${address.port}` : address.kind
+}
+
+function ownOf(address: ListenerAddress): string {
+  if (address.kind === 'systemd') return address.name ?? ''
+  return address.kind === 'unix' ? address.path : address.host
+}
+
+function isWildcard(address: ListenerAddress): boolean {
+  if (address.kind === 'systemd') return address.name === undefined
+  return address.kind === 'tcp' && (address.host === '::' || address.host === '0.0.0.0')
 }
 
 /**
@@ -32,12 +76,12 @@ export function addressFindings(parts: Parts): Finding[] {
  * not looked up, apart from localhost.
  */
 export function loopFindings(parts: Parts): Finding[] {
-  const places = placesOf(parts)
+  const places = Map.groupBy(placesOf(parts), ({ address }) => kindOf(address))
   const ownAddresses = new Set(
     Object.values(networkInterfaces()).flatMap((each) => each?.map(({ address }) => address) ?? []),
   )
   return endpointsOf(parts).flatMap(({ path, address }) => {
-    const place = places.find((own) => reaches(address, own, ownAddresses))
+    const place = places.get(kindOf(address))?.find((own) => reaches(address, own, ownAddresses))
     if (place === undefined) return []
     const text = `is the gateway itself (${formatPath(place.path)}): each request would come back`
     return [{ path, text }]

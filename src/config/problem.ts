@@ -35,23 +35,44 @@ export interface Problem {
   readonly text: string
 }
 
+/** So many problems are told; of the others their number. */
+export const PROBLEMS_MAX = 100
+
 const pictureColumnsMax = 100
 
-/** Everything that is wrong with a configuration. `message` holds all problems, ready to print. */
-export class ConfigError extends Error {
-  readonly problems: readonly Problem[]
+/** A longer line is not shown: nobody wrote it by hand, and secrets are looked for in all of a line. */
+const lineCharsMax = 10_000
 
-  constructor(problems: readonly Problem[]) {
-    super(problems.map(formatProblem).join('\n'))
+/** A longer key is cut. */
+const stepCharsMax = 100
+
+/** What is wrong with a configuration. `message` holds the problems, ready to print. */
+export class ConfigError extends Error {
+  /** The first ones, in the order of the file. */
+  readonly problems: readonly Problem[]
+  /** How many there are besides. */
+  readonly more: number
+
+  constructor(problems: readonly Problem[], more = 0) {
+    const others = Math.max(0, more)
+    super([...problems.map(formatProblem), ...moreLines(others, 'problem')].join('\n'))
     this.name = 'ConfigError'
     this.problems = problems
+    this.more = others
   }
+}
+
+/** The line that stands for what is left out of a list; none where nothing is. */
+export function moreLines(count: number, what: string): string[] {
+  if (count <= 0) return []
+  return [`... and ${count.toLocaleString('en')} more ${what}${count === 1 ? '' : 's'}`]
 }
 
 /** `routes[2].match.host`; a key that is not a plain word goes in quotes. */
 export function formatPath(path: Path): string {
   let text = ''
-  for (const step of path) {
+  for (const each of path) {
+    const step = typeof each === 'string' ? cut(each) : each
     if (typeof step === 'number') text += `[${step}]`
     else if (!/^[\w-]+$/.test(step)) text += `[${JSON.stringify(step)}]`
     else text += text === '' ? step : `.${step}`
@@ -59,12 +80,16 @@ export function formatPath(path: Path): string {
   return text
 }
 
+function cut(step: string): string {
+  return step.length > stepCharsMax ? `${step.slice(0, stepCharsMax)}…` : step
+}
+
 /** `file:line:column: path: text`, and below it the line with a caret. */
 export function formatProblem(problem: Problem): string {
   const { file, place, path, text } = problem
   const where = place === undefined ? file : `${file}:${place.line}:${place.column}`
   const headline = [where, path, text].filter((part) => part !== '').join(': ')
-  if (place === undefined) return headline
+  if (place === undefined || place.source.length > lineCharsMax) return headline
   // The value of a secret may stand on a line of its own, below its key.
   const line = /\.(?:secret|token)$/.test(path)
     ? place.source.slice(0, place.column - 1) +
@@ -83,7 +108,7 @@ function picture(place: Place, line: string): string {
   return `  ${gutter}${shown}\n  ${' '.repeat(gutter.length - 2)}| ${indent}^`
 }
 
-/** Covers the values of `secret`, `token` and fields with credentials, and the credentials in an URL; the length stays, so that columns stay right. */
+/** Covers the values of `secret`, `token` and fields with credentials, and the credentials in a URL; the length stays, so that columns stay right. */
 function withoutSecrets(line: string): string {
   return line
     .replace(

@@ -2,24 +2,58 @@
 
 import { isOwnedField } from './fields.ts'
 import type { Part, Parts } from './parts.ts'
-import { formatPath } from './problem.ts'
+import { formatPath, PROBLEMS_MAX } from './problem.ts'
 import type { Finding, Path } from './problem.ts'
 import type { RouteEntry, RouteSettings } from './route-schema.ts'
 import { nearest } from './section.ts'
 import { shadowFindings } from './shadow.ts'
 import { duplicateEndpoints } from './upstream-checks.ts'
 
+/** A suggestion compares a name with all that there are: it is made for as many problems as are told. */
+class KnownNames {
+  readonly #names: readonly string[]
+  readonly #set: ReadonlySet<string>
+  #told = 0
+
+  constructor(names: readonly string[]) {
+    this.#names = names
+    this.#set = new Set(names)
+  }
+
+  has(name: string): boolean {
+    return this.#set.has(name)
+  }
+
+  /** What is wrong with a name that is not known. */
+  unknown(what: string, name: string): string {
+    const text = `no ${what} is named "${name}"`
+    this.#told += 1
+    if (this.#told > PROBLEMS_MAX) return text
+    const meant = nearest(name, this.#names)
+    if (meant !== undefined) return `${text}, did you mean "${meant}"?`
+    if (this.#names.length === 0) return `${text}; there are none`
+    const others = this.#names.length - NAMES_MAX
+    const more = others > 0 ? ` and ${others} more` : ''
+    return `${text}; known: ${this.#names.slice(0, NAMES_MAX).join(', ')}${more}`
+  }
+}
+
+/** So many names are listed. */
+const NAMES_MAX = 20
+
 export function routeFindings(parts: Parts): Finding[] {
+  const authNames = new KnownNames(parts.authNames)
+  const upstreamNames = new KnownNames(parts.upstreamNames)
   const settings: readonly Part<RouteSettings>[] =
     parts.defaults === undefined ? parts.routes : [parts.defaults, ...parts.routes]
   return [
-    ...settings.flatMap((part) => authReferences(part, parts.authNames)),
+    ...settings.flatMap((part) => authReferences(part, authNames)),
     ...settings.flatMap(editFindings),
-    ...parts.routes.flatMap((part) => upstreamReference(part, parts.upstreamNames)),
+    ...parts.routes.flatMap((part) => upstreamReference(part, upstreamNames)),
     ...parts.routes.flatMap(({ path, value }) =>
       repeatedNames([...path, 'match', 'headers'], Object.keys(value.match.headers)),
     ),
-    ...nameFindings(parts),
+    ...nameFindings(parts.routes, upstreamNames),
     ...shadowFindings(parts.routes),
   ]
 }
@@ -34,32 +68,25 @@ export function upstreamName({ upstream }: RouteEntry): string | undefined {
   return !Array.isArray(upstream) && 'name' in upstream ? upstream.name : undefined
 }
 
-function unknownName(what: string, name: string, known: readonly string[]): string {
-  const text = `no ${what} is named "${name}"`
-  const meant = nearest(name, known)
-  if (meant !== undefined) return `${text}, did you mean "${meant}"?`
-  return known.length === 0 ? `${text}; there are none` : `${text}; known: ${known.join(', ')}`
-}
-
-function authReferences({ path, value }: Part<RouteSettings>, known: readonly string[]): Finding[] {
+function authReferences({ path, value }: Part<RouteSettings>, known: KnownNames): Finding[] {
   return value.auth.flatMap((group) =>
     group.flatMap(({ name, at }) =>
-      known.includes(name)
+      known.has(name)
         ? []
-        : [{ path: [...path, 'auth', ...at], text: unknownName('check in auth', name, known) }],
+        : [{ path: [...path, 'auth', ...at], text: known.unknown('check in auth', name) }],
     ),
   )
 }
 
-function upstreamReference({ path, value }: Part<RouteEntry>, known: readonly string[]): Finding[] {
+function upstreamReference({ path, value }: Part<RouteEntry>, known: KnownNames): Finding[] {
   const upstreamPath = [...path, 'upstream']
   if (Array.isArray(value.upstream)) return duplicateEndpoints(upstreamPath, value.upstream)
   const name = upstreamName(value)
-  if (name === undefined || known.includes(name)) return []
-  return [{ path: upstreamPath, text: unknownName('upstream', name, known) }]
+  if (name === undefined || known.has(name)) return []
+  return [{ path: upstreamPath, text: known.unknown('upstream', name) }]
 }
 
-function nameFindings({ routes, upstreamNames }: Parts): Finding[] {
+function nameFindings(routes: Parts['routes'], upstreamNames: KnownNames): Finding[] {
   const seen = new Map<string, Path>()
   return routes.flatMap(({ path, value, isWhole }) => {
     // Its name may be among the keys that are wrong.
@@ -73,7 +100,7 @@ function nameFindings({ routes, upstreamNames }: Parts): Finding[] {
       return [{ path: namePath, text }]
     }
     const isInPlace = upstreamName(value) === undefined
-    if (!isInPlace || !upstreamNames.includes(name)) return []
+    if (!isInPlace || !upstreamNames.has(name)) return []
     const text = `an upstream is named "${name}" too, and URLs in place take the name of their route; rename one, or write upstream: ${name}`
     return [{ path: namePath, text }]
   })
@@ -81,12 +108,14 @@ function nameFindings({ routes, upstreamNames }: Parts): Finding[] {
 
 /** Names of fields are the same in upper and lower case. */
 function repeatedNames(path: Path, names: readonly string[]): Finding[] {
-  const lowerNames = names.map((name) => name.toLowerCase())
-  return names.flatMap((name, index) =>
-    lowerNames.indexOf(name.toLowerCase()) < index
+  const seen = new Set<string>()
+  return names.flatMap((name) => {
+    const isAgain = seen.has(name.toLowerCase())
+    seen.add(name.toLowerCase())
+    return isAgain
       ? [{ path: [...path, name], text: 'this field is there twice', atKey: true }]
-      : [],
-  )
+      : []
+  })
 }
 
 function editFindings({ path, value }: Part<RouteSettings>): Finding[] {

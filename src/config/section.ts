@@ -3,6 +3,8 @@
 import leven from 'leven'
 import { z } from 'zod'
 
+import { PROBLEMS_MAX } from './problem.ts'
+
 /**
  * A map with these keys and no others. For an unknown key the message names the key that was probably meant; with
  * several unknown keys there is one line for each, in the order of the issue's `keys`.
@@ -12,7 +14,7 @@ export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   return z.strictObject(shape, {
     error: (issue) =>
       issue.code === 'unrecognized_keys'
-        ? issue.keys.map((each) => unknownKey(each, known)).join('\n')
+        ? issue.keys.map((each, index) => unknownKey(each, known, index)).join('\n')
         : `expected a map with ${known.length === 1 ? 'the key' : 'keys of'} ${known.join(', ')}`,
   })
 }
@@ -36,8 +38,15 @@ export function required<Schema extends z.ZodType>(schema: Schema, description: 
   return schema.meta({ description })
 }
 
+/** A longer word is no mistyped one. */
+const wordCharsMax = 100
+
+/** Among more names than these a word is not looked for: each comparison takes a microsecond. */
+const knownMax = 1000
+
 /** The entry of `known` that was probably meant by `word`, if one is near enough. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
+  if (word.length > wordCharsMax || known.length > knownMax) return undefined
   let best: string | undefined
   // Two letters that changed places count as two; the shorter a word, the more alike all words are.
   let bestDistance = word.length < 4 ? 2 : Math.min(4, Math.floor(word.length / 3) + 2)
@@ -56,7 +65,9 @@ function plain(word: string): string {
   return word.toLowerCase().replace(/[-_ ]/g, '')
 }
 
-function unknownKey(word: string, known: readonly string[]): string {
+function unknownKey(word: string, known: readonly string[], index: number): string {
+  // It will not be shown.
+  if (index >= PROBLEMS_MAX) return 'unknown key'
   const meant = nearest(word, known)
   return meant === undefined
     ? `unknown key; known here: ${known.join(', ')}`

@@ -86,9 +86,11 @@ function isHash(balance: Upstream['balance']): boolean {
 
 /** Two endpoints of one URL could not be told apart in logs and metrics. */
 export function duplicateEndpoints(path: Path, endpoints: readonly { url: string }[]): Finding[] {
-  return endpoints.flatMap(({ url }, index) =>
-    endpoints.findIndex((other) => other.url === url) < index
-      ? [{ path: [...path, index], text: 'this endpoint is there twice; give it a weight instead' }]
-      : [],
-  )
+  const seen = new Set<string>()
+  return endpoints.flatMap(({ url }, index) => {
+    const isAgain = seen.has(url)
+    seen.add(url)
+    const text = 'this endpoint is there twice; give it a weight instead'
+    return isAgain ? [{ path: [...path, index], text }] : []
+  })
 }

@@ -1,10 +1,10 @@
 /** A certificate of a listener with its key, read from its files and checked. */
 
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { messageOf } from '../auth/error-message.ts'
 import type { CertificateConfig, ListenerTlsConfig } from '../config/config.ts'
 import { certificatesIn, whyNotUsable } from '../config/pem.ts'
+import { readRegularFile } from '../config/read-file.ts'
 import { altNamesOf } from '../request/alt-names.ts'
 
 export interface LoadedCertificate {
@@ -28,8 +28,8 @@ export function loadCertificate(
   files: CertificateConfig,
   { ciphers }: Pick<ListenerTlsConfig, 'ciphers'>,
 ): LoadedCertificate {
-  const cert = readFileSync(files.cert)
-  const key = readFileSync(files.key)
+  const cert = readRegularFile(files.cert)
+  const key = readRegularFile(files.key)
   const leaf = readLeaf(files.cert, cert)
   const privateKey = readKey(files.key, key)
   if (!leaf.checkPrivateKey(privateKey)) {

@@ -1,9 +1,9 @@
 /** What is in the files of a listener's TLS: read as a whole, or anew where something of it has changed. */
 
 import type { CertificateConfig, ListenerTlsConfig } from '../config/config.ts'
-import { readFileSync } from 'node:fs'
 import { messageOf } from '../auth/error-message.ts'
 import { certificatesIn, revocationListsIn } from '../config/pem.ts'
+import { readRegularFile } from '../config/read-file.ts'
 import { isSameCertificate, loadCertificate, type LoadedCertificate } from './tls-certificate.ts'
 
 export interface TlsMaterial {
@@ -102,7 +102,7 @@ function readRevoked(file: string): Buffer {
 }
 
 function readChecked(file: string, check: (text: string) => unknown): Buffer {
-  const content = readFileSync(file)
+  const content = readRegularFile(file)
   try {
     check(content.toString('latin1'))
   } catch (error) {

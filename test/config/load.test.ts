@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 
@@ -14,6 +16,15 @@ function messageOf(file: string): string {
   } catch (error) {
     assert.ok(error instanceof ConfigError)
     return error.message
+  }
+}
+
+function inFolder(run: (folder: string) => void): void {
+  const folder = mkdtempSync(join(tmpdir(), 'upgate-load-'))
+  try {
+    run(folder)
+  } finally {
+    rmSync(folder, { recursive: true })
   }
 }
 
@@ -40,6 +51,37 @@ describe('loadConfig', () => {
 
   it('tells when the file is a directory', () => {
     assert.equal(messageOf(fixtures), `${fixtures}: cannot be read: it is a directory`)
+  })
+
+  it('refuses a named pipe and a device at once', () => {
+    inFolder((folder) => {
+      const pipe = join(folder, 'pipe')
+      execFileSync('mkfifo', [pipe])
+      assert.equal(
+        messageOf(pipe),
+        `${pipe}: cannot be read: it is a named pipe; expected a regular file`,
+      )
+      assert.deepEqual(problemsIn(withRoute(`auth: { a: { type: basic, users: ${pipe} } }`)), [
+        `1:34: auth.a.users: ${pipe} cannot be read: it is a named pipe; expected a regular file`,
+      ])
+    })
+    assert.equal(
+      messageOf('/dev/zero'),
+      '/dev/zero: cannot be read: it is a device; expected a regular file',
+    )
+  })
+
+  it('tells the line of what is not UTF-8', () => {
+    inFolder((folder) => {
+      const file = join(folder, 'a.yaml')
+      writeFileSync(file, Buffer.from('log: {}\n# f\u00fcr\n', 'latin1'))
+      assert.equal(
+        messageOf(file),
+        `${file}:2:4: this is not UTF-8; save the file as UTF-8\n  2 | # f\ufffdr\n    |    ^`,
+      )
+      writeFileSync(file, Buffer.from('\ufefflog: {}\n', 'utf16le'))
+      assert.equal(messageOf(file), `${file}: is UTF-16; save it as UTF-8`)
+    })
   })
 
   it('resolves files from the folder of the config file', () => {
@@ -128,7 +170,7 @@ describe('YAML', () => {
     [
       'refuses too many aliases',
       withRoute(bomb()),
-      ['1:1: there may be at most 100 aliases (*name)'],
+      ['5:8: there may be at most 100 aliases (*name)'],
     ],
     [
       'tells the first of the errors that follow from each other',
