@@ -40,8 +40,10 @@ class TakenAddresses {
     const kind = kindOf(address)
     const places = this.#places.get(kind) ?? new Map<string, Place>()
     const same = places.get(ownOf(address))
+    if (same !== undefined && overlap(same, place)) return same
     const others = isWildcard(address) ? places.values() : (this.#wildcards.get(kind) ?? [])
-    return [...(same === undefined ? [] : [same]), ...others].find((each) => overlap(each, place))
+    for (const other of others) if (overlap(other, place)) return other
+    return undefined
   }
 
   add(place: Place): void {

@@ -16,7 +16,7 @@ const ALIASES_MAX = 100
 /** Lists and maps within each other. No config comes near it, and what reads them uses the stack. */
 export const DEPTH_MAX = 64
 
-export interface YamlProblem {
+interface YamlProblem {
   /** In the text. */
   readonly offset: number
   readonly text: string
