@@ -16,6 +16,7 @@ export interface LoadedCertificate {
   readonly names: readonly string[]
   /** What people call it: the first name that it has. */
   readonly title: string
+  readonly startsAtMs: number
   readonly expiresAtMs: number
   /** `rsa`, `ec`, ...: of one name there can be one of each. */
   readonly keyType: string
@@ -46,6 +47,7 @@ export function loadCertificate(
     key,
     names: files.names ?? (own.length > 0 ? own : [title]).map((name) => name.toLowerCase()),
     title,
+    startsAtMs: leaf.validFromDate.getTime(),
     expiresAtMs: leaf.validToDate.getTime(),
     keyType: privateKey.asymmetricKeyType ?? '',
     uris: alternatives.filter(({ type }) => type === 'URI').map(({ value }) => value),

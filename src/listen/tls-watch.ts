@@ -27,23 +27,22 @@ export interface CertificateWatchOptions {
 /** What files are for that are no certificates of the listener itself. */
 const CLIENTS = 'certificates of clients'
 
-const DAY_MS = 24 * 60 * 60 * 1000
+const HOUR_MS = 60 * 60 * 1000
+const DAY_MS = 24 * HOUR_MS
 const EXPIRES_SOON_MS = 21 * DAY_MS
 
 export class CertificateWatch {
   readonly #options: CertificateWatchOptions
   readonly #files: FileWatch
   readonly #timer: NodeJS.Timeout
-  /** What was told on the present day: a reload reads the same certificates again. */
-  readonly #told = new Set<string>()
+  /** When something was told within the last day: a reload reads the same certificates again. */
+  readonly #told = new Map<string, number>()
 
   constructor(options: CertificateWatchOptions) {
     this.#options = options
     this.#files = new FileWatch({ onChange: () => this.#renew(), intervalMs: options.intervalMs })
-    this.#timer = setInterval(() => {
-      this.#told.clear()
-      this.#tellExpiry()
-    }, DAY_MS).unref()
+    // Some certificates live for a day.
+    this.#timer = setInterval(() => this.#tellExpiry(), HOUR_MS).unref()
   }
 
   /** From now on it looks at the files of the present listeners. What has changed in them since they were read is seen. */
@@ -81,18 +80,25 @@ export class CertificateWatch {
   }
 
   #tellExpiry(): void {
+    const now = Date.now()
+    for (const [id, at] of this.#told) if (now - at >= DAY_MS) this.#told.delete(id)
     for (const listener of this.#options.listeners()) {
       for (const certificate of listener.tls.certificates) {
-        const leftMs = certificate.expiresAtMs - Date.now()
-        if (leftMs > EXPIRES_SOON_MS) continue
+        const leftMs = certificate.expiresAtMs - now
+        if (leftMs > soonMs(certificate)) continue
         const line = lineOf(listener, certificate)
         const id = JSON.stringify(line)
         if (this.#told.has(id)) continue
-        this.#told.add(id)
+        this.#told.set(id, now)
         this.#options.report.certificateExpires(line, leftMs < 0)
       }
     }
   }
+}
+
+/** By the last third of its life a certificate should have been renewed, however short that is. */
+function soonMs({ startsAtMs, expiresAtMs }: LoadedCertificate): number {
+  return Math.min(EXPIRES_SOON_MS, (expiresAtMs - startsAtMs) / 3)
 }
 
 function lineOf(listener: Listener, certificate: LoadedCertificate): CertificateLine {

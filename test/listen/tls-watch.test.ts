@@ -1,17 +1,21 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, it, mock } from 'node:test'
 import type { Listener } from '../../src/listen/listener.ts'
 import { TlsSide } from '../../src/listen/tls-side.ts'
 import { CertificateWatch, type CertificateReport } from '../../src/listen/tls-watch.ts'
+import { TestAuthority } from '../support/certificates.ts'
 import { filesIn, tlsConfig } from './tls-config.ts'
 
 const DAY_MS = 24 * 3_600_000
 
-/** A listener with the certificate of a folder of fixtures, and what is told of it. */
-function watched(folder: string) {
-  const tls = tlsConfig(filesIn(folder))
+/** A listener with a certificate, and what is told of it. */
+function watched(files: { readonly cert: string; readonly key: string }) {
+  const tls = tlsConfig(files)
   const side = new TlsSide({
     protocols: [],
     keyOf: () => undefined,
@@ -46,7 +50,7 @@ describe('CertificateWatch', () => {
     const { validToDate } = new X509Certificate(readFileSync(filesIn('tls').cert))
     const now = validToDate.getTime() - 21.5 * DAY_MS
     mock.timers.enable({ apis: ['setInterval', 'Date'], now })
-    using test = watched('tls')
+    using test = watched(filesIn('tls'))
     await test.watch.follow()
     assert.deepEqual(test.told, [])
     mock.timers.tick(DAY_MS)
@@ -66,8 +70,29 @@ describe('CertificateWatch', () => {
     mock.timers.reset()
   })
 
+  it('tells of a certificate that lives for days in the last third of its life', async () => {
+    await using authority = await TestAuthority.create()
+    const issued = await authority.issue({ names: ['DNS:short.test'], days: 6 })
+    const folder = await mkdtemp(join(tmpdir(), 'upgate-watch-'))
+    const files = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') }
+    await writeFile(files.cert, issued.cert)
+    await writeFile(files.key, issued.key)
+    const { validToDate } = new X509Certificate(issued.cert)
+    mock.timers.enable({ apis: ['setInterval', 'Date'], now: validToDate.getTime() - 2.1 * DAY_MS })
+    try {
+      using test = watched(files)
+      await test.watch.follow()
+      assert.deepEqual(test.told, [])
+      mock.timers.tick(DAY_MS / 8)
+      assert.deepEqual(test.told, ['https://localhost:8443/ short.test expires'])
+    } finally {
+      mock.timers.reset()
+      await rm(folder, { recursive: true })
+    }
+  })
+
   it('tells nothing of files that have not changed', async () => {
-    using test = watched('tls')
+    using test = watched(filesIn('tls'))
     await test.watch.follow()
     await test.watch.follow()
     assert.deepEqual(

@@ -181,7 +181,7 @@ export const logMessages: readonly LogMessage[] = [
   {
     message: 'certificate expires soon',
     level: 'warn',
-    when: 'In 21 days or less: at the start, when a certificate is new, and once a day.',
+    when: 'In 21 days or less, or in the last third of its life where that is shorter: at the start, when a certificate is new, and once a day.',
     fields: ['url', 'certificate', 'file', 'expires'],
   },
   {
