@@ -1,5 +1,5 @@
 /**
- * The keys of an identity provider (a JWK Set behind an URL). They are fetched when the first token comes, kept, and
+ * The keys of an identity provider (a JWK Set behind a URL). They are fetched when the first token comes, kept, and
  * fetched again when they are old or a token names an unknown one. While the provider is down the kept ones go on to
  * work; without any, nobody gets in.
  */

@@ -49,7 +49,7 @@ function denied(cause: string): Refusal {
 
 /**
  * RFC 6454 6.2, scheme and host in lower case, without a default port. Undefined for what is no serialised origin; it is
- * never repaired, as an URL parser would.
+ * never repaired, as a URL parser would.
  */
 function normalOrigin(origin: string): string | undefined {
   const [, scheme, host, port] = ORIGIN.exec(origin.toLowerCase()) ?? []

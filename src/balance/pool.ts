@@ -307,7 +307,7 @@ class MemberLease implements EndpointLease {
   }
 }
 
-/** In the order of the config; an URL that is listed again gets -2, -3, ... */
+/** In the order of the config; a URL that is listed again gets -2, -3, ... */
 function endpointIds({ name, endpoints }: UpstreamConfig): readonly string[] {
   const times = new Map<string, number>()
   return endpoints.map(({ url }) => {

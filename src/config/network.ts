@@ -73,17 +73,17 @@ export function isLoopback(value: Address): boolean {
 
 export type EndpointUrl = Omit<EndpointConfig, 'weight' | 'http2'>
 
-/** What `upstream` and `endpoints` accept as an URL. */
+/** What `upstream` and `endpoints` accept as a URL. */
 export const endpointForms = 'http://host:port, https://host:port, unix:/path or builtin:echo'
 
-/** Whether a text is meant as an URL, rather than as the name of an upstream: a name has no colon and no slash. */
+/** Whether a text is meant as a URL, rather than as the name of an upstream: a name has no colon and no slash. */
 export function looksLikeUrl(value: string): boolean {
   return /[:/]/.test(value)
 }
 
 /** Where an endpoint is. */
 export function endpointUrl() {
-  return word(/[:/]/, `expected an URL: ${endpointForms}`)
+  return word(/[:/]/, `expected a URL: ${endpointForms}`)
     .transform((value, context): EndpointUrl => {
       const endpoint = parseEndpoint(value)
       return typeof endpoint === 'string' ? fail(context, endpoint) : endpoint
@@ -91,7 +91,7 @@ export function endpointUrl() {
     .meta({ title: 'URL' })
 }
 
-/** The endpoint that an URL names, or a text that says what is wrong with it. */
+/** The endpoint that a URL names, or a text that says what is wrong with it. */
 export function parseEndpoint(value: string): EndpointUrl | string {
   if (value === 'builtin:echo') {
     return { url: value, address: { kind: 'builtin', name: 'echo' }, tls: false }
@@ -108,7 +108,7 @@ export function parseEndpoint(value: string): EndpointUrl | string {
   if (scheme === 'wss') return 'write https:// in place of wss://: the upgrade starts as HTTP'
   if (scheme !== 'http' && scheme !== 'https') {
     const hint = /^[^\s/:]+:\d+$/.test(value) ? `; write http://${value}` : ''
-    return `expected an URL: ${endpointForms}${hint}`
+    return `expected a URL: ${endpointForms}${hint}`
   }
   return parseHttpEndpoint(value, scheme)
 }
@@ -117,7 +117,7 @@ function parseHttpEndpoint(value: string, scheme: 'http' | 'https'): EndpointUrl
   const rest = value.slice(scheme.length + 3)
   const authority = /^[^/?#]*/.exec(rest)?.[0] ?? ''
   if (authority.includes('@')) {
-    return 'credentials do not belong in an URL; send them with headers.request.set'
+    return 'credentials do not belong in a URL; send them with headers.request.set'
   }
   if (rest !== authority && rest !== `${authority}/`) {
     return 'an endpoint has no path and no query; put a path in front of requests with rewrite.addPrefix'
@@ -199,14 +199,14 @@ export function hostPattern() {
 
 /** An http or https URL of a service that is asked over fetch: it may have a path and a query. */
 export function serviceUrl() {
-  const message = 'expected an URL that starts with http:// or https://'
+  const message = 'expected a URL that starts with http:// or https://'
   return word(/^https?:\/\/[^\s]+$/i, message)
     .transform((value, context) => {
       if (!URL.canParse(value)) return fail(context, message)
       const url = new URL(value)
       return url.username === '' && url.password === ''
         ? value
-        : fail(context, 'credentials do not belong in an URL')
+        : fail(context, 'credentials do not belong in a URL')
     })
     .meta({ title: 'URL' })
 }

@@ -30,7 +30,7 @@ import {
 } from './scalars.ts'
 import { key, optional, required, section } from './section.ts'
 
-/** An endpoint in a list: an URL, or an URL with what is to be said of it. */
+/** An endpoint in a list: a URL, or a URL with what is to be said of it. */
 export const endpoint = z
   .union(
     [
@@ -45,7 +45,7 @@ export const endpoint = z
         ),
       }),
     ],
-    { error: `expected an URL (${endpointForms}), or a map with url, weight and http2` },
+    { error: `expected a URL (${endpointForms}), or a map with url, weight and http2` },
   )
   .transform((value) =>
     'address' in value
@@ -190,11 +190,11 @@ export interface UpstreamName {
   readonly name: string
 }
 
-const upstreamMessage = `expected a name from upstreams, an URL (${endpointForms}), or a list of URLs`
+const upstreamMessage = `expected a name from upstreams, a URL (${endpointForms}), or a list of URLs`
 
 const upstreamReference = z.union(
   [
-    text('a name from upstreams or an URL')
+    text('a name from upstreams or a URL')
       .transform((value, context): UpstreamName | EndpointUrl => {
         if (namePattern.test(value)) return { name: value }
         const parsed = looksLikeUrl(value) ? parseEndpoint(value) : nameMessage
@@ -216,7 +216,7 @@ export const route = section({
   ),
   upstream: required(
     upstreamReference,
-    'A name from upstreams, or an URL or a list of URLs in place.',
+    'A name from upstreams, or a URL or a list of URLs in place.',
   ),
   ...settings,
 })

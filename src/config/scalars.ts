@@ -150,7 +150,7 @@ export function flag() {
     .meta({ title: 'true or false' })
 }
 
-/** The name of a route, an upstream or a check: it becomes a metric label, and cannot be taken for an URL. */
+/** The name of a route, an upstream or a check: it becomes a metric label, and cannot be taken for a URL. */
 export const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
 export const nameMessage =

@@ -6,7 +6,7 @@ export const MASK = '***'
 /** Of keys whose value is a secret wherever they stand: `secret` of a check, `token` of the admin server. */
 const secretKeys: ReadonlySet<string> = new Set(['secret', 'token'])
 
-/** Keys of services that are asked over HTTP; the query of such an URL may carry a key. */
+/** Keys of services that are asked over HTTP; the query of such a URL may carry a key. */
 const urlKeys: ReadonlySet<string> = new Set(['jwks', 'url'])
 
 /** `value` at `key` as it may be shown. */

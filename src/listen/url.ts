@@ -2,7 +2,7 @@
 
 import type { Address } from '../config/config.ts'
 
-/** An URL that can be opened on this machine: the wildcard addresses are no place to go to. With `tls` it is https. */
+/** A URL that can be opened on this machine: the wildcard addresses are no place to go to. With `tls` it is https. */
 export function urlOf(address: Address, tls: object | undefined): string {
   if (address.kind === 'unix') return `unix:${address.path}`
   const isWildcard = address.host === '0.0.0.0' || address.host === '::'

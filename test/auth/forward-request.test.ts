@@ -58,7 +58,7 @@ describe('questionFields', () => {
     )
   })
 
-  it('makes an URL without a path for OPTIONS *', () => {
+  it('makes a URL without a path for OPTIONS *', () => {
     const fields = questionFields(fakeFacts({ target: '*' }), 'auth', new Set())
     assert.equal(fields[fields.indexOf('X-Original-URL') + 1], 'https://chat.example.com')
   })

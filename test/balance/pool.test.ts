@@ -348,7 +348,7 @@ describe('Pool', () => {
       assert.deepEqual(ids(upstream(['b', 'a'])), ids(upstream(['a', 'b'])).toReversed())
     })
 
-    it('are numbered where an URL is listed again', () => {
+    it('are numbered where a URL is listed again', () => {
       const [first = '', ...more] = ids(upstream(['a', 'a', 'b', 'a']))
       const [, b] = ids(upstream(['a', 'b']))
       assert.deepEqual(more, [`${first}-2`, b, `${first}-3`])
@@ -596,7 +596,7 @@ describe('Pool', () => {
       assert.equal(after.endpoints[0]?.weight, 7)
     })
 
-    it('takes an URL that is listed twice for two endpoints', () => {
+    it('takes a URL that is listed twice for two endpoints', () => {
       const before = poolOf(upstream(['a'])).pool
       acquired(before)
       assert.deepEqual(usesOf(poolOf(upstream(['a', 'a']), before).pool), [1, 0])

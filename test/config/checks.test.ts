@@ -344,7 +344,7 @@ table('auth', [
   [
     'does not want a key besides one that is wrong',
     jwt('jwks: a'),
-    ['1:31: auth.a.jwks: expected an URL that starts with http:// or https://'],
+    ['1:31: auth.a.jwks: expected a URL that starts with http:// or https://'],
   ],
   [
     'wants no second key',

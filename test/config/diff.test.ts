@@ -193,7 +193,7 @@ const cases: [name: string, running: string, next: string, lines: string[]][] = 
     ],
   ],
   [
-    'the key in an URL',
+    'the key in a URL',
     check('type: jwt, jwks: "https://a/k?key=hunter2"'),
     check('type: jwt, jwks: "https://a/k?key=hunter3"'),
     ['auth a: jwks: https://a/k?*** -> https://a/k?***'],

@@ -112,7 +112,7 @@ describe('an HTTP/2 request', () => {
     { name: 'no path', fields: PSEUDO.slice(0, -2) },
     { name: 'a path with a blank', fields: PSEUDO.with(7, '/a b') },
     { name: 'a path with a line end', fields: PSEUDO.with(7, '/ HTTP/1.1\r\nx-b: c') },
-    { name: 'a path that is an URL', fields: PSEUDO.with(7, 'http://b.test/') },
+    { name: 'a path that is a URL', fields: PSEUDO.with(7, 'http://b.test/') },
     { name: 'a method that is none', fields: PSEUDO.with(1, 'GET / HTTP/1.1\r\n') },
     { name: 'an authority with a line end', fields: PSEUDO.with(5, 'a\r\nx-b: c') },
     {
