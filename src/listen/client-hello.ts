@@ -20,6 +20,52 @@ const RANDOM_BYTES = 32
 /** Above this a client is no browser and no library any more. Those with post-quantum keys have less than 2 KiB. */
 const HELLO_BYTES_MAX = 16 * 1024
 const RECORDS_MAX = 16
+const CHUNKS_MAX = 64
+/** RFC 8446 5.1. */
+const RECORD_BYTES_MAX = 16 * 1024
+
+/**
+ * The first bytes of a client, as they come. They are looked at when a record is whole: with a look at each byte of a client
+ * that sends them one by one, 16 KiB would cost seconds.
+ */
+export class HelloReader {
+  #chunks: Buffer[] = []
+  #length = 0
+  #nextLook = 1
+
+  /** What `readClientHello` says of all that has come. */
+  read(chunk: Buffer): Hello | 'more' | undefined {
+    this.#chunks.push(chunk)
+    this.#length += chunk.length
+    if (this.#length < this.#nextLook) {
+      // A chunk takes more memory than its few bytes.
+      if (this.#chunks.length === CHUNKS_MAX) void this.bytes
+      return 'more'
+    }
+    const { bytes } = this
+    const hello = readClientHello(bytes)
+    if (hello === 'more') this.#nextLook = nextLook(bytes)
+    return hello
+  }
+
+  get bytes(): Buffer {
+    const [first] = this.#chunks
+    const bytes = this.#chunks.length === 1 && first ? first : Buffer.concat(this.#chunks)
+    this.#chunks = [bytes]
+    return bytes
+  }
+}
+
+/** How many bytes have to be there until the head, or the rest, of the record that has begun is. */
+function nextLook(bytes: Buffer): number {
+  let start = 0
+  while (start + RECORD_HEAD_BYTES <= bytes.length) {
+    const end = start + RECORD_HEAD_BYTES + bytes.readUInt16BE(start + 3)
+    if (end > bytes.length) return end
+    start = end
+  }
+  return start + RECORD_HEAD_BYTES
+}
 
 /** 'more' while the whole of it is not there yet; undefined for what is no ClientHello. */
 export function readClientHello(bytes: Buffer): Hello | 'more' | undefined {
@@ -42,7 +88,9 @@ function readMessage(bytes: Buffer): Buffer | 'more' | undefined {
     if (start < bytes.length && bytes[start] !== HANDSHAKE) return undefined
     if (start + 1 < bytes.length && bytes[start + 1] !== MAJOR_VERSION) return undefined
     if (start + RECORD_HEAD_BYTES > bytes.length) return 'more'
-    const end = start + RECORD_HEAD_BYTES + bytes.readUInt16BE(start + 3)
+    const recordBytes = bytes.readUInt16BE(start + 3)
+    if (recordBytes > RECORD_BYTES_MAX) return undefined
+    const end = start + RECORD_HEAD_BYTES + recordBytes
     const part = bytes.subarray(start + RECORD_HEAD_BYTES, end)
     parts.push(part)
     length += part.length

@@ -11,7 +11,7 @@ import type { Socket } from 'node:net'
 import type { ListenerTlsConfig } from '../config/config.ts'
 import { pemsIn } from '../config/pem.ts'
 import { verifiedCertificate, type ClientCertificate } from '../request/client-certificate.ts'
-import { readClientHello, type Hello } from './client-hello.ts'
+import { HelloReader, type Hello } from './client-hello.ts'
 import { socketBelow } from './tls-below.ts'
 import { isSameCertificate } from './tls-certificate.ts'
 import type { Handshakes } from './tls-handshakes.ts'
@@ -142,16 +142,14 @@ export class TlsFront {
 
   /** Reads the ClientHello: silent clients take no handshake's place, and it says which server the client is for. */
   #listen(socket: Socket): void {
-    const chunks: Buffer[] = []
+    const reader = new HelloReader()
     const onData = (chunk: Buffer): void => {
-      chunks.push(chunk)
-      const bytes = chunks.length === 1 ? chunk : Buffer.concat(chunks)
-      const hello = readClientHello(bytes)
+      const hello = reader.read(chunk)
       if (hello === 'more') return
       stop()
       if (socket.destroyed) return
       socket.pause()
-      socket.unshift(bytes)
+      socket.unshift(reader.bytes)
       this.#direct(socket, hello)
     }
     const onGone = (): void => {
