@@ -1,6 +1,7 @@
 /** The fields of the log lines of requests and tunnels. What is not named here is in no line. */
 
 import type { Code } from '../errors.ts'
+import type { RequestFacts } from '../request/facts.ts'
 import type { FrameCounts, TunnelEnd } from '../relay/tunnel-end.ts'
 import { cutValue } from './logger.ts'
 import { NO_CLOSE } from './metrics.ts'
@@ -35,8 +36,14 @@ export function requestFields(report: AnsweredReport | RefusedReport, outcome: O
     durationMs: microseconds(report.durationMs),
     bytesUp: report.bytesUp,
     bytesDown: report.bytesDown,
-    cause: outcome.cause,
+    cause: outcome.cause ?? (facts?.lostUpgrade && lostUpgradeCause(facts)),
   }
+}
+
+/** Says what to set, since neither the client nor the proxy in between sees anything wrong. */
+export function lostUpgradeCause({ clientIp }: RequestFacts): string {
+  const peer = clientIp === '' ? 'unix' : clientIp
+  return `a WebSocket handshake without its Upgrade: if a proxy at ${peer} removes it, add ${peer} to trustedProxies`
 }
 
 /** Of a tunnel's second line: all that its first one has, and how it went and ended. */

@@ -4,11 +4,19 @@
  */
 
 import { randomUUID } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import type { Tried } from '../auth/authorize.ts'
 import { catalogue } from '../errors.ts'
 import type { TunnelEnd } from '../relay/tunnel-end.ts'
 import { plainAddress } from '../request/address-set.ts'
-import { askedProtocol, closeFields, httpVersionOf, microseconds, requestFields } from './fields.ts'
+import {
+  askedProtocol,
+  closeFields,
+  httpVersionOf,
+  lostUpgradeCause,
+  microseconds,
+  requestFields,
+} from './fields.ts'
 import { cutValue, type Logger } from './logger.ts'
 import { NONE, type HandshakeResult, type Metrics } from './metrics.ts'
 import {
@@ -31,10 +39,15 @@ import { cutFree, Words } from './words.ts'
 /** After a line that would come for each request or client. */
 const TELL_AGAIN_MS = 60_000
 
+/** More proxies than stand before any gateway; clients that look like one can fill it, and then some are told of again. */
+const STRIPPERS_MAX = 100
+
 export class Report {
   readonly #log: Logger
   readonly #metrics: Metrics
   readonly #words = new Words()
+  /** Peers that are told of by now. */
+  readonly #strippers = new LRUCache<string, true>({ max: STRIPPERS_MAX })
   /** Since the last line about it. */
   #exhausted = { times: 0, toldAtMs: -Infinity }
 
@@ -254,8 +267,18 @@ export class Report {
     this.#log.warn({ route, check, tunnelId, cause }, 'credentials could not be checked again')
   }
 
+  /** Once for each of the last peers: the line of each such request says it as well. */
+  #tellLostUpgrade({ facts }: RequestReport): void {
+    if (facts?.lostUpgrade !== true) return
+    const { clientIp } = facts
+    if (this.#strippers.get(clientIp) === true) return
+    this.#strippers.set(clientIp, true)
+    this.#log.warn({ clientIp, cause: lostUpgradeCause(facts) }, 'handshake without its Upgrade')
+  }
+
   #answered(report: AnsweredReport, protocol: string | undefined): void {
     const { status, cause } = report
+    this.#tellLostUpgrade(report)
     this.#metrics.requestEnded(routeLabel(report), status)
     this.#log.info(requestFields(report, { protocol, status, code: undefined, cause }), 'request')
   }
@@ -263,6 +286,7 @@ export class Report {
   #refused(report: RefusedReport, protocol: string | undefined): void {
     const { refusal } = report
     const { code, status } = refusal
+    this.#tellLostUpgrade(report)
     this.#metrics.requestEnded(routeLabel(report), status)
     this.#log[catalogue[code].level](
       requestFields(report, { protocol, status, code, cause: refusal.details.cause }),

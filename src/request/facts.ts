@@ -79,6 +79,8 @@ export interface RequestFacts {
   readonly upgrade: readonly string[]
   /** A WebSocket handshake whose Upgrade field a trusted proxy has stripped: `upgrade` is `['websocket']` all the same. */
   readonly stripped: boolean
+  /** The same from a peer that is not trusted: it is plain HTTP, which hardly anybody wanted. */
+  readonly lostUpgrade?: true
   /** Of the peer: a proxy in front shows its own. */
   readonly certificate?: ClientCertificate | undefined
 }
@@ -107,7 +109,8 @@ export function readFacts(
   const isSomebody = connection.isAnonymous !== true && (peer !== '' || localPort === undefined)
   const peerTrusted = isSomebody && trust.trusted.has(peer)
   // A proxy cannot have stripped what HTTP/2 does not have.
-  const asked = readUpgrade(head, peerTrusted && connection.http2 === undefined)
+  const mayBeStripped = isSomebody && connection.http2 === undefined
+  const asked = readUpgrade(head, mayBeStripped ? (peerTrusted ? 'trusted' : 'strange') : 'never')
   if (asked instanceof Refusal) return asked
 
   const proto = connection.encrypted ? 'https' : 'http'
@@ -137,6 +140,7 @@ export function readFacts(
     }),
     upgrade: asked.tokens,
     stripped: asked.stripped,
+    ...(asked.lost && { lostUpgrade: true }),
     ...(connection.certificate && { certificate: connection.certificate }),
   })
 }
@@ -199,10 +203,12 @@ function brokenFraming({ fields, httpVersion }: RequestHead): string | undefined
 interface AskedUpgrade {
   readonly tokens: readonly string[]
   readonly stripped: boolean
+  readonly lost?: true
 }
 
 const noUpgrade: AskedUpgrade = { tokens: [], stripped: false }
 const strippedWebsocket: AskedUpgrade = { tokens: ['websocket'], stripped: true }
+const lostWebsocket: AskedUpgrade = { ...noUpgrade, lost: true }
 
 /** RFC 9110 7.8: protocol-name ["/" protocol-version], each a token. */
 const PROTOCOL = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:\/[!#$%&'*+.^_`|~0-9A-Za-z-]+)?$/
@@ -210,15 +216,17 @@ const TOKENS_MAX = 16
 
 /**
  * Upgrade counts only if Connection names it, and not in HTTP/1.0 (RFC 9110 7.8). A WebSocket handshake from a trusted
- * proxy counts without it.
+ * proxy counts without it. `stripper`: what the peer is that may have removed it.
  */
-function readUpgrade(head: RequestHead, peerTrusted: boolean): AskedUpgrade | Refusal {
+function readUpgrade(
+  head: RequestHead,
+  stripper: 'trusted' | 'strange' | 'never',
+): AskedUpgrade | Refusal {
   const { method, fields } = head
   const tokens = head.httpVersion === '1.1' ? upgradeTokens(fields) : noUpgrade.tokens
   if (tokens.length === 0) {
-    return peerTrusted && method === 'GET' && isStrippedHandshake(fields)
-      ? strippedWebsocket
-      : noUpgrade
+    if (stripper === 'never' || method !== 'GET' || !isStrippedHandshake(fields)) return noUpgrade
+    return stripper === 'trusted' ? strippedWebsocket : lostWebsocket
   }
   const others = tokens.filter((token) => token.toLowerCase() !== 'websocket')
   if (others.length === tokens.length) return { tokens, stripped: false }

@@ -127,6 +127,10 @@ routes:
   assert.equal(await ask(gateway, handshake('/other', key)), 404)
   assert.equal(await ask(gateway, get('/', key)), 200)
   assert.equal(await ask(gateway, get('/', ['X-Api-Key: guess'])), 401)
+  assert.equal(
+    await ask(gateway, handshake('/', ['X-Api-Key: guess']).replace('Upgrade: websocket\r\n', '')),
+    401,
+  )
   assert.equal(await ask(gateway, get('/coming')), 502)
   await gateway.log('endpoint down')
   {

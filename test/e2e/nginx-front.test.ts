@@ -88,6 +88,10 @@ for (const { version, directive } of [
         )
         const { status, body } = await refusal(`ws://127.0.0.1:${front.port}/`)
         assert.equal(status, 426)
+        const { clientIp, cause } = await gateway.log('handshake without its Upgrade')
+        assert.equal(clientIp, '127.0.0.1')
+        assert.match(String(cause), /add 127\.0\.0\.1 to trustedProxies$/)
+        assert.equal((await gateway.log('request', { status: 426 }))['cause'], cause)
         assert.equal((JSON.parse(body) as { code: string }).code, 'E_UPGRADE_REQUIRED')
       },
     )

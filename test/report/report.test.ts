@@ -493,6 +493,33 @@ describe('Report', () => {
     assert.deepEqual(lines(), [line])
   })
 
+  it('warns once for each peer whose handshakes have lost their Upgrade, and says so in the line of each', () => {
+    const { report, lines } = setUp()
+    const tell = (clientIp: string): void =>
+      report.requestAnswered({
+        ...request,
+        facts: { ...facts, clientIp, lostUpgrade: true },
+        status: 200,
+      })
+    const warned = (): unknown[] =>
+      lines().flatMap((line) =>
+        line['msg'] === 'handshake without its Upgrade' ? [line['clientIp']] : [],
+      )
+    tell('192.0.2.7')
+    tell('192.0.2.7')
+    tell('')
+    const said = (peer: string): string =>
+      `a WebSocket handshake without its Upgrade: if a proxy at ${peer} removes it, add ${peer} to trustedProxies`
+    assert.deepEqual(warned(), ['192.0.2.7', ''])
+    assert.deepEqual(
+      lines().map(({ cause }) => cause),
+      [said('192.0.2.7'), said('192.0.2.7'), said('192.0.2.7'), said('unix'), said('unix')],
+    )
+    for (let number = 0; number < 100; number += 1) tell(`198.51.100.${number}`)
+    tell('198.51.100.0')
+    assert.equal(warned().length, 102)
+  })
+
   it('warns of keys that a reload cannot change', () => {
     const { report, lines } = setUp()
     report.keysNeedRestart(['listeners', 'relay.threads'])

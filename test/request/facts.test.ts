@@ -238,6 +238,20 @@ describe('readFacts: a stripped WebSocket handshake', () => {
     })
   }
 
+  it('is told apart where trust would make it one', () => {
+    const lost = (sample: SampleRequest): unknown =>
+      factsOf({ lines: strippedLines, ...sample }).lostUpgrade
+    assert.equal(lost({}), true)
+    assert.equal(lost({ httpVersion: '1.0' }), true)
+    assert.equal(lost(proxy), undefined)
+    assert.equal(lost({ method: 'POST' }), undefined)
+    assert.equal(lost({ http2: true }), undefined)
+    assert.equal(lost({ peer: '', localPort: undefined }), true)
+    assert.equal(lost({ peer: '' }), undefined)
+    assert.equal(lost({ lines: strippedLines.slice(1) }), undefined)
+    assert.equal(lost({ lines: handshake }), undefined)
+  })
+
   it('is not stripped when its Upgrade arrived', () => {
     assert.equal(factsOf({ ...proxy, lines: handshake }).stripped, false)
   })

@@ -59,6 +59,12 @@ export const logMessages: readonly LogMessage[] = [
     fields: `requestId ${request} code ${end} cause`.split(' '),
   },
   {
+    message: 'handshake without its Upgrade',
+    level: 'warn',
+    when: 'A peer that is not in `trustedProxies` sends WebSocket handshakes without `Upgrade`, as proxies do that remove it: they are plain requests. Once for each peer.',
+    fields: ['clientIp', 'cause'],
+  },
+  {
     message: 'endpoint down',
     level: 'warn',
     when: 'An endpoint failed and is set aside.',
