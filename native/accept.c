@@ -78,6 +78,13 @@ static bool accept_one(struct worker *worker, struct listener *listener)
 			return true;
 		}
 	}
+	/* The kernel gives the lowest one: those below it are all in use. */
+	if (relay_spares(worker->relay, fd)) {
+		(void)close(fd);
+		clients_starve(&listener->clients);
+		worker_pause(worker, listener, worker->now_ms + PAUSE_MS);
+		return false;
+	}
 	read_peer(&from, &peer);
 	if (clients_enter(&listener->clients, &peer))
 		take_in(worker, listener, fd, &peer);

@@ -51,12 +51,12 @@ static bool create_notify(napi_env env, napi_value callback, struct addon *addon
 	return true;
 }
 
-/* start(threads, bufferBytes, callback, reading) */
+/* start(threads, bufferBytes, callback, reading, descriptorsMax) */
 static napi_value start(napi_env env, napi_callback_info info)
 {
-	napi_value arguments[4];
+	napi_value arguments[5];
 	napi_value handle = NULL;
-	size_t count = 4;
+	size_t count = 5;
 	struct addon *addon = calloc(1, sizeof *addon);
 	struct relay_options options = {.notify = notify, .context = addon};
 	int32_t threads;
@@ -69,6 +69,7 @@ static napi_value start(napi_env env, napi_callback_info info)
 	threads = int_of(env, arguments[0]);
 	options.threads = (unsigned)threads;
 	options.buffer_bytes = (size_t)double_of(env, arguments[1]);
+	options.descriptors_max = int_of(env, arguments[4]);
 	if (threads < 1 || options.buffer_bytes < 1 || !take_reading_array(env, arguments[3], addon) ||
 	    !create_notify(env, arguments[2], addon)) {
 		free_addon(addon);

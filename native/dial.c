@@ -93,6 +93,9 @@ static int begin_connect(struct worker *worker, struct tunnel *tunnel)
 	end->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (end->fd < 0)
 		return errno;
+	/* It is closed as after any other failure. */
+	if (relay_spares(worker->relay, end->fd))
+		return EMFILE;
 	if (family != AF_UNIX)
 		set_tcp_options(end->fd);
 	if (tunnel->from_bytes > 0)

@@ -96,6 +96,11 @@ void relay_destroy(struct relay *relay)
 	free(relay);
 }
 
+bool relay_spares(const struct relay *relay, int fd)
+{
+	return relay->options.descriptors_max > 0 && fd >= relay->options.descriptors_max;
+}
+
 struct tunnel *relay_dial(struct relay *relay, const struct dial_request *request)
 {
 	struct tunnel *tunnel = request->tunnel != NULL ? request->tunnel : relay_allot(relay, NULL);

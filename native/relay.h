@@ -44,6 +44,11 @@ struct relay_options {
 	unsigned threads;
 	/* How much may be held for a peer that stalls, each way; also the most that is read at once, up to 256 KiB. */
 	size_t buffer_bytes;
+	/*
+	 * Descriptors from this number on are left to others: a client or a dial that would get one is treated as if there
+	 * were none. 0 for no such number.
+	 */
+	int descriptors_max;
 	/* Called from the relay's threads when events are there to be taken after none were. */
 	void (*notify)(void *context);
 	void *context;

@@ -277,6 +277,9 @@ void relay_post(struct relay *relay, struct tunnel *first);
  */
 struct tunnel *relay_allot(struct relay *relay, struct worker *wished);
 
+/* relay.c: whether a descriptor is one that is left to others. */
+bool relay_spares(const struct relay *relay, int fd);
+
 /* relay.c: gives a place back. */
 void relay_put_back(struct tunnel *tunnel);
 

@@ -31,6 +31,20 @@ export function descriptorLimit(): number | undefined {
   }
 }
 
+/** What is left for the admin address, files and name lookups. */
+const SPARED = 32
+
+/**
+ * Clients and endpoints get descriptors below this number alone: probes and metrics are answered even when those are all in
+ * use. The kernel gives the lowest number that is free. Undefined where the limit is not known.
+ */
+export const clientDescriptors: number | undefined = belowSpared(descriptorLimit())
+
+export function belowSpared(limit: number | undefined): number | undefined {
+  if (limit === undefined || limit === Infinity) return undefined
+  return limit - Math.min(SPARED, Math.floor(limit / 8))
+}
+
 /** The soft limit in the text of /proc/PID/limits. */
 export function readLimit(limits: string): number | undefined {
   const [, soft] = /^Max open files +(\d+|unlimited) /m.exec(limits) ?? []

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { descriptorLimit, descriptorsNeeded, readLimit } from '../src/descriptors.ts'
+import { belowSpared, descriptorLimit, descriptorsNeeded, readLimit } from '../src/descriptors.ts'
 import { loadText } from './config/load-text.ts'
 
 const UPSTREAM = 'upstream: "http://127.0.0.1:1"'
@@ -48,5 +48,15 @@ describe('readLimit', () => {
 
   it('can be read of this process', { skip: process.platform !== 'linux' }, () => {
     assert.ok((descriptorLimit() ?? 0) > 20)
+  })
+})
+
+describe('belowSpared', () => {
+  it('leaves 32 to others, and an eighth where there are few', () => {
+    assert.deepEqual([1024, 256, 160, 16].map(belowSpared), [992, 224, 140, 14])
+  })
+
+  it('is no number where none is known, or there is no end', () => {
+    assert.deepEqual([undefined, Infinity].map(belowSpared), [undefined, undefined])
   })
 })

@@ -13,6 +13,7 @@ import type { TlsSession } from '../balance/tls-sessions.ts'
 import { Refusal } from '../errors.ts'
 import type { Code } from '../errors.ts'
 import { exhaustion } from '../exhausted.ts'
+import { isSpared } from '../relay/descriptor.ts'
 import { TIMER_MAX_MS } from '../timers.ts'
 import { noLocalAddress, Targets, type TcpTarget } from './targets.ts'
 
@@ -166,6 +167,10 @@ class Dial implements Dialing {
 
   readonly #onConnect = (): void => {
     clearTimeout(this.#addressTimer)
+    if (isSpared(this.#socket)) {
+      this.refuse(connectRefusal({ code: 'EMFILE', message: 'connect EMFILE' }))
+      return
+    }
     const { tls } = this.#endpoint
     if (this.#preface !== undefined) this.#socket.write(this.#preface)
     if (tls === undefined) {

@@ -44,8 +44,8 @@ export interface DoorHandlers {
 export interface Door {
   /** As bound; undefined for a unix socket. */
   readonly port: number | undefined
-  /** Clients that it has not taken, where those are not counted by `ConnectionPlaces`. */
-  readonly refused: NotAccepted | undefined
+  /** Clients that it has not taken, besides those that `ConnectionPlaces` counts. */
+  readonly refused: NotAccepted
   /** See `Arrival`. */
   readonly lend: ((socket: RelaySocket) => () => void) | undefined
   /** The limits hold for clients from now on; nobody is closed for a lower one. */

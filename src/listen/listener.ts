@@ -168,7 +168,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   }
 
   get starved(): number {
-    return this.#door?.refused?.starved ?? 0
+    return this.#door?.refused.starved ?? 0
   }
 
   async bind(): Promise<void> {

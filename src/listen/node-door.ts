@@ -1,6 +1,7 @@
 /** An address at which node accepts clients: TCP or a unix socket. */
 
 import type { Server, Socket } from 'node:net'
+import { isSpared } from '../relay/descriptor.ts'
 import type { ConnectionPlaces } from './connection-places.ts'
 import type { Door } from './door.ts'
 
@@ -12,12 +13,18 @@ export function openNodeDoor(
 ): Door {
   // What cannot be accepted is no reason to end the process.
   server.on('error', () => {})
+  let starved = 0
   server.on('connection', (socket) => {
-    if (places.enter(socket)) onSocket(socket)
+    if (isSpared(socket)) {
+      starved += 1
+      socket.destroy()
+    } else if (places.enter(socket)) onSocket(socket)
   })
   return {
     port: portOf(server),
-    refused: undefined,
+    get refused() {
+      return { full: 0, share: 0, address: '', starved }
+    },
     lend: (socket) => places.lend(socket),
     adjust: () => {},
     close: () => void server.close(),

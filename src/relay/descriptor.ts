@@ -2,16 +2,26 @@
 
 import { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
+import { clientDescriptors } from '../descriptors.ts'
 import type { RelaySocket, Side } from './relay.ts'
 
 /** Of a plain socket of node's that nothing waits to be written to; `undefined` for every other one. */
 export function descriptorOf(socket: RelaySocket): number | undefined {
   if (!(socket instanceof Socket) || socket instanceof TLSSocket) return undefined
   if (socket.writableLength > 0 || socket.writableEnded) return undefined
+  const fd = numberOf(socket)
+  return fd < 0 ? undefined : fd
+}
+
+/** Whether a socket, just accepted or connected, has a descriptor that is not for clients and endpoints. */
+export function isSpared(socket: Socket): boolean {
+  return clientDescriptors !== undefined && numberOf(socket) >= clientDescriptors
+}
+
+function numberOf(socket: Socket): number {
   // Node has no public name for it.
   const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: number } }
-  const fd = handle?.fd
-  return fd === undefined || fd < 0 ? undefined : fd
+  return handle?.fd ?? -1
 }
 
 /** What was read too early of a side, by others or by node itself, as latin1. `held` is its text where it is no socket. */

@@ -26,6 +26,8 @@ import type { TunnelPolicy } from './tunnel-policy.ts'
 export interface NativeOptions {
   readonly threads: number
   readonly bufferBytes: number
+  /** Descriptors from this number on are not for clients and endpoints; no such number if left out. */
+  readonly descriptorsMax?: number | undefined
   /** For what cannot be handed over. */
   readonly portable: Relay
 }
@@ -56,11 +58,12 @@ export class NativeRelay implements Dialer, Acceptor {
   readonly #portable: Relay
   #isStopped = false
 
-  constructor(binding: Binding, { threads, bufferBytes, portable }: NativeOptions) {
+  constructor(binding: Binding, options: NativeOptions) {
+    const { threads, bufferBytes, portable, descriptorsMax = 0 } = options
     this.binding = binding
     this.#bufferBytes = bufferBytes
     this.#portable = portable
-    this.handle = binding.start(threads, bufferBytes, this.#onEvent, this.reading)
+    this.handle = binding.start(threads, bufferBytes, this.#onEvent, this.reading, descriptorsMax)
   }
 
   /** Ends the threads. No tunnel may be open. */

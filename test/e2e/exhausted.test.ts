@@ -71,6 +71,76 @@ routes: [{ upstream: "http://127.0.0.1:9" }]`
   })
 })
 
+describe('clients that take all the descriptors there are for them', () => {
+  for (const [what, listener] of [
+    ['over TCP', ''],
+    ['over a listener of Node', ', proxyProtocol: optional'],
+  ] as const) {
+    it(`leave the admin address its own (${what})`, async () => {
+      await using upstream = await wsServer()
+      const yaml = `
+listeners: [{ address: "127.0.0.1:0"${listener} }]
+trustedProxies: ["127.0.0.2"]
+routes: [{ upstream: "${upstream.url}" }]
+`
+      await using gateway = await startGatewayProcess(yaml, { descriptors: 160 })
+      await using clients = new AsyncDisposableStack()
+      const tunnels: RawClient[] = []
+      // Each takes two.
+      for (let count = 0; count < 30; count += 1) {
+        const client = clients.use(await rawClient(gateway.port))
+        client.write(handshake())
+        assert.equal((await client.head()).status, 101)
+        tunnels.push(client)
+      }
+      for (let count = 0; count < 200; count += 1) clients.use(await rawClient(gateway.port))
+      await gateway.log('no descriptors left', 1)
+      for (let count = 0; count < 5; count += 1) {
+        await using probe = await rawClient(gateway.adminPort)
+        probe.write(get('/healthz'))
+        assert.equal((await probe.answer()).status, 200)
+        assert.ok((await metric(probe, 'upgate_descriptors_exhausted_total')) > 0)
+        assert.ok((await metric(probe, 'process_open_fds')) < 160)
+      }
+      await clients.disposeAsync()
+      await using late = await rawClient(gateway.port)
+      late.write(handshake())
+      assert.equal((await late.head()).status, 101)
+    })
+  }
+
+  it('are answered 503 where one is left for them, and none for their endpoint', async () => {
+    await using upstream = await wsServer()
+    const yaml = `
+routes:
+  - { match: { path: /unserved }, http: false, upstream: "${upstream.url}" }
+  - { upstream: "${upstream.url}" }
+`
+    await using gateway = await startGatewayProcess(yaml, { descriptors: 160 })
+    await using clients = new AsyncDisposableStack()
+    const served: RawClient[] = []
+    let isOpen = true
+    while (isOpen) {
+      const client = clients.use(await rawClient(gateway.port))
+      client.write(get('/unserved'))
+      isOpen = (await Promise.race([client.more(), gateway.log('no descriptors left', 1)])) === true
+      if (isOpen) served.push(client)
+    }
+    const [client] = served as [RawClient]
+    await client.answer()
+    for (const request of [get('/'), handshake()]) {
+      client.write(request)
+      const { status, body } = await client.answer()
+      assert.equal(status, 503)
+      assert.match(body, /E_GATEWAY_EXHAUSTED/)
+    }
+    assert.deepEqual(gateway.logged('endpoint down'), [])
+    await using probe = await rawClient(gateway.adminPort)
+    probe.write(get('/readyz'))
+    assert.equal((await probe.answer()).status, 200)
+  })
+})
+
 describe('a process without descriptors', { skip: prlimit.skip }, () => {
   it('answers 503 and says so itself, whoever it would have connected to, and serves again with the first one', async () => {
     await using plain = await wsServer()

@@ -27,12 +27,23 @@ export interface GatewayProcess extends AsyncDisposable {
   peakBytes(): Promise<number>
 }
 
-/** Listener and admin are on free ports of the loopback address; the relay is that of the tests (see `test-relay.ts`). */
-export async function startGatewayProcess(yaml: string): Promise<GatewayProcess> {
+/**
+ * Listener and admin are on free ports of the loopback address; the relay is that of the tests (see `test-relay.ts`).
+ * `descriptors` is what it may have; as many as the tests if left out.
+ */
+export async function startGatewayProcess(
+  yaml: string,
+  { descriptors }: { readonly descriptors?: number } = {},
+): Promise<GatewayProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'upgate-process-'))
   const file = join(folder, 'upgate.yaml')
   await writeFile(file, withTestRelay(yaml, LOOPBACK))
-  const program = new RunningProgram(process.execPath, [MAIN, '-c', file])
+  const command = [process.execPath, MAIN, '-c', file]
+  const [path, ...args] =
+    descriptors === undefined
+      ? command
+      : ['/bin/sh', '-c', `ulimit -n ${descriptors} && exec "$@"`, 'sh', ...command]
+  const program = new RunningProgram(path as string, args)
   await program.output(/"msg":"ready"/)
   const [listening] = logged(program, 'listening')
   const [adminListening] = logged(program, 'admin listening')
