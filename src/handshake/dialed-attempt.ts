@@ -6,8 +6,9 @@
 import { lookup } from 'node:dns'
 import { isIP } from 'node:net'
 import { Refusal } from '../errors.ts'
+import type { ResponseReader } from '../http1/response-reader.ts'
 import type { Dialed, Dialer, DialListener, DialTarget } from '../relay/dialer.ts'
-import { AnswerReader, judge, type Answered, type Granted } from './answer-reader.ts'
+import { answerReader, judge, type Answered, type Granted } from './answer-reader.ts'
 import type { AttemptOptions } from './attempt.ts'
 import { ADDRESS_TIMEOUT_MS, connectRefusal, connectTimeout } from './dial.ts'
 import { noLocalAddress, Targets } from './targets.ts'
@@ -24,7 +25,7 @@ class DialedAttempt implements DialListener {
   readonly #options: AttemptOptions
   readonly #dialer: Dialer
   readonly #resolve: (outcome: Granted | Answered | Refusal) => void
-  readonly #reader: AnswerReader
+  readonly #reader: ResponseReader
   /** What is still to be tried; undefined where there is one place alone. */
   #targets: Targets | undefined
   #deadlineMs = Infinity
@@ -40,7 +41,7 @@ class DialedAttempt implements DialListener {
     this.#options = options
     this.#dialer = dialer
     this.#resolve = resolve
-    this.#reader = new AnswerReader(options.client)
+    this.#reader = answerReader(options.client)
   }
 
   start(): void {

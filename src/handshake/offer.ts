@@ -9,8 +9,9 @@
  */
 
 import { Refusal } from '../errors.ts'
+import type { ResponseReader } from '../http1/response-reader.ts'
 import type { RelaySocket, Side } from '../relay/relay.ts'
-import { AnswerReader, judge, type Answered, type Granted } from './answer-reader.ts'
+import { answerReader, judge, type Answered, type Granted } from './answer-reader.ts'
 import type { Client } from './client.ts'
 import { brokenRefusal } from './dial.ts'
 
@@ -38,13 +39,13 @@ export function offer(options: OfferOptions): Promise<Granted | Answered | Refus
 class Offer {
   readonly #options: OfferOptions
   readonly #resolve: (outcome: Granted | Answered | Refusal) => void
-  readonly #reader: AnswerReader
+  readonly #reader: ResponseReader
   #deadline: NodeJS.Timeout | undefined
 
   constructor(options: OfferOptions, resolve: (outcome: Granted | Answered | Refusal) => void) {
     this.#options = options
     this.#resolve = resolve
-    this.#reader = new AnswerReader(options.client)
+    this.#reader = answerReader(options.client)
   }
 
   start(): void {

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FieldEdits } from '../config/config.ts'
 import { Refusal, type Fields } from '../errors.ts'
-import { responseFraming } from '../http1/framing.ts'
+import { checkResponse } from '../http1/response-check.ts'
 import { fieldValue } from '../request/headers.ts'
 import { incomingFields } from '../outgoing/outgoing.ts'
 import { withFraming, writableFields } from './field-list.ts'
@@ -22,10 +22,7 @@ export interface AnswerHead {
   readonly framing: ClientFraming
 }
 
-/**
- * Refusals: E_UPSTREAM_SWITCH for a 101, and E_UPSTREAM_PROTOCOL for a broken status line, for lengths that contradict each other, transfer
- * codings other than `chunked`, or any under HTTP/1.0 (RFC 9112 6.1 and 6.3).
- */
+/** Refusals: E_UPSTREAM_SWITCH for a 101, and E_UPSTREAM_PROTOCOL for what `checkResponse` finds wrong. */
 export function answerHead(
   method: string,
   clientVersion: '1.0' | '1.1',
@@ -34,13 +31,9 @@ export function answerHead(
 ): AnswerHead | Refusal {
   const { statusCode: status = 0, statusMessage: reason = '', rawHeaders } = answer
   if (status === 101) return unaskedSwitch()
-  if (status < 100 || /[^\t\x20-\x7e\x80-\xff]/.test(reason)) {
-    return new Refusal('E_UPSTREAM_PROTOCOL', { cause: 'the status line of the answer is broken' })
-  }
-  const framing = responseFraming(method, status, rawHeaders)
-  if (framing === undefined || isCodedOld(answer)) {
-    return new Refusal('E_UPSTREAM_PROTOCOL', { cause: 'the framing of the answer is ambiguous' })
-  }
+  const minorVersion = answer.httpVersion === '1.0' ? 0 : 1
+  const framing = checkResponse(method, { minorVersion, status, reason, fields: rawHeaders })
+  if ('wrong' in framing) return new Refusal('E_UPSTREAM_PROTOCOL', { cause: framing.wrong })
   const edited = incomingFields(rawHeaders, edits, status)
   const length = fieldValue(edited, 'content-length')
   if (method === 'HEAD' || status === 204 || status === 304) {
@@ -58,11 +51,6 @@ export function answerHead(
     hasLength ? length : undefined,
   )
   return { status, reason, fields: writableFields(fields, isChunked), framing: clientFraming }
-}
-
-/** RFC 9112 6.1: HTTP/1.0 has no transfer codings, so one under it is a framing that somebody else understands differently. */
-function isCodedOld({ httpVersion, rawHeaders }: IncomingMessage): boolean {
-  return httpVersion === '1.0' && fieldValue(rawHeaders, 'transfer-encoding') !== undefined
 }
 
 export function unaskedSwitch(): Refusal {

@@ -1,7 +1,7 @@
 /** Where a message body ends (RFC 9112 6), and a scanner that follows it through the raw bytes without changing them. */
 
 import type { Fields } from '../errors.ts'
-import { fieldValues, listItems } from '../request/headers.ts'
+import { fieldValues, trimBlanks } from '../request/headers.ts'
 
 export type Framing =
   | { readonly kind: 'none' }
@@ -10,6 +10,7 @@ export type Framing =
   | { readonly kind: 'close' }
 
 const NONE: Framing = { kind: 'none' }
+const LENGTH = /^\d{1,15}$/
 
 /** The framing of a request whose fields have been checked: chunked, or one Content-Length, or no body. */
 export function requestFraming(fields: Fields): Framing {
@@ -19,28 +20,41 @@ export function requestFraming(fields: Fields): Framing {
 }
 
 /**
+ * The length that all Content-Length fields agree on, as lists and lines (RFC 9110 8.6); undefined without one, NaN where they
+ * disagree or one is no number.
+ */
+export function contentLength(fields: Fields): number | undefined {
+  let length: string | undefined
+  for (const value of fieldValues(fields, 'content-length')) {
+    for (const part of value.split(',')) {
+      const item = trimBlanks(part, 0, part.length)
+      if (!LENGTH.test(item) || (length !== undefined && item !== length)) return NaN
+      length = item
+    }
+  }
+  return length === undefined ? undefined : Number(length)
+}
+
+/**
  * The framing of an answer to `method`, or `undefined` where two framings contradict each other (RFC 9112 6.3: such an
- * answer may be an attempt at smuggling, and is not passed on).
+ * answer may be an attempt at smuggling, and is not passed on) or a transfer coding is unknown.
  */
 export function responseFraming(
   method: string,
   status: number,
   fields: Fields,
 ): Framing | undefined {
-  const codings = listItems(fieldValues(fields, 'transfer-encoding'))
-  const lengths = new Set(listItems(fieldValues(fields, 'content-length')))
-  if (codings.length > 0 && lengths.size > 0) return undefined
-  if (lengths.size > 1) return undefined
-  const [length] = lengths
-  if (length !== undefined && !/^\d{1,15}$/.test(length)) return undefined
-  if (method === 'HEAD' || status === 204 || status === 304) return NONE
+  const codings = fieldValues(fields, 'transfer-encoding')
+  const length = contentLength(fields)
+  if (Number.isNaN(length)) return undefined
   if (codings.length > 0) {
-    return codings.length === 1 && codings[0]?.toLowerCase() === 'chunked'
-      ? { kind: 'chunked' }
-      : undefined
+    if (length !== undefined || codings.length > 1) return undefined
+    if (codings[0]?.toLowerCase() !== 'chunked') return undefined
   }
+  if (method === 'HEAD' || status === 204 || status === 304) return NONE
+  if (codings.length > 0) return { kind: 'chunked' }
   if (length === undefined) return { kind: 'close' }
-  return length === '0' ? NONE : { kind: 'length', bytes: Number(length) }
+  return length === 0 ? NONE : { kind: 'length', bytes: length }
 }
 
 /** How far a body reaches into a chunk of bytes. */

@@ -6,6 +6,7 @@
 import { STATUS_CODES } from 'node:http'
 import type { Fields } from '../errors.ts'
 import type { Framing } from '../http1/framing.ts'
+import { informationFields } from '../http1/response-reader.ts'
 import { websocketAccept } from '../handshake/switch.ts'
 import { connectionSpecific, isField } from './fields.ts'
 import type { StreamHead } from './request-reader.ts'
@@ -45,7 +46,7 @@ export function informationalHead(fields: Fields): ReadAnswer {
   if ('wrong' in read) return read
   const { status, regular } = read
   if (status >= 200 || status === 101) return { wrong: `an informational answer of ${status}` }
-  return { head: textOf(status, regular), body: { kind: 'none' } }
+  return { head: textOf(status, informationFields(regular)), body: { kind: 'none' } }
 }
 
 function readFields(

@@ -11,6 +11,7 @@ import http2, { type ClientHttp2Stream, type OutgoingHttpHeaders } from 'node:ht
 import { addAbortSignal, Duplex } from 'node:stream'
 import type { Fields } from '../errors.ts'
 import { MALFORMED_CODE, UNPROCESSED_CODE } from '../handshake/dial.ts'
+import { INFORMATIONAL_MAX } from '../http1/response-reader.ts'
 import type { SharedSocket } from '../handshake/shared.ts'
 import { finalHead, informationalHead, type ReadAnswer } from './answer-head.ts'
 import type { EndpointConnection } from './endpoint-connection.ts'
@@ -18,9 +19,6 @@ import { IncomingBody } from './incoming-body.ts'
 import { RequestReader, type RequestSink, type StreamHead } from './request-reader.ts'
 
 const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM } = http2.constants
-
-/** No window holds them up. Whoever reads them takes no more either. */
-const INFORMATIONAL_MAX = 32
 
 const NO_BODY = new IncomingBody({ kind: 'none' })
 
@@ -144,6 +142,7 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
   readonly #onInformation = (_headers: unknown, _flags: number, fields: Fields): void => {
     this.#connection.heard()
     this.#informational += 1
+    // No window holds them up.
     if (this.#informational > INFORMATIONAL_MAX) this.#break('too many informational answers')
     else this.#tell(informationalHead(fields))
   }

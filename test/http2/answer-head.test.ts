@@ -153,6 +153,12 @@ describe('informationalHead', () => {
     })
   })
 
+  it('loses a length, as there is no body', () => {
+    const read = informationalHead([':status', '103', 'content-length', '5', 'link', '</a.css>'])
+    assert.ok('head' in read)
+    assert.equal(read.head, 'HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n')
+  })
+
   it('is no 101, and no final one', () => {
     assert.match(wrong(informationalHead([':status', '101'])), /101/)
     assert.match(wrong(informationalHead([':status', '200'])), /200/)
