@@ -95,15 +95,14 @@ async function forward(
   if (refused !== undefined) return refused
   const target = outgoingTarget(facts, config.rewrite, identity.hiddenQuery)
   if (target instanceof Refusal) return target
+  const lost = { edits: config.headers.request, ownFields: policy.ownFields }
   return forwarder.forward({
     req: plain.request,
     res: plain.response,
     facts,
     target,
-    fields: outgoingFields(facts, identity, {
-      edits: config.headers.request,
-      ownFields: policy.ownFields,
-    }),
+    fields: outgoingFields(facts, identity, lost),
+    lost,
     responseEdits: config.headers.response,
     timeouts: config.timeouts,
     acquire: (failed) => pool.acquire(facts, failed),

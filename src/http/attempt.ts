@@ -14,13 +14,14 @@
 import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { EndpointLease } from '../balance/endpoint.ts'
-import { catalogue, Refusal } from '../errors.ts'
+import { catalogue, Refusal, type Fields } from '../errors.ts'
 import { brokenRefusal, UNPROCESSED_CODE, type Dialing } from '../handshake/dial.ts'
 import type { Framing } from '../http1/framing.ts'
 import { prefaceFor } from '../handshake/proxy-header.ts'
 import { isShared } from '../handshake/shared.ts'
 import { Silence } from '../handshake/silence.ts'
 import { incomingFields } from '../outgoing/outgoing.ts'
+import { passedTrailers } from '../outgoing/trailers.ts'
 import { answerHead, unaskedSwitch } from './answer-head.ts'
 import type { Client } from './client.ts'
 import { Download, type DownloadWatcher } from './download.ts'
@@ -224,6 +225,14 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
       const cause = 'the client left before the end of the answer'
       this.#breakOff({ by: 'client', reason: client.goneBy, cause })
     }
+  }
+
+  passUp(trailers: Fields): Fields {
+    return passedTrailers(trailers, this.exchange.lost)
+  }
+
+  passDown(trailers: Fields): Fields {
+    return passedTrailers(trailers, { edits: this.exchange.responseEdits })
   }
 
   onUploaded(): void {

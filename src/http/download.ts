@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { writeAnswerHead, type AnswerHead } from './answer-head.ts'
-import { passedTrailers } from '../outgoing/trailers.ts'
+import type { Fields } from '../errors.ts'
 import { pairsOf } from './field-list.ts'
 import { NOTHING } from './upload.ts'
 
@@ -13,6 +13,8 @@ export interface DownloadWatcher {
   onDownloadDone(): void
   /** The upstream's answer ended too early. */
   onDownloadBroken(error: NodeJS.ErrnoException): void
+  /** Those of the upstream that go on. */
+  passDown(trailers: Fields): Fields
 }
 
 export class Download {
@@ -66,7 +68,7 @@ export class Download {
 
   readonly #onEnd = (): void => {
     if (this.head.framing === 'chunked') {
-      this.#res.addTrailers(pairsOf(passedTrailers(this.#answer.rawTrailers)))
+      this.#res.addTrailers(pairsOf(this.#watcher.passDown(this.#answer.rawTrailers)))
     }
     this.#res.end()
   }

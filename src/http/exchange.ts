@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Endpoint, EndpointLease } from '../balance/endpoint.ts'
 import type { FieldEdits, TimeoutsConfig } from '../config/config.ts'
 import type { Fields, Refusal } from '../errors.ts'
+import type { LostFields } from '../outgoing/trailers.ts'
 import type { EndedBy, EndReason } from '../relay/tunnel-end.ts'
 import type { RequestFacts } from '../request/facts.ts'
 
@@ -20,6 +21,8 @@ export interface PlainExchange {
    * is added where they do not; so is Host.
    */
   readonly fields: Fields
+  /** What `fields` have lost, for the trailers behind them. */
+  readonly lost: LostFields
   readonly responseEdits: FieldEdits
   /** `lifetimeMs` has no meaning here. */
   readonly timeouts: TimeoutsConfig

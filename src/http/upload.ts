@@ -2,7 +2,7 @@
 
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { passedTrailers } from '../outgoing/trailers.ts'
+import type { Fields } from '../errors.ts'
 import { pairsOf } from './field-list.ts'
 
 /** Writes a head that waits for its first byte of body, in latin1 as it must be. */
@@ -16,6 +16,8 @@ export interface UploadWatcher {
   onUploaded(): void
   /** The side that is waited for has changed: `isBlocked` or `isDone`. */
   onUploadTurn(): void
+  /** Those of the client that go on. */
+  passUp(trailers: Fields): Fields
 }
 
 export class Upload {
@@ -76,7 +78,8 @@ export class Upload {
     this.isDone = true
     this.isBlocked = false
     this.#unlisten()
-    if (this.#isChunked) this.#request.addTrailers(pairsOf(passedTrailers(this.#req.rawTrailers)))
+    if (this.#isChunked)
+      this.#request.addTrailers(pairsOf(this.#watcher.passUp(this.#req.rawTrailers)))
     this.#request.end()
     this.#watcher.onUploadTurn()
   }

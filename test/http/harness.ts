@@ -10,6 +10,7 @@ import { Refusal } from '../../src/errors.ts'
 import type { ForwardEnd } from '../../src/http/exchange.ts'
 import { Forwarder } from '../../src/http/forward.ts'
 import { Http2Connections } from '../../src/http2/shared-connections.ts'
+import type { LostFields } from '../../src/outgoing/trailers.ts'
 import type { RequestFacts } from '../../src/request/facts.ts'
 
 /** One end of a raw connection. */
@@ -162,6 +163,7 @@ export class Lease implements EndpointLease {
 
 export interface GatewayOptions {
   readonly timeouts?: Partial<TimeoutsConfig>
+  readonly lost?: LostFields
   readonly responseEdits?: FieldEdits
   /** Fields in place of the client's. */
   readonly fields?: readonly string[]
@@ -238,6 +240,7 @@ export class Gateway implements AsyncDisposable {
       facts: {} as RequestFacts,
       target: this.#options.target ?? req.url ?? '',
       fields: this.#options.fields ?? withoutHopByHop(req.rawHeaders),
+      lost: this.#options.lost ?? { edits: { set: [], remove: [] } },
       responseEdits: this.#options.responseEdits ?? { set: [], remove: [] },
       timeouts: {
         connectMs: 5000,
