@@ -29,12 +29,13 @@ import { problemsOf } from './reload/problems.ts'
 import { Reloads, type ReloadOptions } from './reload/reloads.ts'
 import { reloadFailed, reloadTaken, type ReloadResult } from './reload/result.ts'
 import { createLogger, type Logger } from './report/logger.ts'
-import { createMetrics, type Metrics } from './report/metrics.ts'
+import { createMetrics, labelsOf, type Metrics } from './report/metrics.ts'
 import { Report } from './report/report.ts'
 import type { ReloadCause } from './report/reported.ts'
 import { version as gatewayVersion } from './report/version.ts'
 import { newPseudonym } from './request/via.ts'
 import { Requests } from './requests.ts'
+import { inSlices } from './slices.ts'
 import { drain } from './tunnels/drain.ts'
 import { Expiry } from './tunnels/expiry.ts'
 import { Rebalancer } from './tunnels/rebalance.ts'
@@ -67,9 +68,11 @@ export interface Gateway {
 export interface GatewayOptions {
   /** Where log lines go in place of stdout. */
   readonly logDestination?: NodeJS.WritableStream
-  /** Reads the config again; throws when it is wrong. Without it no reload can be asked for but with a config. */
-  readonly load?: () => Config
+  /** Reads the config again; rejects when it is wrong, or `signal` is aborted. Without it no reload can be asked for but with a config. */
+  readonly load?: Load
 }
+
+type Load = (signal: AbortSignal) => Promise<Config>
 
 /** Rejects when an address cannot be bound or a file cannot be read; nothing stays open then. */
 export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
@@ -92,7 +95,7 @@ class RunningGateway implements Gateway, Exchanges {
   readonly forwarder = new Forwarder(this.shared)
   readonly expiry: Expiry
   readonly report: Report
-  readonly #load: (() => Config) | undefined
+  readonly #load: Load | undefined
   readonly #log: Logger
   readonly #metrics: Metrics
   readonly #engine: Engine
@@ -106,6 +109,8 @@ class RunningGateway implements Gateway, Exchanges {
   readonly #reconciler = new Reconciler()
   readonly #closings: Closings
   readonly #reloads = new Reloads()
+  /** Ends a load that is under way. */
+  readonly #loading = new AbortController()
   readonly #planeOptions: PlaneOptions
   /** What is in force. */
   #config: Config
@@ -204,26 +209,26 @@ class RunningGateway implements Gateway, Exchanges {
   }
 
   reload(next: Config, options: ReloadOptions): Promise<ReloadResult> {
-    return this.#reloads.run(() => this.#tryReload(() => next, options))
+    return this.#reloads.run(() => this.#tryReload(async () => next, options))
   }
 
   reloadFile(cause: ReloadCause, { dryRun = false } = {}): Promise<ReloadResult> {
-    const load = (): Config => {
+    const load = async (): Promise<Config> => {
       if (this.#load === undefined) throw new Error('nobody has said how the config is read')
-      return this.#load()
+      return await this.#load(this.#loading.signal)
     }
     return this.#reloads.runShared(dryRun, () => this.#tryReload(load, { cause, dryRun }))
   }
 
   /** Never rejects: what is wrong is told to the log, the metrics and the caller. */
   async #tryReload(
-    load: () => Config,
+    load: () => Promise<Config>,
     { cause, dryRun = false }: ReloadOptions,
   ): Promise<ReloadResult> {
     const { file } = this.#config
     let next: Config | undefined
     try {
-      next = load()
+      next = await load()
       const result = await this.#reload(next, dryRun)
       const { changes, closing: closed, needsRestart } = result
       if (!dryRun) {
@@ -242,7 +247,7 @@ class RunningGateway implements Gateway, Exchanges {
   async #reload(next: Config, dryRun: boolean): Promise<ReloadResult> {
     this.#refuseWhenDraining()
     const before = this.#plane as Plane
-    const diff = diffConfigs(this.#config, next)
+    const diff = await inSlices(diffConfigs(this.#config, next))
     const config = inForce(this.#config, next)
     await this.#startEcho(config)
     const plane = await buildPlane(config, this.#planeOptions, before)
@@ -250,7 +255,7 @@ class RunningGateway implements Gateway, Exchanges {
       const { newCertificates, tunnels } = dryRun
         ? {
             ...this.#listeners.check(config.listeners),
-            tunnels: survey(this.registry, plane),
+            tunnels: await inSlices(survey(this.registry, plane)),
           }
         : await this.#takeIntoUse(config, plane)
       const certificates = newCertificates.map(({ address, config: { tls } }) =>
@@ -264,6 +269,7 @@ class RunningGateway implements Gateway, Exchanges {
 
   /** What can fail comes first, and takes nothing away. */
   async #takeIntoUse(config: Config, plane: Plane) {
+    const labels = await inSlices(labelsOf(config.routes))
     const listeners = await this.#listeners.prepare(config.listeners)
     let admin: AdminChange | undefined
     try {
@@ -274,20 +280,20 @@ class RunningGateway implements Gateway, Exchanges {
       admin?.cancel()
       throw error
     }
-    // From here on nothing fails, and no request comes in between.
+    // From here on nothing fails. What requests are served by changes before the next await: none comes in between.
     plane.replace(this.#plane as Plane)
     this.#plane = plane
     this.#config = config
     listeners.apply()
     admin.apply()
     this.#log.level = config.log.level
-    this.#metrics.reconfigure(config.routes)
     const endpoints = [...plane.endpoints()].map(({ endpoint }) => endpoint)
     this.forwarder.follow(endpoints)
     this.shared.follow(endpoints)
     this.#rebalancer.reconfigure(config.upstreams, plane.pools)
+    await inSlices(this.#metrics.reconfigure(labels))
     const overMs = Math.min(RELOAD_CLOSE_MS, config.shutdown.drainMs)
-    const tunnels = this.#reconciler.reconcile(this.registry, plane, overMs)
+    const tunnels = await inSlices(this.#reconciler.reconcile(this.registry, plane, overMs))
     this.#tellInsecure()
     this.#tellUntaken()
     this.#tellTooFewDescriptors()
@@ -351,6 +357,7 @@ class RunningGateway implements Gateway, Exchanges {
 
   /** Nothing but the end of the gateway ends tunnels from now on. */
   #quiet(): void {
+    this.#loading.abort(new Error('the gateway is shutting down'))
     this.#watch?.close()
     this.#watch = undefined
     this.#certificates.close()

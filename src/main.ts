@@ -12,6 +12,7 @@ import { terminalOf } from './cli/terminal.ts'
 import type { Config } from './config/config.ts'
 import { jsonSchema } from './config/json-schema.ts'
 import { loadConfig } from './config/load.ts'
+import { loadConfigInThread } from './config/load-thread.ts'
 import { ConfigError } from './config/problem.ts'
 import { version } from './report/version.ts'
 
@@ -70,7 +71,9 @@ async function serve(given: string | undefined): Promise<void> {
   // Only here, so that the other commands need not load the whole gateway.
   const { startGateway } = await import('./gateway.ts')
   const start = async (config: Config): Promise<Served> => {
-    const gateway = await startGateway(config, { load: () => read(loaded.file) })
+    const gateway = await startGateway(config, {
+      load: async (signal) => warned(await loadConfigInThread(loaded.file, process.env, signal)),
+    })
     keepHeapSmall(() => gateway.openTunnels)
     return { reload: () => void gateway.reloadFile('signal'), stop: () => gateway.stop() }
   }
@@ -101,7 +104,10 @@ function load(given: string | undefined): { file: string; config: Config } | und
 
 /** Throws a `ConfigError` when something is wrong with it. */
 function read(file: string): Config {
-  const config = loadConfig(file, process.env)
+  return warned(loadConfig(file, process.env))
+}
+
+function warned(config: Config): Config {
   for (const warning of config.warnings) process.stderr.write(visibleLines(`warning: ${warning}\n`))
   return config
 }

@@ -14,6 +14,7 @@ import type { TunnelPolicy } from './relay/tunnel-policy.ts'
 import { packBlocks } from './request/address-blocks.ts'
 import { addressSet, type AddressSet } from './request/address-set.ts'
 import { compileRoutes, type Route, type RouteTable } from './route/table.ts'
+import { inSlices, type Work } from './slices.ts'
 
 /** What a route's requests go through after the match. */
 export interface RouteParts {
@@ -31,7 +32,13 @@ interface PlaneParts {
   readonly checks: Checks
   readonly pools: ReadonlyMap<string, Pool>
   /** By the name of their route. */
-  readonly admissions: ReadonlyMap<string, Admission>
+  readonly admissions: Map<string, Admission>
+}
+
+interface CompiledRoutes {
+  readonly table: RouteTable
+  /** By name. */
+  readonly routes: ReadonlyMap<string, RouteParts>
 }
 
 export class Plane {
@@ -43,28 +50,30 @@ export class Plane {
   readonly table: RouteTable
   readonly pools: ReadonlyMap<string, Pool>
   readonly checks: Checks
-  /** Also of routes that are gone, as long as tunnels of theirs are open: a route that comes back counts them. */
-  readonly admissions: ReadonlyMap<string, Admission>
   /** Some route lets clients upgrade to websocket. */
   readonly servesWebSocket: boolean
+  readonly #admissions: Map<string, Admission>
   readonly #routes: ReadonlyMap<string, RouteParts>
 
-  constructor(config: Config, parts: PlaneParts) {
+  constructor(config: Config, parts: PlaneParts, { table, routes }: CompiledRoutes) {
     this.trusted = addressSet(config.trustedProxies)
     this.trustedBlocks = packBlocks(config.trustedProxies)
     this.forwarded = config.forwarded
     this.pseudonym = config.via ? parts.pseudonym : undefined
-    this.table = compileRoutes(config.routes)
+    this.table = table
     this.pools = parts.pools
     this.checks = parts.checks
     this.servesWebSocket = config.routes.some(
       ({ upgrade }) =>
         upgrade === 'any' || upgrade.some((token) => token.toLowerCase() === 'websocket'),
     )
-    this.admissions = parts.admissions
-    this.#routes = new Map(
-      config.routes.map((route) => [route.name, routeParts(route, parts, config.relay.frames)]),
-    )
+    this.#admissions = parts.admissions
+    this.#routes = routes
+  }
+
+  /** Also of routes that are gone, as long as tunnels of theirs are open: a route that comes back counts them. */
+  get admissions(): ReadonlyMap<string, Admission> {
+    return this.#admissions
   }
 
   /** The parts of a route that `table` matched. */
@@ -90,6 +99,10 @@ export class Plane {
    */
   replace(previous: Plane): void {
     for (const { admission, config } of this.#routes.values()) admission.reconfigure(config.limits)
+    for (const [name, admission] of previous.admissions) {
+      if (admission.tunnels > 0 && !this.#admissions.has(name))
+        this.#admissions.set(name, admission)
+    }
     previous.checks.retire(this.checks)
   }
 
@@ -109,7 +122,8 @@ export interface PlaneOptions {
 
 /**
  * Rejects when a file that a check or an upstream needs cannot be read. What `previous` has counted goes on in the new one:
- * the tunnels of routes and endpoints, and how endpoints do. Until `replace` nothing changes for `previous`.
+ * the tunnels of routes and endpoints, and how endpoints do. Until `replace` nothing changes for `previous`, and requests are
+ * served under it meanwhile.
  */
 export async function buildPlane(
   config: Config,
@@ -118,32 +132,39 @@ export async function buildPlane(
 ): Promise<Plane> {
   const checks = await createChecks(config.auth, options.log, previous?.checks)
   try {
-    const pools = new Map<string, Pool>()
-    for (const upstream of config.upstreams.values()) {
-      const poolOptions = {
-        builtinAddress: options.builtinAddress,
-        onChange: (endpoint: Endpoint, up: boolean) =>
-          options.onEndpointChange(upstream.name, endpoint, up),
-      }
-      const pool = new Pool(upstream, poolOptions, previous?.pools.get(upstream.name))
-      pools.set(upstream.name, pool)
-    }
-    const admissions = admissionsFor(config, previous)
-    return new Plane(config, { pseudonym: options.pseudonym, checks, pools, admissions })
+    return await inSlices(planeOf(config, { options, checks, previous }))
   } catch (error) {
     checks.retire(previous?.checks)
     throw error
   }
 }
 
-function admissionsFor({ routes }: Config, previous?: Plane): ReadonlyMap<string, Admission> {
-  const known = [...(previous?.admissions ?? [])]
-  const admissions = new Map(known.filter(([, { tunnels }]) => tunnels > 0))
-  for (const route of routes) {
-    const admission = previous?.admissions.get(route.name) ?? new Admission(route)
-    admissions.set(route.name, admission)
+interface Sources {
+  readonly options: PlaneOptions
+  readonly checks: Checks
+  readonly previous: Plane | undefined
+}
+
+function* planeOf(config: Config, { options, checks, previous }: Sources): Work<Plane> {
+  const { pseudonym, builtinAddress, onEndpointChange } = options
+  const pools = new Map<string, Pool>()
+  for (const upstream of config.upstreams.values()) {
+    const { name } = upstream
+    const onChange = (endpoint: Endpoint, up: boolean): void => onEndpointChange(name, endpoint, up)
+    const pool = new Pool(upstream, { builtinAddress, onChange }, previous?.pools.get(name))
+    pools.set(name, pool)
+    yield
   }
-  return admissions
+  const admissions = new Map<string, Admission>()
+  const parts = { pseudonym, checks, pools, admissions }
+  const routes = new Map<string, RouteParts>()
+  for (const route of config.routes) {
+    admissions.set(route.name, previous?.admissions.get(route.name) ?? new Admission(route))
+    routes.set(route.name, routeParts(route, parts, config.relay.frames))
+    yield
+  }
+  const table = yield* compileRoutes(config.routes)
+  return new Plane(config, parts, { table, routes })
 }
 
 function routeParts(

@@ -74,20 +74,25 @@ export interface EndpointLease extends Disposable {
  * endpoint. Returns the others, which are gone from it.
  */
 export function followed<T>(kept: Map<Endpoint, T>, endpoints: Iterable<Endpoint>): T[] {
-  const before = [...kept]
+  if (kept.size === 0) return []
+  const before = Map.groupBy(kept, ([endpoint]) => placeOf(endpoint))
   kept.clear()
   for (const endpoint of endpoints) {
-    const same = before.findIndex(([other]) => isSamePlace(other, endpoint))
-    const [found] = same === -1 ? [] : before.splice(same, 1)
+    const candidates = before.get(placeOf(endpoint)) ?? []
+    const same = candidates.findIndex(([other]) => isSamePlace(other, endpoint))
+    const [found] = same === -1 ? [] : candidates.splice(same, 1)
     if (found !== undefined) kept.set(endpoint, found[1])
   }
-  return before.map(([, value]) => value)
+  return [...before.values()].flat().map(([, value]) => value)
 }
 
-/** Whether a connection to one may be used for the other. TLS belongs to one place, and is another one after a change. */
+/** Two endpoints that are one place have the same. TLS belongs to one place, and is another one after a change. */
+function placeOf({ tls, address }: Endpoint): unknown {
+  return tls ?? JSON.stringify(address)
+}
+
+/** Of two with the same `placeOf`: whether a connection to one may be used for the other. */
 function isSamePlace(one: Endpoint, other: Endpoint): boolean {
-  if (one.tls !== other.tls || one.http2 !== other.http2) return false
   // Connections that come from other addresses are none of this one's.
-  if (one.local !== other.local) return false
-  return one.tls !== undefined || JSON.stringify(one.address) === JSON.stringify(other.address)
+  return one.http2 === other.http2 && one.local === other.local
 }

@@ -4,6 +4,8 @@ import type { Config, EndpointConfig, ListenerConfig, UpstreamConfig } from './c
 import { formatAddress } from './network.ts'
 import { formatPath } from './problem.ts'
 import type { Path } from './problem.ts'
+import { atOnce } from '../slices.ts'
+import type { Work } from '../slices.ts'
 import { sameConfig } from './same.ts'
 import { isMap, show, UNSET, written } from './written.ts'
 import type { Written } from './written.ts'
@@ -69,18 +71,24 @@ const bindKeys: ReadonlySet<string> = new Set(['backlog', 'reusePort', 'ipv6Only
 
 const namedParts: ReadonlySet<string> = new Set(['listeners', 'upstreams', 'auth', 'routes'])
 
-export function diffConfigs(running: Config, next: Config): ConfigDiff {
+export function* diffConfigs(running: Config, next: Config): Work<ConfigDiff> {
   const settings = keyChanges([], written('', settingsOf(running)), written('', settingsOf(next)))
-  const routes = diffNamed('routes', named(running.routes), named(next.routes))
+  const routes = yield* diffNamed('routes', named(running.routes), named(next.routes))
   const moved = movedRoutes(
     running.routes.map(({ name }) => name),
     next.routes.map(({ name }) => name),
   )
-  const listeners = diffNamed('listeners', byAddress(running.listeners), byAddress(next.listeners))
+  const upstreams = yield* diffParts(running.upstreams, next.upstreams, changedUpstream)
+  const auth = yield* diffNamed('auth', running.auth, next.auth)
+  const listeners = yield* diffNamed(
+    'listeners',
+    byAddress(running.listeners),
+    byAddress(next.listeners),
+  )
   return {
     routes: { ...routes, moved },
-    upstreams: diffParts(running.upstreams, next.upstreams, changedUpstream),
-    auth: diffNamed('auth', running.auth, next.auth),
+    upstreams,
+    auth,
     listeners,
     settings,
     needsRestart: [
@@ -163,28 +171,31 @@ function byAddress(listeners: readonly ListenerConfig[]): ReadonlyMap<string, Li
 }
 
 /** `change` gets the old and the new part of a name where they differ. */
-function diffParts<Part, Changed>(
+function* diffParts<Part, Changed>(
   running: ReadonlyMap<string, Part>,
   next: ReadonlyMap<string, Part>,
   change: (name: string, from: Part, to: Part) => Changed,
-): PartsDiff<Changed> {
+): Work<PartsDiff<Changed>> {
+  const changed: Changed[] = []
+  for (const [name, to] of next) {
+    const from = running.get(name)
+    if (from !== undefined && !sameConfig(from, to)) changed.push(change(name, from, to))
+    yield
+  }
   return {
     added: [...next.keys()].filter((name) => !running.has(name)),
     removed: [...running.keys()].filter((name) => !next.has(name)),
-    changed: [...next].flatMap(([name, to]) => {
-      const from = running.get(name)
-      return from === undefined || sameConfig(from, to) ? [] : [change(name, from, to)]
-    }),
+    changed,
   }
 }
 
 /** `key` is the one that the parts stand under. */
-function diffNamed<Part>(
+function* diffNamed<Part>(
   key: string,
   running: ReadonlyMap<string, Part>,
   next: ReadonlyMap<string, Part>,
-): PartsDiff {
-  return diffParts(running, next, (name, from, to) => ({
+): Work<PartsDiff> {
+  return yield* diffParts(running, next, (name, from, to) => ({
     name,
     keys: keyChanges([], written(key, from), written(key, to)),
   }))
@@ -199,7 +210,7 @@ function changedUpstream(name: string, from: UpstreamConfig, to: UpstreamConfig)
   return {
     name,
     keys: [...keys, ...orderChange([...fromUrls.keys()], [...toUrls.keys()])],
-    endpoints: diffNamed('endpoints', fromUrls, toUrls),
+    endpoints: atOnce(diffNamed('endpoints', fromUrls, toUrls)),
   }
 }
 

@@ -7,7 +7,9 @@ import { STATUS_CODES } from 'node:http'
 import { type Histogram, Registry } from 'prom-client'
 import type { Tried } from '../auth/authorize.ts'
 import type { RouteConfig } from '../config/config.ts'
+import { sameConfig } from '../config/same.ts'
 import type { Code } from '../errors.ts'
+import { atOnce, type Work } from '../slices.ts'
 import type { TunnelEnd, TunnelReading } from '../relay/tunnel-end.ts'
 import {
   declareMetrics,
@@ -80,10 +82,29 @@ export interface Metrics {
   /** There was no descriptor, or no memory, for a connection. */
   exhausted(times: number): void
   /**
-   * The routes of a new config. Series of those that are gone, and of their endpoints, are left out from the first read on at
+   * The labels of a new config: they hold from now on, and the series of its routes begin. Series of those that are gone, and of their endpoints, are left out from the first read on at
    * which none of their tunnels is open.
    */
-  reconfigure(routes: readonly RouteConfig[]): void
+  reconfigure(labels: ConfigLabels): Work<void>
+}
+
+/** Label values that a config allows. */
+export interface ConfigLabels {
+  /** By name. */
+  readonly routes: ReadonlyMap<string, RouteConfig>
+  /** The tokens that routes name, in lower case. */
+  readonly protocols: ReadonlySet<string>
+}
+
+export function* labelsOf(configs: readonly RouteConfig[]): Work<ConfigLabels> {
+  const routes = new Map<string, RouteConfig>()
+  const protocols = new Set<string>()
+  for (const route of configs) {
+    routes.set(route.name, route)
+    for (const token of namedTokens(route)) protocols.add(token)
+    yield
+  }
+  return { routes, protocols }
 }
 
 /** Each has a registry of its own, so that two gateways in one process do not meet. */
@@ -111,7 +132,7 @@ class GatewayMetrics implements Metrics {
     this.#metrics.reloads.at('ok')
     this.#metrics.reloads.at('failed')
     this.#configRead()
-    this.reconfigure(sources.routes)
+    atOnce(this.reconfigure(atOnce(labelsOf(sources.routes))))
   }
 
   get contentType(): string {
@@ -177,10 +198,15 @@ class GatewayMetrics implements Metrics {
     else this.#metrics.lastReloadOk.at().value = 0
   }
 
-  reconfigure(routes: readonly RouteConfig[]): void {
-    this.#routes = new Map(routes.map((route) => [route.name, route]))
-    this.#protocols = new Set(routes.flatMap(namedTokens))
-    for (const route of routes) this.#beginRoute(route)
+  *reconfigure({ routes, protocols }: ConfigLabels): Work<void> {
+    const before = this.#routes
+    this.#routes = routes
+    this.#protocols = protocols
+    for (const route of routes.values()) {
+      const known = before.get(route.name)
+      if (known === undefined || !hasSameSeries(known, route)) this.#beginRoute(route)
+      yield
+    }
   }
 
   #configRead(): void {
@@ -232,9 +258,9 @@ class GatewayMetrics implements Metrics {
 
   /** An endpoint without tunnels shows 0, not nothing. */
   #beginTunnelsOpen(): void {
+    const byUpstream = Map.groupBy(this.#routes.values(), ({ upstream }) => upstream)
     for (const { upstream, endpoint } of this.#sources.endpoints()) {
-      for (const route of this.#routes.values()) {
-        if (route.upstream !== upstream) continue
+      for (const route of byUpstream.get(upstream) ?? []) {
         for (const token of namedTokens(route)) {
           this.#metrics.tunnelsOpen.at(route.name, upstream, endpoint.url, token)
         }
@@ -329,6 +355,10 @@ function closeLabel(code: number): string {
   if (code >= 1000 && code <= 1015 && code !== 1004) return String(code)
   if (code >= 3000 && code <= 3999) return '3xxx'
   return code >= 4000 && code <= 4999 ? '4xxx' : OTHER
+}
+
+function hasSameSeries(one: RouteConfig, other: RouteConfig): boolean {
+  return one.upstream === other.upstream && sameConfig(one.upgrade, other.upgrade)
 }
 
 function statusLabels(): ReadonlyMap<number, string> {

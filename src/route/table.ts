@@ -1,6 +1,7 @@
 /** Compiles routes into a form that a request is matched against quickly: regexes ready, hosts in an index. */
 
 import { RE2JS } from 're2js'
+import type { Work } from '../slices.ts'
 import type { MatchConfig, PathMatch, RouteConfig, ValueMatch } from '../config/config.ts'
 import { plainHost } from '../request/authority.ts'
 import { canonicalPath } from '../request/paths.ts'
@@ -44,7 +45,7 @@ export interface RouteTable {
 }
 
 /** The routes in the file's order. Throws for an invalid regex: the configuration has been checked before. */
-export function compileRoutes(routes: readonly RouteConfig[]): RouteTable {
+export function* compileRoutes(routes: readonly RouteConfig[]): Work<RouteTable> {
   const anyHost: Route[] = []
   const byHost = new Map<string, Route[]>()
   const bySuffix = new Map<string, Route[]>()
@@ -55,6 +56,7 @@ export function compileRoutes(routes: readonly RouteConfig[]): RouteTable {
       if (host.startsWith('*.')) addTo(bySuffix, host.slice('*.'.length), route)
       else addTo(byHost, host, route)
     }
+    yield
   }
   return { anyHost, byHost, bySuffix }
 }

@@ -7,6 +7,7 @@ import { grantsUnder } from '../auth/standing.ts'
 import type { Grant } from '../auth/grant.ts'
 import type { Endpoint } from '../balance/endpoint.ts'
 import type { RouteParts } from '../plane.ts'
+import type { Work } from '../slices.ts'
 import { pace } from './pace.ts'
 import type { RunningTunnel } from './tunnel.ts'
 
@@ -23,7 +24,7 @@ export interface Survey {
 }
 
 /** Says what `Reconciler.reconcile` would do. */
-export function survey(tunnels: Iterable<RunningTunnel>, routes: NewRoutes): Survey {
+export function* survey(tunnels: Iterable<RunningTunnel>, routes: NewRoutes): Work<Survey> {
   const closing = new Map<string, number>()
   let kept = 0
   for (const tunnel of tunnels) {
@@ -31,6 +32,7 @@ export function survey(tunnels: Iterable<RunningTunnel>, routes: NewRoutes): Sur
     const { kind } = fateOf(tunnel, routes)
     if (kind === 'close') closing.set(tunnel.route, (closing.get(tunnel.route) ?? 0) + 1)
     if (kind === 'keep') kept += 1
+    yield
   }
   return { closing, kept }
 }
@@ -41,11 +43,16 @@ export class Reconciler {
   readonly #batches = new Set<Set<RunningTunnel>>()
   readonly #over = new AbortController()
 
+  /** For a tunnel whose handshake has begun under an older config. */
+  settle(tunnel: RunningTunnel, routes: NewRoutes): void {
+    if (settle(tunnel, routes) === 'close') tunnel.end('gateway', 'reload')
+  }
+
   /**
-   * Tunnels that have a place in `routes` are moved there at once; the others are closed evenly over `overMs`. One that an
-   * earlier reload had no place for, and this one has, stays.
+   * Tunnels that have a place in `routes` are moved there; the others are closed evenly over `overMs`. One that an earlier
+   * reload had no place for, and this one has, stays. Tunnels may come and go meanwhile.
    */
-  reconcile(tunnels: Iterable<RunningTunnel>, routes: NewRoutes, overMs: number): Survey {
+  *reconcile(tunnels: Iterable<RunningTunnel>, routes: NewRoutes, overMs: number): Work<Survey> {
     const closing = new Map<string, number>()
     const batch = new Set<RunningTunnel>()
     let kept = 0
@@ -56,14 +63,10 @@ export class Reconciler {
       if (kind === 'keep') kept += 1
       if (kind !== 'close') this.#spare(tunnel)
       else if (!this.#isClosing(tunnel)) batch.add(tunnel)
+      yield
     }
     if (batch.size > 0) void this.#close(batch, overMs)
     return { closing, kept }
-  }
-
-  /** For a tunnel whose handshake has begun under an older config. */
-  settle(tunnel: RunningTunnel, routes: NewRoutes): void {
-    if (settle(tunnel, routes) === 'close') tunnel.end('gateway', 'reload')
   }
 
   /** Leaves everything to who ends the gateway. */

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { atOnce } from '../../src/slices.ts'
 
 import { diffConfigs, diffLines } from '../../src/config/diff.ts'
 import type { ConfigDiff } from '../../src/config/diff.ts'
 import { loadText } from './load-text.ts'
 
 function diff(running: string, next: string): ConfigDiff {
-  return diffConfigs(loadText(running), loadText(next))
+  return atOnce(diffConfigs(loadText(running), loadText(next)))
 }
 
 const nothing: ConfigDiff = {

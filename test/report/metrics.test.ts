@@ -3,8 +3,9 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { describe, it } from 'node:test'
+import { atOnce } from '../../src/slices.ts'
 import type { RouteConfig } from '../../src/config/config.ts'
-import { createMetrics, NONE, type OpenTunnel } from '../../src/report/metrics.ts'
+import { createMetrics, NONE, type OpenTunnel, labelsOf } from '../../src/report/metrics.ts'
 import type { EndpointState, ListenerState } from '../../src/report/declared.ts'
 import type { TunnelReading } from '../../src/relay/tunnel-end.ts'
 import { frameCounts, reading, tunnelEnd } from '../support/readings.ts'
@@ -437,7 +438,7 @@ describe('createMetrics', () => {
     metrics.tunnelClosed('chat', opened, { ...end, bytesUp: 9, webSocket })
     assert.ok((await seriesOf(read(), 'chat')).length > 40)
     const room = { ...chat, name: 'room' }
-    metrics.reconfigure([room, wild] as unknown as RouteConfig[])
+    atOnce(metrics.reconfigure(atOnce(labelsOf([room, wild] as unknown as RouteConfig[]))))
     const seen = await read()
     assert.deepEqual(await seriesOf(seen, 'chat'), [])
     for (const series of [
@@ -447,7 +448,7 @@ describe('createMetrics', () => {
     ]) {
       assert.equal(seen.get(series), 0, series)
     }
-    metrics.reconfigure([chat, wild] as unknown as RouteConfig[])
+    atOnce(metrics.reconfigure(atOnce(labelsOf([chat, wild] as unknown as RouteConfig[]))))
     const back = await read()
     assert.equal(back.get('upgate_tunnel_bytes_total{route="chat",direction="up"}'), 0)
     assert.deepEqual(await seriesOf(back, 'room'), [])
@@ -462,7 +463,7 @@ describe('createMetrics', () => {
       open.add(opened)
       return { opened, numbers, cell: metrics.tunnelOpened(tunnel) }
     })
-    metrics.reconfigure([wild] as unknown as RouteConfig[])
+    atOnce(metrics.reconfigure(atOnce(labelsOf([wild] as unknown as RouteConfig[]))))
     for (const [index, { opened, numbers, cell }] of tunnels.entries()) {
       const seen = await read()
       assert.deepEqual([seen.get(gauge), seen.get(up)], [2 - index, 11])
@@ -474,7 +475,7 @@ describe('createMetrics', () => {
 
   it('forgets what a request of an old config counts late', async () => {
     const { metrics, read } = setUp()
-    metrics.reconfigure([wild] as unknown as RouteConfig[])
+    atOnce(metrics.reconfigure(atOnce(labelsOf([wild] as unknown as RouteConfig[]))))
     await read()
     metrics.requestEnded('chat', 200)
     metrics.handshakeEnded(tunnel, 'answered', 3)
@@ -496,7 +497,11 @@ describe('createMetrics', () => {
     await read()
     const endpoint = { url: 'http://new:3000', up: true, draining: false }
     endpoints.splice(0, 1, { upstream: 'new-pool', endpoint })
-    metrics.reconfigure([{ ...chat, upstream: 'new-pool' }, wild] as unknown as RouteConfig[])
+    atOnce(
+      metrics.reconfigure(
+        atOnce(labelsOf([{ ...chat, upstream: 'new-pool' }, wild] as unknown as RouteConfig[])),
+      ),
+    )
     const moved = await read()
     assert.deepEqual([moved.get(gauge), moved.get(spdy)], [1, undefined])
     assert.equal(moved.get(handshakes('chat-pool')), undefined)
@@ -514,7 +519,11 @@ describe('createMetrics', () => {
     const opened = { ...openTunnel(reading()), route: 'wild' }
     open.add(opened)
     const cell = metrics.tunnelOpened({ ...labels, protocol: 'tcp' })
-    metrics.reconfigure([chat, { ...wild, upgrade: ['tcp'] }] as unknown as RouteConfig[])
+    atOnce(
+      metrics.reconfigure(
+        atOnce(labelsOf([chat, { ...wild, upgrade: ['tcp'] }] as unknown as RouteConfig[])),
+      ),
+    )
     const before = await read()
     assert.deepEqual([before.get(gauge('other')), before.get(gauge('tcp'))], [1, 0])
     metrics.tunnelClosed('wild', cell, end)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { atOnce } from '../../src/slices.ts'
 import type { MatchConfig, RouteConfig } from '../../src/config/config.ts'
 import { Refusal } from '../../src/errors.ts'
 import { allowedTokens, matchRoute } from '../../src/route/match.ts'
@@ -23,7 +24,7 @@ function taken(
   routes: readonly (readonly [name: string, match: Match])[],
   sample: SampleRequest,
 ): string | undefined {
-  const table = compileRoutes(routes.map(([name, match]) => routeNamed(name, match)))
+  const table = atOnce(compileRoutes(routes.map(([name, match]) => routeNamed(name, match))))
   const route = matchRoute(table, factsOf(sample))
   return route instanceof Refusal ? route.code : route.config.name
 }
@@ -308,7 +309,7 @@ describe('matchRoute: order', () => {
     const routes = Array.from({ length: 1000 }, (_, index) =>
       routeNamed(`r${index}`, { hosts: [`h${index}.example`] }),
     )
-    const table = compileRoutes(routes)
+    const table = atOnce(compileRoutes(routes))
     for (const list of table.byHost.values()) {
       for (const route of list)
         Object.defineProperty(route, 'path', { get: () => ((looks += 1), undefined) })
@@ -397,7 +398,7 @@ describe('matchRoute: other readings of the path', () => {
   }
 
   it('says in the log which route the other reading belongs to', () => {
-    const table = compileRoutes(guarded.map(([name, match]) => routeNamed(name, match)))
+    const table = atOnce(compileRoutes(guarded.map(([name, match]) => routeNamed(name, match))))
     const cause = (target: string): string => {
       const refusal = matchRoute(table, factsOf({ target }))
       return refusal instanceof Refusal ? (refusal.details.cause ?? '') : ''
@@ -438,7 +439,7 @@ describe('allowedTokens', () => {
     ]
   for (const [name, upgrade, asked, allowed] of cases) {
     it(`gives ${name}`, () => {
-      const table = compileRoutes([routeNamed('it', {}, upgrade)])
+      const table = atOnce(compileRoutes([routeNamed('it', {}, upgrade)]))
       const facts = factsOf({ lines: ['Connection: Upgrade', `Upgrade: ${asked}`] })
       const route = matchRoute(table, facts)
       assert.equal(codeOf(route), undefined)
@@ -448,7 +449,7 @@ describe('allowedTokens', () => {
   }
 
   it('gives none where the client asks for none', () => {
-    const table = compileRoutes([routeNamed('it', {}, 'any')])
+    const table = atOnce(compileRoutes([routeNamed('it', {}, 'any')]))
     const facts = factsOf()
     const route = matchRoute(table, facts)
     assert.ok(!(route instanceof Refusal))

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { atOnce } from '../../src/slices.ts'
 import type { RouteConfig } from '../../src/config/config.ts'
 import { compileRoutes, type Route } from '../../src/route/table.ts'
 
@@ -25,7 +26,7 @@ describe('compileRoutes', () => {
       config('b', undefined),
       config('c', ['X.example', 'z.example']),
     ]
-    const table = compileRoutes(routes)
+    const table = atOnce(compileRoutes(routes))
     assert.deepEqual(names(table.byHost.get('x.example')), ['a', 'c'])
     assert.deepEqual(names(table.byHost.get('z.example')), ['c'])
     assert.deepEqual(names(table.bySuffix.get('y.example')), ['a'])
@@ -36,12 +37,12 @@ describe('compileRoutes', () => {
 
   it('compares tokens in lower case', () => {
     assert.deepEqual(
-      compileRoutes([config('a', undefined)]).anyHost[0]?.tokens,
+      atOnce(compileRoutes([config('a', undefined)])).anyHost[0]?.tokens,
       new Set(['websocket']),
     )
   })
 
   it('throws for a regex that is not RE2, since the configuration has been checked', () => {
-    assert.throws(() => compileRoutes([config('a', undefined, '(?=a)')]))
+    assert.throws(() => atOnce(compileRoutes([config('a', undefined, '(?=a)')])))
   })
 })

@@ -51,8 +51,8 @@ export async function startTestGateway(yaml: string, files: TestFiles = {}): Pro
   }
   await rewrite(yaml, files)
   const lines = new LogLines()
-  const load = (): Config => loadConfig(file, {})
-  const gateway = await startGateway(load(), { logDestination: lines, load })
+  const load = async (): Promise<Config> => loadConfig(file, {})
+  const gateway = await startGateway(await load(), { logDestination: lines, load })
   const port = portOf(gateway.addresses[0])
   const adminPort = portOf(gateway.adminAddress)
   const metrics = async (): Promise<string> => {

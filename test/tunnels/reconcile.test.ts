@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
+import { atOnce } from '../../src/slices.ts'
 import type { Grant } from '../../src/auth/grant.ts'
 import type { Check } from '../../src/auth/identity.ts'
 import type { RouteConfig } from '../../src/config/config.ts'
@@ -79,7 +80,7 @@ describe('survey', () => {
       new FakeTunnel('kept', parts({ onReload: 'keep' })),
     ]
     const next = routes({ same: parts(), moved: parts({ endpoints: ['http://b'] }) })
-    const { closing, kept } = survey(open(...tunnels), next)
+    const { closing, kept } = atOnce(survey(open(...tunnels), next))
     assert.deepEqual([Object.fromEntries(closing), kept], [{ gone: 2, moved: 1 }, 1])
     assert.ok(tunnels.every((tunnel) => tunnel.told === undefined))
     assert.equal(tunnels[0]?.parts, before)
@@ -88,7 +89,7 @@ describe('survey', () => {
   it('leaves out those that were told to end', () => {
     const tunnel = new FakeTunnel('gone')
     tunnel.isEnding = true
-    assert.equal(survey(open(tunnel), routes({})).closing.size, 0)
+    assert.equal(atOnce(survey(open(tunnel), routes({}))).closing.size, 0)
   })
 })
 
@@ -102,7 +103,9 @@ describe('Reconciler', () => {
     })
     const next = parts({ endpoints: ['http://b', 'http://a'], groups: [[check]] })
     const tunnel = new FakeTunnel('r', parts(), [grant])
-    const { closing, kept } = new Reconciler().reconcile(open(tunnel), routes({ r: next }), 0)
+    const { closing, kept } = atOnce(
+      new Reconciler().reconcile(open(tunnel), routes({ r: next }), 0),
+    )
     assert.deepEqual([closing.size, kept], [0, 0])
     assert.equal(tunnel.parts, next)
     assert.equal(tunnel.endpoint, next.pool.endpoints[1])
@@ -114,7 +117,10 @@ describe('Reconciler', () => {
     const stranger = fakeCheck('stranger', () => assert.fail())
     const next = routes({ r: parts({ groups: [[stranger]] }) })
     const tunnel = new FakeTunnel('r')
-    assert.deepEqual([...new Reconciler().reconcile(open(tunnel), next, 0).closing], [['r', 1]])
+    assert.deepEqual(
+      [...atOnce(new Reconciler().reconcile(open(tunnel), next, 0)).closing],
+      [['r', 1]],
+    )
     assert.equal(tunnel.told, 'gateway reload')
   })
 
@@ -130,7 +136,7 @@ describe('Reconciler', () => {
       keptByNew: parts({ ...moved, onReload: 'keep' }),
       closedByNew: parts(moved),
     })
-    const { kept } = new Reconciler().reconcile(open(...Object.values(tunnels)), next, 0)
+    const { kept } = atOnce(new Reconciler().reconcile(open(...Object.values(tunnels)), next, 0))
     assert.equal(kept, 2)
     assert.equal(tunnels.closedByNew.told, 'gateway reload')
     assert.deepEqual([tunnels.keptByNew.told, tunnels.keptByOld.told], [undefined, undefined])
@@ -141,7 +147,7 @@ describe('Reconciler', () => {
     const advance = clock(t)
     const tunnels = Array.from({ length: 5 }, () => new FakeTunnel('gone'))
     const told = (): number => tunnels.filter((tunnel) => tunnel.told !== undefined).length
-    new Reconciler().reconcile(open(...tunnels), routes({}), 5000)
+    atOnce(new Reconciler().reconcile(open(...tunnels), routes({}), 5000))
     assert.equal(told(), 1)
     advance(2500)
     assert.equal(told(), 3)
@@ -153,10 +159,10 @@ describe('Reconciler', () => {
     const advance = clock(t)
     const reconciler = new Reconciler()
     const tunnels = Array.from({ length: 3 }, () => new FakeTunnel('gone'))
-    reconciler.reconcile(open(...tunnels), routes({}), 3000)
+    atOnce(reconciler.reconcile(open(...tunnels), routes({}), 3000))
     for (let turn = 1; turn <= 3; turn += 1) {
       advance(1000)
-      reconciler.reconcile(open(...tunnels), routes({}), 3000)
+      atOnce(reconciler.reconcile(open(...tunnels), routes({}), 3000))
     }
     assert.ok(tunnels.every((tunnel) => tunnel.told === 'gateway reload'))
   })
@@ -165,8 +171,8 @@ describe('Reconciler', () => {
     const advance = clock(t)
     const reconciler = new Reconciler()
     const tunnels = Array.from({ length: 3 }, () => new FakeTunnel('r'))
-    reconciler.reconcile(open(...tunnels), routes({}), 3000)
-    reconciler.reconcile(open(...tunnels), routes({ r: parts() }), 3000)
+    atOnce(reconciler.reconcile(open(...tunnels), routes({}), 3000))
+    atOnce(reconciler.reconcile(open(...tunnels), routes({ r: parts() }), 3000))
     advance(5000)
     assert.equal(tunnels.filter(({ told }) => told === undefined).length, 2)
   })
@@ -184,7 +190,7 @@ describe('Reconciler', () => {
     const advance = clock(t)
     const reconciler = new Reconciler()
     const tunnels = Array.from({ length: 3 }, () => new FakeTunnel('gone'))
-    reconciler.reconcile(open(...tunnels), routes({}), 3000)
+    atOnce(reconciler.reconcile(open(...tunnels), routes({}), 3000))
     reconciler.stop()
     advance(5000)
     assert.equal(tunnels.filter(({ told }) => told === undefined).length, 2)
