@@ -48,13 +48,18 @@ export class Handshakes {
       return false
     }
     this.#inProgress.set(socket, place)
+    // A place that is not given back is lost for good: the end of the connection does it in any case.
+    socket.once('close', () => this.#leave(socket))
     return true
   }
 
   /** Once for each connection that was not refused; one that has sent no ClientHello has failed. */
   end(socket: Socket | undefined, result: 'full' | 'resumed' | 'failed'): void {
     this.#ended[result] += 1
-    if (socket === undefined) return
+    if (socket !== undefined) this.#leave(socket)
+  }
+
+  #leave(socket: Socket): void {
     this.#inProgress.get(socket)?.leave()
     this.#inProgress.delete(socket)
   }
