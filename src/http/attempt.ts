@@ -12,7 +12,6 @@
  */
 
 import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http'
-import type { Duplex } from 'node:stream'
 import type { EndpointLease } from '../balance/endpoint.ts'
 import { catalogue, Refusal, type Fields } from '../errors.ts'
 import { brokenRefusal, UNPROCESSED_CODE, type Dialing } from '../handshake/dial.ts'
@@ -20,20 +19,15 @@ import type { Framing } from '../http1/framing.ts'
 import { prefaceFor } from '../handshake/proxy-header.ts'
 import { isShared } from '../handshake/shared.ts'
 import { Silence } from '../handshake/silence.ts'
-import { incomingFields } from '../outgoing/outgoing.ts'
 import { passedTrailers } from '../outgoing/trailers.ts'
-import { answerHead, unaskedSwitch } from './answer-head.ts'
+import { answerHead } from './answer-head.ts'
 import type { Client } from './client.ts'
 import { Download, type DownloadWatcher } from './download.ts'
 import { DialError, type Connecting } from './endpoint-agent.ts'
 import type { BreakOff, ForwardEnd, PlainExchange } from './exchange.ts'
 import { breakOffBy, nodeErrorCode } from './node-errors.ts'
+import { ResponseError } from './response-filter.ts'
 import { Upload, type UploadWatcher } from './upload.ts'
-
-/** Informational answers to one request; more is an upstream that has lost its mind. */
-const INFORMATION_MAX = 32
-
-const NO_EDITS = { set: [], remove: [] }
 
 /** RFC 9110 9.2.2: a proxy repeats only these by itself. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
@@ -97,7 +91,6 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
     // Beyond its default node would drop fields silently; the size of the head bounds them.
     request.maxHeadersCount = 0
     request.on('information', this.#onInformation)
-    request.on('upgrade', this.#onUpgrade)
     request.on('close', this.#onRequestClose)
     if (this.#options.framing.kind === 'none') request.end()
   }
@@ -169,8 +162,9 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
       this.#fail(refusal, isEndpoints ? 'next' : 'never')
       return
     }
-    const refusal = brokenRefusal(error)
-    if (refusal.code === 'E_UPSTREAM_PROTOCOL') {
+    const isRead = error instanceof ResponseError
+    const refusal = isRead ? error.refusal : brokenRefusal(error)
+    if (isRead || refusal.code === 'E_UPSTREAM_PROTOCOL') {
       this.#fail(refusal, 'never')
       return
     }
@@ -194,22 +188,12 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
   readonly #onInformation = (information: InformationEvent): void => {
     if (this.#isOver) return
     this.#informationCount += 1
-    if (this.#informationCount > INFORMATION_MAX) {
-      const cause = 'too many informational answers'
-      this.#fail(new Refusal('E_UPSTREAM_PROTOCOL', { cause }), 'never')
-      return
-    }
     this.#options.client.inform({
       status: information.statusCode,
       reason: information.statusMessage,
-      fields: incomingFields(information.rawHeaders, NO_EDITS, information.statusCode),
+      fields: information.rawHeaders,
     })
     this.onUploadTurn()
-  }
-
-  readonly #onUpgrade = (_answer: IncomingMessage, socket: Duplex): void => {
-    socket.destroy()
-    this.#fail(unaskedSwitch(), 'never')
   }
 
   /** Also comes when the connection goes back to the agent. */

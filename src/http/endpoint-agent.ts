@@ -4,12 +4,13 @@
  * for a while.
  */
 
-import { Agent, type ClientRequestArgs } from 'node:http'
+import { Agent, type ClientRequest, type ClientRequestArgs } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Endpoint } from '../balance/endpoint.ts'
 import { Refusal } from '../errors.ts'
 import { dial, type Dialing } from '../handshake/dial.ts'
-import type { OpenDone, SharedConnections } from '../handshake/shared.ts'
+import { isShared, type OpenDone, type SharedConnections } from '../handshake/shared.ts'
+import { ResponseFilter } from './response-filter.ts'
 
 /** Idle connections that an endpoint may have. */
 const IDLE_MAX = 64
@@ -50,6 +51,8 @@ export interface EndpointAgentOptions {
 export class EndpointAgent extends Agent {
   readonly #endpoint: Endpoint
   readonly #shared: SharedConnections
+  /** Of the connections that are not shared: what comes over those is written by the gateway itself. */
+  readonly #filters = new WeakMap<Duplex, ResponseFilter>()
   #isClosed = false
 
   constructor(endpoint: Endpoint, options: EndpointAgentOptions) {
@@ -79,6 +82,11 @@ export class EndpointAgent extends Agent {
       }
       // A head that goes out by itself has no encoding, and the default would turn its bytes above 0x7f into UTF-8.
       result.setDefaultEncoding('latin1')
+      if (!isShared(result)) {
+        const filter = new ResponseFilter(result)
+        this.#filters.set(result, filter)
+        filter.expect((options.method ?? 'GET').toUpperCase())
+      }
       onDone(null, result)
     })
     connecting.onDialing(dialing)
@@ -91,7 +99,13 @@ export class EndpointAgent extends Agent {
   }
 
   override keepSocketAlive(socket: Duplex): boolean {
-    return !this.#isClosed && (super.keepSocketAlive(socket) as unknown as boolean)
+    if (this.#isClosed || this.#filters.get(socket)?.release() === false) return false
+    return super.keepSocketAlive(socket) as unknown as boolean
+  }
+
+  override reuseSocket(socket: Duplex, request: ClientRequest): void {
+    this.#filters.get(socket)?.expect(request.method)
+    super.reuseSocket(socket, request)
   }
 
   /** Whether it has no connection at all. */

@@ -18,8 +18,8 @@ import type { ForwardEnd, PlainExchange } from './exchange.ts'
 import { withFraming, writableFields } from './field-list.ts'
 import { nodeErrorCode } from './node-errors.ts'
 
-/** Of an upstream's answer. */
-const HEAD_BYTES_MAX = 65_536
+/** Above what a response's head has when it is written anew, which bounds it: `A:` and LF become five bytes. */
+const HEAD_BYTES_MAX = 131_072
 
 /** Every endpoint looks like this to http-proxy-3: its agent knows where it really is. */
 const TARGET = { protocol: 'http:', host: 'endpoint', hostname: 'endpoint', port: 80 }

@@ -101,6 +101,20 @@ function withOneLength(fields: string[]): string[] {
   return framed
 }
 
+/** The head as bytes to be written in latin1. */
+export function responseHeadText({ minorVersion, status, reason, fields }: ResponseHead): string {
+  return `HTTP/1.${minorVersion} ${status} ${reason}\r\n${fieldLines(fields)}\r\n`
+}
+
+/** Each with its CRLF. */
+export function fieldLines(fields: Fields): string {
+  let text = ''
+  for (let index = 0; index < fields.length; index += 2) {
+    text += `${fields[index]}: ${fields[index + 1]}\r\n`
+  }
+  return text
+}
+
 /** Whether names and values are such that each pair is one line. */
 export function areFields(fields: Fields): boolean {
   return fields.every((part, index) =>

@@ -41,6 +41,11 @@ export class ResponseReader {
     return this.#informational
   }
 
+  /** Nothing has come. */
+  get isUntouched(): boolean {
+    return this.#received === '' && this.#informational === 0
+  }
+
   /** Takes a part of the response as latin1; `undefined` while more is needed. A 101 is not checked here. */
   read(text: string): FinalHead | Refusal | undefined {
     this.#received = this.#received === '' ? text : this.#received + text

@@ -57,8 +57,10 @@ describe('Attempt', () => {
       'E_UPSTREAM_PROTOCOL',
     ],
     'a field without a name': ['HTTP/1.1 200 OK\r\n: x\r\n\r\n', 'E_UPSTREAM_PROTOCOL'],
-    'a space before the colon': ['HTTP/1.1 200 OK\r\nA : x\r\n\r\n', 'E_UPSTREAM_PROTOCOL'],
-    'a bare LF': ['HTTP/1.1 200 OK\nContent-Length: 0\n\n', 'E_UPSTREAM_PROTOCOL'],
+    'a bare LF among CRLFs': [
+      'HTTP/1.1 200 OK\r\nA: x\nContent-Length: 0\r\n\r\n',
+      'E_UPSTREAM_PROTOCOL',
+    ],
     'a head above 64 KiB': [
       `HTTP/1.1 200 OK\r\nX: ${'x'.repeat(66_000)}\r\n\r\n`,
       'E_UPSTREAM_PROTOCOL',
