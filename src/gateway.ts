@@ -6,7 +6,6 @@ import { startEcho, type Echo } from './builtin/echo.ts'
 import type { Address, Config } from './config/config.ts'
 import { diffConfigs } from './config/diff.ts'
 import { maskConfig } from './config/mask.ts'
-import type { Decision } from './decide.ts'
 import { descriptorLimit, descriptorsNeeded } from './descriptors.ts'
 import { Forwarder } from './http/forward.ts'
 import { Http2Connections } from './http2/shared-connections.ts'
@@ -100,7 +99,7 @@ class RunningGateway implements Gateway, Exchanges {
   readonly #metrics: Metrics
   readonly #engine: Engine
   readonly #requests = new Requests(this, () => this.#plane as Plane)
-  readonly #listeners: Listeners<Decision>
+  readonly #listeners: Listeners
   readonly #certificates: CertificateWatch
   readonly #refusals: RefusalWatch
   readonly #exhaustion: ExhaustionWatch
@@ -324,7 +323,7 @@ class RunningGateway implements Gateway, Exchanges {
     this.#draining = true
     this.#log.info({ tunnels: this.registry.size, drainMs }, 'draining')
     this.#quiet()
-    const settled = Promise.all([this.#listeners.stopAccepting(), this.#requests.handshakesDone()])
+    const settled = Promise.all([this.#listeners.stopAccepting(), this.#requests.done()])
     const onProgress = (progress: { left: number; of: number }): void =>
       this.report.drainProgress({ reason: 'drain', ...progress })
     await drain(this.registry, { drainMs, spread, settled, onProgress })
@@ -342,7 +341,7 @@ class RunningGateway implements Gateway, Exchanges {
     await this.#reloads.idle()
     this.#listeners.destroy()
     this.#requests.destroy()
-    await this.#requests.handshakesDone()
+    await this.#requests.done()
     for (const tunnel of this.registry) tunnel.cut('gateway', 'drain')
     await this.registry.empty()
     this.expiry.close()

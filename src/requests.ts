@@ -1,23 +1,22 @@
-/** What becomes of the requests that listeners hand on; it knows who is in the middle of a handshake. */
+/** What becomes of the requests that listeners hand on; it knows which exchanges are in progress. */
 
 import { randomUUID } from 'node:crypto'
-import type http from 'node:http'
 import { decide, type Decision } from './decide.ts'
-import type { Refusal } from './errors.ts'
-import { serializeHead } from './handshake/answer.ts'
-import type { Client } from './handshake/client.ts'
+import { Refusal } from './errors.ts'
 import { refusalAnswer } from './handshake/refuse.ts'
-import type { Arrival, ListenHandlers } from './listen/arrival.ts'
+import type { Client } from './http1/client.ts'
+import { serializeHead } from './http1/response-writer.ts'
+import type { ListenHandlers } from './listen/handlers.ts'
 import { servePlain, serveRefused, type PlainExchanges } from './plain.ts'
 import type { Plane } from './plane.ts'
 import { plainAddress } from './request/address-set.ts'
 import type { Connection, RequestHead } from './request/facts.ts'
-import { serveUpgrade, takeClient, type Exchanges } from './upgrade.ts'
+import { serveUpgrade, type Exchanges } from './upgrade.ts'
 
-export class Requests implements ListenHandlers<Decision> {
+export class Requests implements ListenHandlers {
   readonly #exchanges: Exchanges & PlainExchanges
   readonly #plane: () => Plane
-  readonly #handshakes = new Map<Promise<void>, Client>()
+  readonly #inProgress = new Map<Promise<void>, Client>()
 
   /** `plane`: the one under which a request is decided that comes now. */
   constructor(exchanges: Exchanges & PlainExchanges, plane: () => Plane) {
@@ -25,21 +24,10 @@ export class Requests implements ListenHandlers<Decision> {
     this.#plane = plane
   }
 
-  decide(head: RequestHead, connection: Connection): Decision {
-    return decide(this.#plane(), head, connection)
-  }
-
-  upgrade(decision: Decision, arrival: Arrival): void {
-    if (!decision.upgrades) throw new Error('the listener upgrades what was not to be upgraded')
-    const client = takeClient(decision, arrival)
-    const done = serveUpgrade(this.#exchanges, decision, client)
-    this.#handshakes.set(done, client)
-    void done.finally(() => this.#handshakes.delete(done))
-  }
-
-  plain(decision: Decision, request: http.IncomingMessage, response: http.ServerResponse): void {
-    if ('refusal' in decision) void serveRefused(this.#exchanges, decision, request, response)
-    else if (!decision.upgrades) void servePlain(this.#exchanges, decision, request, response)
+  request(head: RequestHead, connection: Connection, client: Client): void {
+    const done = this.#serve(decide(this.#plane(), head, connection), client)
+    this.#inProgress.set(done, client)
+    void done.finally(() => this.#inProgress.delete(done))
   }
 
   broken(refusal: Refusal, peerAddress: string): string {
@@ -63,13 +51,28 @@ export class Requests implements ListenHandlers<Decision> {
     return this.#plane().trustedBlocks
   }
 
-  /** Fulfilled when no handshake is in progress. */
-  async handshakesDone(): Promise<void> {
-    while (this.#handshakes.size > 0) await Promise.all(this.#handshakes.keys())
+  /** Fulfilled when no exchange is in progress. */
+  async done(): Promise<void> {
+    while (this.#inProgress.size > 0) await Promise.all(this.#inProgress.keys())
   }
 
-  /** Cuts the clients of handshakes in progress. */
+  /** Cuts the clients of exchanges in progress. */
   destroy(): void {
-    for (const client of this.#handshakes.values()) client.destroy()
+    for (const client of this.#inProgress.values()) client.destroy()
+  }
+
+  /** Never rejects: whatever is thrown on the way ends one exchange, and no other. */
+  async #serve(decision: Decision, client: Client): Promise<void> {
+    try {
+      if ('refusal' in decision) await serveRefused(this.#exchanges, decision, client)
+      else if (decision.upgrades) await serveUpgrade(this.#exchanges, decision, client)
+      else await servePlain(this.#exchanges, decision, client)
+      client.finish()
+    } catch (error) {
+      client.destroy()
+      const { requestId = randomUUID(), clientIp = '' } = decision.facts ?? {}
+      const refusal = Refusal.ofError(error)
+      this.#exchanges.report.broken({ requestId, clientIp, refusal })
+    }
   }
 }

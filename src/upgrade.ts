@@ -8,34 +8,26 @@
  */
 
 import { authorize } from './auth/authorize.ts'
-import { discardAnswer } from './auth/forward.ts'
 import type { Identity } from './auth/identity.ts'
 import type { Endpoint, EndpointLease } from './balance/endpoint.ts'
 import type { UpgradeDecision } from './decide.ts'
 import { catalogue, Refusal } from './errors.ts'
-import { relayAnswer, serializeHead, writeAnswer } from './handshake/answer.ts'
+import { relayAnswer } from './handshake/answer.ts'
 import { attempt } from './handshake/attempt.ts'
-import { requestFraming, responseFraming } from './http1/framing.ts'
 import type { Answered, Granted } from './handshake/answer-reader.ts'
-import type { Client } from './handshake/client.ts'
-import { HeldClient } from './handshake/held-client.ts'
 import { prefaceFor } from './handshake/proxy-header.ts'
-import { RawClient } from './handshake/raw-client.ts'
-import { refusalAnswer } from './handshake/refuse.ts'
+import { giveRefusal } from './handshake/refuse.ts'
 import { upgradeRequestHead } from './handshake/request-head.ts'
 import type { SharedConnections } from './handshake/shared.ts'
-import type { Arrival } from './listen/arrival.ts'
+import { answerHead } from './http/answer-head.ts'
+import type { Client } from './http1/client.ts'
+import { serializeHead } from './http1/response-writer.ts'
 import type { Dialer } from './relay/dialer.ts'
 import type { Relay } from './relay/relay.ts'
 import { websocketKey } from './request/facts.ts'
-import { fieldValue, fieldValues, listItems } from './request/headers.ts'
+import { fieldValue } from './request/headers.ts'
 import { giveBack, RunningTunnel, type Holdings, type TunnelParts } from './tunnels/tunnel.ts'
-import {
-  incomingFields,
-  outgoingFields,
-  outgoingTarget,
-  switchingFields,
-} from './outgoing/outgoing.ts'
+import { outgoingFields, outgoingTarget, switchingFields } from './outgoing/outgoing.ts'
 
 /** What every exchange needs besides its decision. */
 export interface Exchanges extends TunnelParts {
@@ -69,7 +61,7 @@ interface Upgrade extends Holdings {
   switched: boolean
 }
 
-/** Never rejects. When it is fulfilled the client belongs to a tunnel or to the parser, or is gone. */
+/** Never rejects. When it is fulfilled the client belongs to a tunnel, or has its response, or is gone. */
 export async function serveUpgrade(
   exchanges: Exchanges,
   decision: UpgradeDecision,
@@ -89,11 +81,20 @@ export async function serveUpgrade(
     endpointHttp2: false,
     switched: false,
   }
+  // Clients of WebSocket never end their side alone; those of other protocols may, and wait for what comes.
+  client.endMeansGone = isWebSocketAlone(decision.tokens)
   try {
     const offered = await reach(exchanges, upgrade)
     if (offered instanceof Refusal) await refuse(exchanges, upgrade, offered)
     else if (offered.kind === 'answered') await passAnswer(exchanges, upgrade, offered)
-    else openTunnel(exchanges, upgrade, offered)
+    else {
+      const mixed = mixedWithOthers(upgrade)
+      if (mixed === undefined) openTunnel(exchanges, upgrade, offered)
+      else {
+        offered.upstream.socket.destroy()
+        await refuse(exchanges, upgrade, mixed)
+      }
+    }
   } catch (error) {
     await refuse(exchanges, upgrade, Refusal.ofError(error))
   } finally {
@@ -102,18 +103,19 @@ export async function serveUpgrade(
   }
 }
 
-/** The client's end of the connection that a request to upgrade came over. */
-export function takeClient({ facts, tokens }: UpgradeDecision, arrival: Arrival): Client {
-  const options = listItems(fieldValues(facts.fields, 'connection'))
-  const client = {
-    framing: requestFraming(facts.fields),
-    httpVersion: facts.httpVersion,
-    method: facts.method,
-    keepAlive: !options.some((option) => option.toLowerCase() === 'close'),
-    endMeansGone: tokens.length === 1 && tokens[0]?.toLowerCase() === 'websocket',
-    ...arrival,
-  }
-  return 'socket' in client ? new RawClient(client) : new HeldClient(client)
+function isWebSocketAlone(tokens: readonly string[]): boolean {
+  return tokens.length === 1 && tokens[0]?.toLowerCase() === 'websocket'
+}
+
+/**
+ * A proxy that strips handshakes takes the connection for one of plain requests: what it sends behind one may be somebody
+ * else's request, and must not become bytes of a tunnel.
+ */
+function mixedWithOthers({ client, decision }: Upgrade): Refusal | undefined {
+  if (!decision.facts.stripped || !client.hasAhead) return undefined
+  client.endConnection()
+  const cause = 'a request behind a handshake whose Upgrade a proxy has removed'
+  return new Refusal('E_REQUEST_MALFORMED', { cause })
 }
 
 /** auth -> admit -> balance and handshake. */
@@ -123,6 +125,8 @@ async function reach(
 ): Promise<Granted | Answered | Refusal> {
   const { facts, parts } = upgrade.decision
   if (exchanges.draining) return new Refusal('E_DRAINING', { retryAfterSeconds: 1 })
+  const mixed = mixedWithOthers(upgrade)
+  if (mixed !== undefined) return mixed
   const authorized = authorize(parts.policy, facts, true)
   const { outcome: identity, tried } = authorized instanceof Promise ? await authorized : authorized
   exchanges.report.authTried(parts.config.name, tried)
@@ -185,6 +189,7 @@ function offerTo(
     head: upgradeRequestHead(facts.method, target, fields, tokens),
     tokens,
     websocketKey: websocketKey(facts.fields),
+    lost: { edits: config.headers.request, ownFields: policy.ownFields },
     connectTimeoutMs: config.timeouts.connectMs,
     bufferBytes,
     dialer,
@@ -256,16 +261,15 @@ async function passAnswer(
     const cause = `an answer of ${head.status} in place of 101`
     return refuse(exchanges, upgrade, new Refusal('E_UPSTREAM_SWITCH', { cause }))
   }
-  const framing = responseFraming(client.method, head.status, head.fields)
-  if (framing === undefined) {
+  const { method, httpVersion } = client
+  const answer = answerHead(method, httpVersion, head, config.headers.response)
+  if (answer instanceof Refusal) {
     upstream.socket.destroy()
-    const cause = 'an answer with contradicting lengths'
-    return refuse(exchanges, upgrade, new Refusal('E_UPSTREAM_PROTOCOL', { cause }))
+    return refuse(exchanges, upgrade, answer)
   }
   const handshakeMs = performance.now() - upgrade.startMs
-  const fields = incomingFields(head.fields, config.headers.response, head.status)
-  const answer = { status: head.status, reason: head.reason, fields, framing }
-  const end = await relayAnswer(client, upstream, answer, config.timeouts.idleMs)
+  const lost = { edits: config.headers.response }
+  const end = await relayAnswer(client, upstream, { ...answer, lost }, config.timeouts.idleMs)
   exchanges.report.handshakeAnswered({
     ...summary(upgrade),
     status: head.status,
@@ -276,11 +280,11 @@ async function passAnswer(
 
 async function refuse(exchanges: Exchanges, upgrade: Upgrade, refusal: Refusal): Promise<void> {
   const { client, decision } = upgrade
-  if (client.gone || upgrade.switched || refusal.code === 'E_CLIENT_GONE') {
-    client.destroy()
-    discardAnswer(refusal)
-  } else await writeAnswer(client, refusalAnswer(refusal, decision.facts.requestId))
-  exchanges.report.handshakeRefused({ ...summary(upgrade), refusal })
+  if (upgrade.switched) client.destroy()
+  const given = upgrade.switched
+    ? refusal
+    : await giveRefusal(client, refusal, decision.facts.requestId)
+  exchanges.report.handshakeRefused({ ...summary(upgrade), refusal: given })
 }
 
 /** What every report of this upgrade says. */

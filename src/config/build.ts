@@ -122,6 +122,7 @@ function buildListener(value: Listener, toFile: ToFile): ListenerConfig {
     headTimeoutMs: value.headTimeout,
     headBytesMax: value.headBytes,
     keepAliveTimeoutMs: value.keepAliveTimeout,
+    halfClose: value.halfClose,
     connectionsMax: value.connections,
   }
 }

@@ -68,6 +68,8 @@ export interface ListenerConfig {
   readonly headBytesMax: number
   /** How long a connection may wait for its next request. */
   readonly keepAliveTimeoutMs: number
+  /** Whether a client that ends its side behind a plain request still reads the response. */
+  readonly halfClose: boolean
   /** Connections open at once on this listener; `Infinity` for no limit. */
   readonly connectionsMax: number
 }

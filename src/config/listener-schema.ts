@@ -145,6 +145,11 @@ export const listener = section({
     'off',
     'Connections open at once on this listener; an eighth of them, and at least 4, from one address. Those beyond are closed.',
   ),
+  halfClose: key(
+    flag(),
+    false,
+    'Plain requests of clients that end their side and still read are answered. Without it such an end means that the client has left.',
+  ),
 })
 
 export type Listener = z.output<typeof listener>

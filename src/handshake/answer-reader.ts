@@ -1,11 +1,10 @@
 /** What an upstream answers to a handshake, and what its final head means for the upgrade that was offered. */
 
 import { Refusal } from '../errors.ts'
+import type { Client } from '../http1/client.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
 import { ResponseReader } from '../http1/response-reader.ts'
 import type { Side } from '../relay/relay.ts'
-import { serializeHead } from './answer.ts'
-import type { Client } from './client.ts'
 import { checkSwitch } from './switch.ts'
 
 /** The upstream switched protocols, rightly. */
@@ -29,9 +28,7 @@ export interface Answered {
 
 /** For a handshake of this client, which gets informational answers at once (RFC 9110 15.2); not with HTTP/1.0, which has none. */
 export function answerReader(client: Client): ResponseReader {
-  return new ResponseReader(client.method, (head) => {
-    if (client.httpVersion === '1.1') client.socket.write(serializeHead(head), 'latin1')
-  })
+  return new ResponseReader(client.method, (head) => client.inform(head))
 }
 
 /** What a final head means for the upgrade that was offered: granted, answered, or E_UPSTREAM_SWITCH. */

@@ -1,25 +1,16 @@
-/** Writes answers to a client that speaks over a raw socket: the 101, an upstream's other answer, or one of our own. */
+/** Gives a client its response: one of our own or an auth server's, or an upstream's other answer to a handshake. */
 
-import { pipeline } from 'node:stream/promises'
+import { once } from 'node:events'
 import type { Readable } from 'node:stream'
-import type { Answer, Fields } from '../errors.ts'
-import type { Side } from '../relay/relay.ts'
+import type { Answer } from '../errors.ts'
+import type { Client, ResponseStart } from '../http1/client.ts'
 import { bodyScanner, type BodyScanner, type Framing } from '../http1/framing.ts'
-import type { Client } from './client.ts'
+import type { ResponseWriter } from '../http1/response-writer.ts'
+import { trailerFields } from '../http1/trailers.ts'
+import { passedTrailers, type LostFields } from '../outgoing/trailers.ts'
+import type { Side } from '../relay/relay.ts'
+import { fieldValue } from '../request/headers.ts'
 import { Silence } from './silence.ts'
-
-/** A status line and fields, as bytes to be written in latin1. */
-export function serializeHead(head: {
-  readonly status: number
-  readonly reason: string
-  readonly fields: Fields
-}): string {
-  let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n`
-  for (let index = 0; index < head.fields.length; index += 2) {
-    text += `${head.fields[index]}: ${head.fields[index + 1]}\r\n`
-  }
-  return `${text}\r\n`
-}
 
 /** How the relay of an answer went. */
 export interface AnswerEnd {
@@ -29,39 +20,44 @@ export interface AnswerEnd {
   readonly cause: string | undefined
 }
 
-/** Writes an answer that is ours or an auth server's, then ends the exchange. `fields` hold no framing but Content-Length. */
-export async function writeAnswer(client: Client, answer: Answer): Promise<void> {
-  const { body } = answer
-  const isBodyless = client.method === 'HEAD' || answer.status === 204 || answer.status === 304
-  if (Buffer.isBuffer(body)) {
-    const reuse = client.reusable
-    const fields = reuse ? answer.fields : [...answer.fields, 'Connection', 'close']
-    client.socket.write(serializeHead({ ...answer, fields }), 'latin1')
-    if (!isBodyless) client.socket.write(body)
-    client.finish(reuse)
+/**
+ * Sends an answer that is ours or an auth server's. `fields` hold no framing but Content-Length. A body that the client still
+ * owes is not waited for: the connection closes behind the answer. Rejects when the answer breaks off in the middle; the
+ * connection is cut then.
+ */
+export async function sendAnswer(client: Client, answer: Answer): Promise<void> {
+  const { body, status, reason, fields } = answer
+  const isBodyless = client.method === 'HEAD' || status === 204 || status === 304
+  const closes = !client.bodyDone
+  if (isBodyless || Buffer.isBuffer(body)) {
+    const framing = isBodyless ? 'none' : 'length'
+    const writer = client.respond({ status, reason, fields, framing, closes })
+    if (framing === 'length') writer.write(body as Buffer)
+    else if (!Buffer.isBuffer(body)) (body as Readable).destroy()
+    writer.end()
     return
   }
-  // The length of a streamed body is not always known: its end is the end of the connection.
-  client.socket.write(
-    serializeHead({ ...answer, fields: [...answer.fields, 'Connection', 'close'] }),
-    'latin1',
-  )
-  if (isBodyless) (body as Readable).destroy()
-  else await pipeline(body, client.socket, { end: false }).catch(() => client.socket.destroy())
-  client.finish(false)
+  const ended = client.httpVersion === '1.1' ? 'chunked' : 'close'
+  const framing = fieldValue(fields, 'content-length') === undefined ? ended : 'length'
+  const framed = framing === 'chunked' ? [...fields, 'Transfer-Encoding', 'chunked'] : fields
+  const writer = client.respond({ status, reason, fields: framed, framing, closes })
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    if (!writer.write(chunk)) await once(client.socket, 'drain')
+  }
+  writer.end()
 }
 
-export interface RelayedAnswer {
-  readonly status: number
-  readonly reason: string
-  /** Without hop-by-hop fields, but with the answer's own Content-Length or Transfer-Encoding. */
-  readonly fields: Fields
-  readonly framing: Framing
+/** An upstream's answer on its way to a client. */
+export interface RelayedAnswer extends ResponseStart {
+  /** Where the upstream's body ends. */
+  readonly bodyFraming: Framing
+  /** What its trailers lose. */
+  readonly lost: LostFields
 }
 
 /**
- * Relays an upstream's answer whole, with back-pressure, and ends the exchange: the client's connection goes on to the
- * next request where both framings allow it. `idleMs` is how long no byte may move. Never rejects.
+ * Relays an upstream's answer whole, with back-pressure. `idleMs` is how long no byte may move. Never rejects. An answer that
+ * breaks off is cut off for the client as well.
  */
 export function relayAnswer(
   client: Client,
@@ -69,7 +65,9 @@ export function relayAnswer(
   answer: RelayedAnswer,
   idleMs: number,
 ): Promise<AnswerEnd> {
-  return new Promise((resolve) => new AnswerRelay(client, upstream, answer, resolve).start(idleMs))
+  return new Promise((resolve) => {
+    new AnswerRelay(client, upstream, answer, resolve).start(idleMs)
+  })
 }
 
 class AnswerRelay {
@@ -79,9 +77,7 @@ class AnswerRelay {
   readonly #resolve: (end: AnswerEnd) => void
   readonly #scanner: BodyScanner
   readonly #silence = new Silence()
-  /** HTTP/1.0 has no chunked coding: its clients get the content, ended by the close. */
-  readonly #decodes: boolean
-  #bytesDown = 0
+  readonly #writer: ResponseWriter
   #isOver = false
 
   constructor(
@@ -94,47 +90,36 @@ class AnswerRelay {
     this.#upstream = upstream
     this.#answer = answer
     this.#resolve = resolve
-    this.#scanner = bodyScanner(answer.framing)
-    this.#decodes = answer.framing.kind === 'chunked' && client.httpVersion === '1.0'
+    this.#scanner = bodyScanner(answer.bodyFraming)
+    this.#writer = client.respond(answer)
   }
 
   start(idleMs: number): void {
     const { socket, unread, ended } = this.#upstream
-    this.#client.socket.write(serializeHead({ ...this.#answer, fields: this.#fields() }), 'latin1')
-    if (this.#scanner.done) return this.#end(undefined)
     this.#silence.watch(idleMs, this.#onIdle)
+    this.#client.onGone = this.#onClientGone
+    if (this.#isOver) return
+    this.#writer.onDone = this.#onOut
+    if (this.#scanner.done) return this.#onWhole()
     socket.on('data', this.#onData)
     socket.on('end', this.#onEnd)
     socket.on('error', this.#onError)
-    this.#client.socket.on('drain', this.#onDrain)
-    this.#client.onGone = this.#onClientGone
+    this.#writer.onDrain = this.#onDrain
     for (const chunk of unread) this.#onData(chunk)
     if (ended) this.#onEnd()
-    else if (!this.#client.socket.writableNeedDrain) socket.resume()
-  }
-
-  #fields(): Fields {
-    const kept = this.#decodes
-      ? without(this.#answer.fields, 'transfer-encoding')
-      : this.#answer.fields
-    return this.#willReuse() ? kept : [...kept, 'Connection', 'close']
-  }
-
-  #willReuse(): boolean {
-    return this.#client.reusable && this.#answer.framing.kind !== 'close'
+    else if (!this.#isOver && !this.#client.socket.writableNeedDrain) socket.resume()
   }
 
   readonly #onData = (chunk: Buffer): void => {
+    if (this.#isOver || this.#writer.hasEnded) return
     this.#silence.touch()
-    const scanned = this.#scanner.scan(chunk, this.#decodes ? this.#write : undefined)
-    if (scanned === undefined) return this.#end('the chunked body is broken')
-    if (!this.#decodes) this.#write(chunk.subarray(0, scanned.bytes))
-    if (scanned.done) this.#end(undefined)
+    const scanned = this.#scanner.scan(chunk, this.#write)
+    if (scanned === undefined) this.#end('the chunked body is broken')
+    else if (scanned.done) this.#onWhole()
   }
 
   readonly #write = (content: Buffer): void => {
-    this.#bytesDown += content.length
-    if (!this.#client.socket.write(content)) this.#upstream.socket.pause()
+    if (!this.#writer.write(content)) this.#upstream.socket.pause()
   }
 
   readonly #onDrain = (): void => {
@@ -143,15 +128,13 @@ class AnswerRelay {
   }
 
   readonly #onEnd = (): void => {
-    this.#end(
-      this.#answer.framing.kind === 'close'
-        ? undefined
-        : 'the upstream ended in the middle of its answer',
-    )
+    if (this.#isOver || this.#writer.hasEnded) return
+    if (this.#answer.bodyFraming.kind === 'close') this.#onWhole()
+    else this.#end('the upstream ended in the middle of its answer')
   }
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
-    this.#end(error.code ?? error.message)
+    if (!this.#writer.hasEnded) this.#end(error.code ?? error.message)
   }
 
   readonly #onIdle = (): void => {
@@ -162,29 +145,39 @@ class AnswerRelay {
     this.#end('the client left')
   }
 
-  #end(cause: string | undefined): void {
-    if (this.#isOver) return
-    this.#isOver = true
+  /** Nothing more comes from the upstream. */
+  #onWhole(): void {
+    const trailers = trailerFields(this.#scanner.trailers)
+    if (typeof trailers === 'string') {
+      this.#end(`a trailer: ${trailers}`)
+      return
+    }
+    const { framing, lost } = this.#answer
+    this.#writer.end(framing === 'chunked' ? passedTrailers(trailers, lost) : [])
+    this.#leaveUpstream()
+  }
+
+  readonly #onOut = (): void => {
+    this.#end(undefined)
+  }
+
+  #leaveUpstream(): void {
     const { socket } = this.#upstream
-    this.#silence.end()
     socket.off('data', this.#onData)
     socket.off('end', this.#onEnd)
     socket.off('error', this.#onError)
     socket.destroy()
-    this.#client.socket.off('drain', this.#onDrain)
+  }
+
+  #end(cause: string | undefined): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#silence.end()
+    this.#leaveUpstream()
+    this.#writer.onDrain = undefined
     this.#client.onGone = undefined
     // A truncated answer must look truncated: never a clean end.
-    if (cause === undefined) this.#client.finish(this.#willReuse())
-    else this.#client.socket.destroy()
-    this.#resolve({ bytesDown: this.#bytesDown, cause })
+    if (cause !== undefined) this.#client.destroy(this.#answer.framing === 'close')
+    this.#resolve({ bytesDown: this.#writer.bytes, cause })
   }
-}
-
-function without(fields: Fields, lowerName: string): string[] {
-  const kept: string[] = []
-  for (let index = 0; index < fields.length; index += 2) {
-    const name = fields[index] as string
-    if (name.toLowerCase() !== lowerName) kept.push(name, fields[index + 1] as string)
-  }
-  return kept
 }

@@ -27,7 +27,7 @@ type Outcome = Granted | Answered | Refusal
  */
 export function attempt(options: AttemptOptions): Promise<Outcome> {
   const { client, endpoint } = options
-  const isShareable = endpoint.http2 !== undefined && isWebSocket(options) && !client.hasBody
+  const isShareable = endpoint.http2 !== undefined && isWebSocket(options) && client.bodyDone
   return isShareable ? attemptShared(options) : attemptAlone(options)
 }
 
@@ -38,7 +38,7 @@ function isWebSocket({ tokens }: AttemptOptions): boolean {
 /** Over a connection of its own. */
 function attemptAlone(options: AttemptOptions): Promise<Outcome> {
   const { client, endpoint, dialer } = options
-  if (dialer !== undefined && endpoint.tls === undefined && !client.hasBody) {
+  if (dialer !== undefined && endpoint.tls === undefined && client.bodyDone) {
     return attemptDialed(options, dialer)
   }
   return attemptBySocket(options)

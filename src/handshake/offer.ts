@@ -9,11 +9,13 @@
  */
 
 import { Refusal } from '../errors.ts'
+import type { Client } from '../http1/client.ts'
 import type { ResponseReader } from '../http1/response-reader.ts'
+import type { LostFields } from '../outgoing/trailers.ts'
 import type { RelaySocket, Side } from '../relay/relay.ts'
 import { answerReader, judge, type Answered, type Granted } from './answer-reader.ts'
-import type { Client } from './client.ts'
 import { brokenRefusal } from './dial.ts'
+import { RequestBody, type BodyWatcher } from './request-body.ts'
 
 export interface OfferOptions {
   readonly client: Client
@@ -24,6 +26,8 @@ export interface OfferOptions {
   /** The tokens in it. */
   readonly tokens: readonly string[]
   readonly websocketKey: string | undefined
+  /** What trailers of the request lose. */
+  readonly lost: LostFields
   /** Milliseconds from the last part of the request to the head of the answer. */
   readonly timeoutMs: number
 }
@@ -36,16 +40,21 @@ export function offer(options: OfferOptions): Promise<Granted | Answered | Refus
   return new Promise((resolve) => new Offer(options, resolve).start())
 }
 
-class Offer {
+class Offer implements BodyWatcher {
   readonly #options: OfferOptions
   readonly #resolve: (outcome: Granted | Answered | Refusal) => void
   readonly #reader: ResponseReader
+  readonly #body: RequestBody
   #deadline: NodeJS.Timeout | undefined
+  /** A 101 that came before the end of the request's body. */
+  #granted: Granted | undefined
+  #isOver = false
 
   constructor(options: OfferOptions, resolve: (outcome: Granted | Answered | Refusal) => void) {
     this.#options = options
     this.#resolve = resolve
     this.#reader = answerReader(options.client)
+    this.#body = new RequestBody(options, this)
   }
 
   start(): void {
@@ -58,8 +67,8 @@ class Offer {
     this.#deadline = setTimeout(this.#onTimeout, timeoutMs)
     socket.resume()
     socket.write(head, 'latin1')
-    client.sendBody(socket, this.#onBrokenBody, this.#onBodyProgress)
     client.onGone = this.#onClientGone
+    if (!this.#isOver) this.#body.start()
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -70,9 +79,19 @@ class Offer {
       const unread = read.rest === '' ? [] : [Buffer.from(read.rest, 'latin1')]
       const upstream: Side = { socket: this.#options.socket, unread, ended: false }
       const outcome = judge(read.head, upstream, this.#options)
-      return outcome instanceof Refusal ? this.#refuse(outcome) : this.#settle(outcome)
+      if (outcome instanceof Refusal) this.#refuse(outcome)
+      else if (outcome.kind === 'granted' && !this.#options.client.bodyDone) this.#await(outcome)
+      else this.#settle(outcome)
+      return
     }
     if (this.#reader.informational > informational) this.#deadline?.refresh()
+  }
+
+  /** RFC 9110 7.8: the new protocol begins behind the whole request. */
+  #await(granted: Granted): void {
+    this.#granted = granted
+    this.#options.socket.pause()
+    this.#options.socket.off('data', this.#onData)
   }
 
   readonly #onEnd = (): void => this.#refuse(this.#reader.cutOff())
@@ -82,9 +101,9 @@ class Offer {
   }
 
   readonly #onTimeout = (): void => {
-    const { client, timeoutMs } = this.#options
+    const { timeoutMs } = this.#options
     this.#refuse(
-      client.owesBody
+      this.#body.isOwed
         ? new Refusal('E_HEAD_TIMEOUT', { cause: `no byte of the body for ${timeoutMs} ms` })
         : new Refusal('E_HANDSHAKE_TIMEOUT', { cause: `no answer head within ${timeoutMs} ms` }),
     )
@@ -94,11 +113,15 @@ class Offer {
     this.#refuse(new Refusal('E_CLIENT_GONE'))
   }
 
-  readonly #onBrokenBody = (): void => {
+  onBodyBroken(): void {
     this.#refuse(new Refusal('E_BODY_MALFORMED', { cause: 'the chunked body is broken' }))
   }
 
-  readonly #onBodyProgress = (): void => {
+  onBodyDone(): void {
+    if (this.#granted !== undefined) this.#settle(this.#granted)
+  }
+
+  onBodyProgress(): void {
     this.#deadline?.refresh()
   }
 
@@ -109,8 +132,11 @@ class Offer {
 
   #settle(outcome: Granted | Answered | Refusal): void {
     const { client, socket } = this.#options
+    if (this.#isOver) return
+    this.#isOver = true
     clearTimeout(this.#deadline)
     client.onGone = undefined
+    this.#body.stop()
     socket.pause()
     socket.off('data', this.#onData)
     socket.off('end', this.#onEnd)

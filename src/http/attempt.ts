@@ -15,17 +15,17 @@ import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http
 import type { EndpointLease } from '../balance/endpoint.ts'
 import { catalogue, Refusal, type Fields } from '../errors.ts'
 import { brokenRefusal, UNPROCESSED_CODE, type Dialing } from '../handshake/dial.ts'
-import type { Framing } from '../http1/framing.ts'
+import type { Client } from '../http1/client.ts'
+import type { ResponseHead } from '../http1/response-head.ts'
 import { prefaceFor } from '../handshake/proxy-header.ts'
 import { isShared } from '../handshake/shared.ts'
 import { Silence } from '../handshake/silence.ts'
 import { passedTrailers } from '../outgoing/trailers.ts'
 import { answerHead } from './answer-head.ts'
-import type { Client } from './client.ts'
 import { Download, type DownloadWatcher } from './download.ts'
 import { DialError, type Connecting } from './endpoint-agent.ts'
 import type { BreakOff, ForwardEnd, PlainExchange } from './exchange.ts'
-import { breakOffBy, nodeErrorCode } from './node-errors.ts'
+import { breakOffBy } from './node-errors.ts'
 import { ResponseError } from './response-filter.ts'
 import { Upload, type UploadWatcher } from './upload.ts'
 
@@ -34,10 +34,7 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT'
 
 export interface AttemptOptions {
   readonly exchange: PlainExchange
-  readonly client: Client
   readonly lease: EndpointLease
-  /** Of the request's body. */
-  readonly framing: Framing
   /** `performance.now()` at the start of the exchange. */
   readonly startMs: number
 }
@@ -54,6 +51,7 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
   readonly preface: Buffer | undefined
   readonly ended: Promise<ForwardEnd | Failure>
   readonly #options: AttemptOptions
+  readonly #client: Client
   readonly #silence = new Silence()
   readonly #resolve: (end: ForwardEnd | Failure) => void
   #dialing: Dialing | undefined
@@ -71,9 +69,11 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
     this.ended = promise
     this.#resolve = resolve
     this.#options = options
-    const { exchange, client, lease } = options
+    const { exchange, lease } = options
+    const { client } = exchange
+    this.#client = client
     this.connectTimeoutMs = exchange.timeouts.connectMs
-    this.preface = prefaceFor(lease.endpoint, exchange.facts, () => client.req.socket)
+    this.preface = prefaceFor(lease.endpoint, exchange.facts, () => client.socket)
     client.onGone = this.#onClientGone
   }
 
@@ -92,16 +92,15 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
     request.maxHeadersCount = 0
     request.on('information', this.#onInformation)
     request.on('close', this.#onRequestClose)
-    if (this.#options.framing.kind === 'none') request.end()
+    if (this.#client.bodyDone) request.end()
   }
 
   /** The request has got its connection and is about to be written. */
   connected(request: ClientRequest): void {
-    const { client, framing } = this.#options
     this.#isConnected = true
     this.#isHttp2 = request.socket !== null && isShared(request.socket)
-    if (framing.kind !== 'none') {
-      this.#upload = new Upload(client.req, request, framing.kind === 'chunked', this)
+    if (!this.#client.bodyDone) {
+      this.#upload = new Upload(this.#client, request, this)
       this.#upload.start()
     }
     this.onUploadTurn()
@@ -110,28 +109,21 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
   /** The head of the final answer. */
   answered(answer: IncomingMessage): void {
     if (this.#isOver) return
-    const { client, exchange, lease, startMs } = this.#options
+    const { exchange, lease, startMs } = this.#options
+    const { method, httpVersion } = this.#client
     lease.succeeded()
-    const head = answerHead(
-      exchange.req.method ?? '',
-      client.httpVersion,
-      answer,
-      exchange.responseEdits,
-    )
+    const head = answerHead(method, httpVersion, responseHeadOf(answer), exchange.responseEdits)
     if (head instanceof Refusal) {
       this.#fail(head, 'never')
       return
     }
-    // A client that was not told to continue may send its body all the same, or may not: nobody can know where its next request begins.
-    if (client.awaitsContinue) client.res.shouldKeepAlive = false
-    const download = new Download(head, answer, client.res, this)
+    const download = new Download(head, answer, this.#client, this)
     try {
       download.start()
     } catch (error) {
       download.stop()
       // What the upstream sent is checked: these are fields of the configuration.
-      client.res.statusMessage = ''
-      this.#fail(new Refusal('E_INTERNAL', { cause: nodeErrorCode(error) }), 'never')
+      this.#fail(Refusal.ofError(error), 'never')
       return
     }
     this.#headMs = performance.now() - startMs
@@ -157,7 +149,7 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
   #failBy(error: NodeJS.ErrnoException): void {
     if (error instanceof DialError) {
       const { refusal } = error
-      const isEndpoints = catalogue[refusal.code].retry !== 'never'
+      const isEndpoints = catalogue[refusal.code].source === 'upstream'
       if (isEndpoints) this.#options.lease.failed()
       this.#fail(refusal, isEndpoints ? 'next' : 'never')
       return
@@ -178,9 +170,8 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
 
   /** Not a byte has gone out, or nobody has read them, or it does no harm to send them all twice. */
   #isRepeatable(isUnprocessed: boolean): boolean {
-    const { exchange, framing } = this.#options
     if (!this.#isConnected) return true
-    const { method = '' } = exchange.req
+    const { method, framing } = this.#client
     const isHarmless = isUnprocessed || IDEMPOTENT.has(method)
     return framing.kind === 'none' && isHarmless && this.#informationCount === 0
   }
@@ -188,7 +179,7 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
   readonly #onInformation = (information: InformationEvent): void => {
     if (this.#isOver) return
     this.#informationCount += 1
-    this.#options.client.inform({
+    this.#client.inform({
       status: information.statusCode,
       reason: information.statusMessage,
       fields: information.rawHeaders,
@@ -202,7 +193,7 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
   }
 
   readonly #onClientGone = (): void => {
-    const { client } = this.#options
+    const client = this.#client
     if (this.#download === undefined) {
       this.#fail(new Refusal('E_CLIENT_GONE', { cause: client.goneBy }), 'never')
     } else {
@@ -230,7 +221,8 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
       this.#settleWhole()
       return
     }
-    const { client, exchange } = this.#options
+    const client = this.#client
+    const { exchange } = this.#options
     const { handshakeMs, idleMs } = exchange.timeouts
     const upload = this.#upload
     const isUpstreamsTurn =
@@ -264,10 +256,15 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
     this.#silence.touch()
   }
 
+  onUploadBroken(): void {
+    if (this.#isOver) return
+    const cause = 'the framing of the body is broken'
+    if (this.#download === undefined)
+      this.#fail(new Refusal('E_BODY_MALFORMED', { cause }), 'never')
+    else this.#breakOff({ by: 'client', reason: 'error', cause })
+  }
+
   onDownloadDone(): void {
-    const { req } = this.#options.client
-    // The response no longer tells of the connection once it is done.
-    if (this.#upload?.isDone === false) req.socket.once('close', this.#endUpload)
     this.#settleWhole()
   }
 
@@ -277,7 +274,7 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
     this.#breakOff({ by: 'upstream', reason: 'eof', cause })
   }
 
-  readonly #endUpload = (): void => {
+  #endUpload(): void {
     this.#upload?.stop()
     this.#settleWhole()
   }
@@ -298,7 +295,7 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
     const download = this.#download
     if (this.#isOver || download === undefined) return
     this.#settleAnswered(download, download.isDone ? undefined : brokenOff)
-    if (!download.isDone) this.#options.client.cutOff(download.head.framing === 'close')
+    if (!download.isDone) this.#client.destroy(download.head.framing === 'close')
   }
 
   #settleAnswered(download: Download, brokenOff: BreakOff | undefined): void {
@@ -316,9 +313,7 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
   #settle(end: ForwardEnd | Failure): void {
     this.#isOver = true
     this.#silence.end()
-    const { client } = this.#options
-    client.onGone = undefined
-    client.req.socket.off('close', this.#endUpload)
+    this.#client.onGone = undefined
     this.#upload?.stop()
     this.#download?.stop()
     if (!this.#isConnected) this.#dialing?.cancel()
@@ -328,4 +323,10 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
     }
     this.#resolve(end)
   }
+}
+
+function responseHeadOf(answer: IncomingMessage): ResponseHead {
+  const { statusCode = 0, statusMessage = '', rawHeaders, httpVersionMinor } = answer
+  const minorVersion = httpVersionMinor === 0 ? 0 : 1
+  return { minorVersion, status: statusCode, reason: statusMessage, fields: rawHeaders }
 }

@@ -1,10 +1,10 @@
 /** Moves the upstream's answer to the client, with back-pressure, from the head to the trailers. */
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { writeAnswerHead, type AnswerHead } from './answer-head.ts'
+import type { IncomingMessage } from 'node:http'
 import type { Fields } from '../errors.ts'
-import { pairsOf } from './field-list.ts'
-import { NOTHING } from './upload.ts'
+import type { Client } from '../http1/client.ts'
+import type { ResponseWriter } from '../http1/response-writer.ts'
+import type { AnswerHead } from './answer-head.ts'
 
 export interface DownloadWatcher {
   /** Bytes came from the upstream or went to the client. */
@@ -19,22 +19,22 @@ export interface DownloadWatcher {
 
 export class Download {
   readonly #answer: IncomingMessage
-  readonly #res: ServerResponse
+  readonly #client: Client
   readonly #watcher: DownloadWatcher
   readonly head: AnswerHead
-  bytes = 0
+  #writer: ResponseWriter | undefined
   isDone = false
 
-  constructor(
-    head: AnswerHead,
-    answer: IncomingMessage,
-    res: ServerResponse,
-    watcher: DownloadWatcher,
-  ) {
+  constructor(head: AnswerHead, answer: IncomingMessage, client: Client, watcher: DownloadWatcher) {
     this.head = head
     this.#answer = answer
-    this.#res = res
+    this.#client = client
     this.#watcher = watcher
+  }
+
+  /** Of the body, to the client. */
+  get bytes(): number {
+    return this.#writer?.bytes ?? 0
   }
 
   /** Whether all of the answer has come from the upstream. */
@@ -42,22 +42,19 @@ export class Download {
     return this.#answer.complete
   }
 
-  /** Throws node's error, before anything is sent, for a head that cannot be written. */
+  /** Throws, before anything is sent, for a head that cannot be written. */
   start(): void {
-    const res = this.#res
-    writeAnswerHead(res, this.head)
-    res.on('drain', this.#onDrain)
-    res.on('finish', this.#onFinish)
+    const writer = this.#client.respond(this.head)
+    this.#writer = writer
+    writer.onDrain = this.#onDrain
+    writer.onDone = this.#onDone
     this.#answer.on('data', this.#onData)
     this.#answer.on('end', this.#onEnd)
     this.#answer.on('error', this.#onError)
-    // The client gets the head now, as the first event of a stream may be long in coming.
-    if (this.head.framing !== 'none') res.write(NOTHING)
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    this.bytes += chunk.length
-    if (!this.#res.write(chunk)) this.#answer.pause()
+    if (this.#writer?.write(chunk) === false) this.#answer.pause()
     this.#watcher.onDownloaded()
   }
 
@@ -67,13 +64,11 @@ export class Download {
   }
 
   readonly #onEnd = (): void => {
-    if (this.head.framing === 'chunked') {
-      this.#res.addTrailers(pairsOf(this.#watcher.passDown(this.#answer.rawTrailers)))
-    }
-    this.#res.end()
+    const isChunked = this.head.framing === 'chunked'
+    this.#writer?.end(isChunked ? this.#watcher.passDown(this.#answer.rawTrailers) : [])
   }
 
-  readonly #onFinish = (): void => {
+  readonly #onDone = (): void => {
     this.isDone = true
     this.#watcher.onDownloadDone()
   }
@@ -84,8 +79,10 @@ export class Download {
 
   /** Moves no more. */
   stop(): void {
-    this.#res.off('drain', this.#onDrain)
-    this.#res.off('finish', this.#onFinish)
+    if (this.#writer !== undefined) {
+      this.#writer.onDrain = undefined
+      this.#writer.onDone = undefined
+    }
     this.#answer.off('data', this.#onData)
     this.#answer.off('end', this.#onEnd)
   }

@@ -1,18 +1,16 @@
 /** What goes into a plain exchange (a request that asks for no upgrade, and its answer), and what comes out of it. */
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Endpoint, EndpointLease } from '../balance/endpoint.ts'
 import type { FieldEdits, TimeoutsConfig } from '../config/config.ts'
 import type { Fields, Refusal } from '../errors.ts'
 import type { LostFields } from '../outgoing/trailers.ts'
+import type { Client } from '../http1/client.ts'
 import type { EndedBy, EndReason } from '../relay/tunnel-end.ts'
 import type { RequestFacts } from '../request/facts.ts'
 
 export interface PlainExchange {
-  /** Nobody has read its body yet. */
-  readonly req: IncomingMessage
-  /** Nothing was written to it yet, and no field is set on it. */
-  readonly res: ServerResponse
+  /** Nobody has read its body yet, and it has no response. */
+  readonly client: Client
   readonly facts: RequestFacts
   /** The request target to send upstream, byte for byte. */
   readonly target: string

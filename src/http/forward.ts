@@ -8,11 +8,9 @@ import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Stream } from 'node:stream'
 import { followed, type Endpoint } from '../balance/endpoint.ts'
 import { Refusal, type Fields } from '../errors.ts'
-import { requestFraming } from '../http1/framing.ts'
 import type { SharedConnections } from '../handshake/shared.ts'
-import { fieldValue, fieldValues } from '../request/headers.ts'
+import { fieldValue } from '../request/headers.ts'
 import { Attempt, type Failure } from './attempt.ts'
-import { Client } from './client.ts'
 import { EndpointAgent, kConnecting } from './endpoint-agent.ts'
 import type { ForwardEnd, PlainExchange } from './exchange.ts'
 import { withFraming, writableFields } from './field-list.ts'
@@ -64,29 +62,23 @@ export class Forwarder {
    * took too long: any client could set an endpoint aside with one slow request.
    */
   async forward(exchange: PlainExchange): Promise<ForwardEnd | Refusal> {
-    using client = new Client(exchange.req, exchange.res)
+    const { client } = exchange
     const startMs = performance.now()
-    // What node's parser has found, and will read the body by; the fields to send are made to agree with it.
-    const framing = requestFraming(exchange.req.rawHeaders)
-    const coding = fieldValues(exchange.req.rawHeaders, 'transfer-encoding').join(', ')
-    if (framing.kind === 'chunked' && !endsChunked(coding)) {
-      return new Refusal('E_BODY_MALFORMED', { cause: 'the last transfer coding is not chunked' })
-    }
     const tried = new Set<Endpoint>()
     let failure: Failure | undefined
     for (;;) {
-      if (client.isGone) return new Refusal('E_CLIENT_GONE', { cause: client.goneBy })
+      if (client.gone) return new Refusal('E_CLIENT_GONE', { cause: client.goneBy })
       const picked = exchange.acquire(tried)
       if (picked instanceof Refusal) return failure?.refusal ?? picked
       using lease = picked
       const { endpoint } = lease
       tried.add(endpoint)
       exchange.onAttempt?.(endpoint)
-      const fields = requestFields(exchange, coding, endpoint)
-      const attempt = new Attempt({ exchange, client, lease, framing, startMs })
+      const fields = requestFields(exchange, endpoint)
+      const attempt = new Attempt({ exchange, lease, startMs })
       let end = await this.#send(attempt, fields, this.#agentOf(endpoint))
-      if ('again' in end && end.again === 'fresh' && !client.isGone) {
-        const fresh = new Attempt({ exchange, client, lease, framing, startMs })
+      if ('again' in end && end.again === 'fresh' && !client.gone) {
+        const fresh = new Attempt({ exchange, lease, startMs })
         end = await this.#send(fresh, fields, this.#newAgent(endpoint, false))
       }
       if (!('again' in end)) return end
@@ -142,19 +134,11 @@ export class Forwarder {
   }
 }
 
-/** RFC 9112 6.3: the end of another body cannot be known. Node's parser refuses it too, but after it has handed out the request. */
-function endsChunked(coding: string): boolean {
-  return /(?:^|,)[\t ]*chunked[\t ]*$/i.test(coding)
-}
-
-/**
- * The fields with the framing of the client's body, whichever of it they have, and with the Host that HTTP/1.1 must have
- * (RFC 9112 3.2).
- */
-function requestFields({ fields, req }: PlainExchange, coding: string, endpoint: Endpoint): Fields {
-  const isChunked = coding !== ''
-  const length = isChunked ? undefined : fieldValue(req.rawHeaders, 'content-length')
-  const framed = withFraming(fields, isChunked ? coding : undefined, length)
+/** The fields with the framing of the client's body, and with the Host that HTTP/1.1 must have (RFC 9112 3.2). */
+function requestFields({ fields, facts, client }: PlainExchange, endpoint: Endpoint): Fields {
+  const isChunked = client.framing.kind === 'chunked'
+  const length = isChunked ? undefined : fieldValue(facts.fields, 'content-length')
+  const framed = withFraming(fields, isChunked ? 'chunked' : undefined, length)
   if (fieldValue(framed, 'host') === undefined) framed.unshift('Host', hostOf(endpoint))
   return writableFields(framed, isChunked)
 }
@@ -179,7 +163,7 @@ class Message {
 
   constructor(attempt: Attempt) {
     this.attempt = attempt
-    this.method = attempt.exchange.req.method ?? ''
+    this.method = attempt.exchange.client.method
   }
 
   on(): this {

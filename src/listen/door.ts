@@ -1,9 +1,11 @@
 /**
- * A plain TCP listener whose clients are accepted by the relay's engine. An ordinary handshake is decided on by its head
- * alone; every other client becomes a socket of node's, with all that it has sent, before anything is answered.
+ * A plain TCP listener whose clients are accepted by the relay's engine. The head of their first request is read here; a
+ * connection becomes a socket of node's only where the request needs one.
  */
 
 import type { AddressInfo, Server, Socket } from 'node:net'
+import { Refusal } from '../errors.ts'
+import { RequestHeadReader, type ReadRequest } from '../http1/request-head.ts'
 import type {
   Accepting,
   Acceptor,
@@ -13,7 +15,7 @@ import type {
 } from '../relay/acceptor.ts'
 import type { RelaySocket } from '../relay/relay.ts'
 import { TIMER_MAX_MS } from '../timers.ts'
-import { readHandshakeHead, type HandshakeHead } from './handshake-head.ts'
+import { endedEarly } from './http1-connection.ts'
 
 export interface DoorOptions extends DoorLimits {
   readonly highWaterMark: number
@@ -30,14 +32,14 @@ interface DoorLimits {
 
 /** What becomes of a client. */
 export interface DoorHandlers {
-  /** Whether clients begin with TLS or a PROXY header: nothing is read of them here then. */
-  isForNode(): boolean
-  /** An ordinary handshake; false when it is for the parser all the same. `ended` tells of its FIN. */
-  handshake(connection: HeldConnection, heard: HandshakeHead, ended: boolean): boolean
-  /** For node's parser, with what it has sent so far. */
-  parse(socket: Socket): void
-  /** Its head took too long. */
-  late(socket: Socket): void
+  /** Whether a client that begins with `text` (latin1) does not, or may not, speak HTTP/1: its bytes are for node's socket then. */
+  isForNode(text: string): boolean
+  /** That socket, with what was read put back. */
+  onSocket(socket: Socket): void
+  /** The client's first request; `ended` tells of the FIN behind it. */
+  onRequest(connection: HeldConnection, request: ReadRequest, ended: boolean): void
+  /** Its head cannot be read, or takes too long. */
+  onRefused(connection: HeldConnection, refusal: Refusal): void
 }
 
 /** Where clients come in, whoever accepts them. */
@@ -46,7 +48,7 @@ export interface Door {
   readonly port: number | undefined
   /** Clients that it has not taken, besides those that `ConnectionPlaces` counts. */
   readonly refused: NotAccepted
-  /** See `Arrival`. */
+  /** See `Side`. */
   readonly lend: ((socket: RelaySocket) => () => void) | undefined
   /** The limits hold for clients from now on; nobody is closed for a lower one. */
   adjust(limits: DoorLimits): void
@@ -108,6 +110,7 @@ interface Owner {
 class Heard implements HeldListener {
   readonly #connection: HeldConnection
   readonly #owner: Owner
+  readonly #reader = new RequestHeadReader()
   #text = ''
 
   constructor(connection: HeldConnection, owner: Owner) {
@@ -122,20 +125,23 @@ class Heard implements HeldListener {
       return
     }
     this.#text = this.#text === '' ? text : this.#text + text
-    if (handlers.isForNode()) {
-      this.#parse(handlers)
+    if (handlers.isForNode(this.#text)) {
+      const socket = this.#connection.toSocket()
+      socket.unshift(Buffer.from(this.#text, 'latin1'))
+      handlers.onSocket(socket)
       return
     }
-    const heard = readHandshakeHead(this.#text, limits.headBytesMax)
-    if (heard === 'more' && !fin) this.#connection.hear()
-    else if (heard === undefined || heard === 'more') this.#parse(handlers)
-    else if (!handlers.handshake(this.#connection, heard, fin)) this.#parse(handlers)
+    const read = this.#reader.push(text, limits.headBytesMax)
+    if (read instanceof Refusal) handlers.onRefused(this.#connection, read)
+    else if (read !== 'more') handlers.onRequest(this.#connection, read, fin)
+    else if (fin) handlers.onRefused(this.#connection, endedEarly())
+    else this.#connection.hear()
   }
 
   onLate(): void {
-    const { handlers } = this.#owner
-    if (handlers === undefined) this.#connection.close()
-    else handlers.late(this.#connection.toSocket())
+    const refusal = new Refusal('E_HEAD_TIMEOUT', { cause: 'no whole head' })
+    this.#owner.handlers?.onRefused(this.#connection, refusal)
+    if (this.#owner.handlers === undefined) this.#connection.close()
   }
 
   /** It comes with the next part, or has come with the last one. */
@@ -143,11 +149,5 @@ class Heard implements HeldListener {
 
   onReset(): void {
     this.#connection.close()
-  }
-
-  #parse(handlers: DoorHandlers): void {
-    const socket = this.#connection.toSocket()
-    socket.unshift(Buffer.from(this.#text, 'latin1'))
-    handlers.parse(socket)
   }
 }

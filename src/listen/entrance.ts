@@ -28,8 +28,8 @@ export interface EntranceHandlers {
   readonly keyOf: KeyOf
   /** A proxy has told whose connection it is; false where it was closed for that. */
   onAnnounced(socket: Socket): boolean
-  /** `hasBegun`: its first bytes came before it was a socket, or were looked at and put back. It is paused then. */
-  onHttp1(socket: Socket, hasBegun: boolean): void
+  /** It may be paused, with bytes that were looked at and put back. */
+  onHttp1(socket: Socket): void
   /** Its preface comes next, or is unread in it. */
   onHttp2(socket: Socket): void
   /** The connection is closed. */
@@ -64,12 +64,12 @@ export class Entrance {
 
   /** A client whose first bytes are still to come. */
   accept(socket: Socket): void {
-    this.#accept(socket, false)
+    this.#accept(socket)
   }
 
   /** A client of which something was read before it was a socket. */
   acceptBegun(socket: Socket): void {
-    this.#accept(socket, true)
+    this.#accept(socket)
     if (this.isPlain) socket.resume()
   }
 
@@ -79,29 +79,29 @@ export class Entrance {
     this.tls.close()
   }
 
-  #accept(socket: Socket, hasBegun: boolean): void {
+  #accept(socket: Socket): void {
     const rules = this.#handlers.rules()
     if (rules.proxyProtocol === 'off') {
-      this.#begin(socket, hasBegun)
+      this.#begin(socket)
       return
     }
     this.#proxies.accept(socket, rules, () => {
       if (!this.#handlers.onAnnounced(socket)) return
-      this.#begin(socket, hasBegun)
+      this.#begin(socket)
       if (!this.tls.isOn) socket.resume()
     })
   }
 
-  #begin(socket: Socket, hasBegun: boolean): void {
+  #begin(socket: Socket): void {
     if (this.tls.isOn) this.tls.accept(socket)
     else if (this.#handlers.rules().h2c) this.#awaitPreface(socket)
-    else this.#handlers.onHttp1(socket, hasBegun)
+    else this.#handlers.onHttp1(socket)
   }
 
   readonly #onSecure = (socket: TLSSocket): void => {
     tellSecure(socket)
     if (socket.alpnProtocol === 'h2') this.#handlers.onHttp2(socket)
-    else this.#handlers.onHttp1(socket, false)
+    else this.#handlers.onHttp1(socket)
   }
 
   readonly #onTlsFailed = (error: NodeJS.ErrnoException, socket: TLSSocket): void => {
@@ -117,7 +117,7 @@ export class Entrance {
         this.#handlers.onHttp2(socket)
         return
       }
-      this.#handlers.onHttp1(socket, true)
+      this.#handlers.onHttp1(socket)
       socket.resume()
     })
   }

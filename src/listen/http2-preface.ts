@@ -6,6 +6,12 @@ import { TIMER_MAX_MS } from '../timers.ts'
 /** No request of HTTP/1.1 begins like this (RFC 9113 3.4). */
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
 
+/** Whether what begins with `text` (latin1) may be HTTP/2. */
+export function isPrefaceStart(text: string): boolean {
+  const bytes = Buffer.from(text.slice(0, PREFACE.length), 'latin1')
+  return bytes.equals(PREFACE.subarray(0, bytes.length))
+}
+
 /**
  * Reads as little as tells, and leaves it unread in the socket, which is paused then. A client that does not say enough
  * within `timeoutMs`, or leaves, is closed.

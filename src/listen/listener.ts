@@ -1,8 +1,8 @@
 /**
  * One listening address, from the first byte of a client to its requests:
  *
- *     door --------------------------> ordinary handshake, heard by the relay's engine --> requests out
- *       \--> entrance --> HTTP/1.1 ------------------> node's parser ------------------> requests out
+ *     door ----------------------> first request, heard by the relay's engine ---\
+ *       \--> entrance --> HTTP/1 ------------------------> one exchange at a time --> requests out
  *                    \--> HTTP/2 ------- streams --------/
  *
  * Here is how the parts are joined, and how they start, change and stop. Nothing is decided about a request.
@@ -11,17 +11,18 @@
 import type { Socket } from 'node:net'
 import type { Address, ListenerConfig } from '../config/config.ts'
 import { clientKey } from '../admit/client-key.ts'
-import { Refusal } from '../errors.ts'
+import type { Refusal } from '../errors.ts'
 import type { Acceptor } from '../relay/acceptor.ts'
 import { plainAddress } from '../request/address-set.ts'
 import { shareOf, type Refused } from '../share.ts'
-import type { ListenHandlers } from './arrival.ts'
 import { bind, type Bound } from './bind.ts'
 import { ConnectionPlaces } from './connection-places.ts'
 import { connectionOf, heldConnectionOf, type Place } from './connection.ts'
 import { openDoor, type Door, type DoorHandlers } from './door.ts'
 import { Entrance } from './entrance.ts'
-import { Http1Side } from './http1-side.ts'
+import type { ListenHandlers } from './handlers.ts'
+import { Http1Requests } from './http1-requests.ts'
+import { isPrefaceStart } from './http2-preface.ts'
 import { Http2Side } from './http2-side.ts'
 import { openNodeDoor, portOf } from './node-door.ts'
 import { OpenSockets } from './open-sockets.ts'
@@ -65,22 +66,22 @@ export interface ListenOptions {
 }
 
 /** Binds. Rejects with node's error (EADDRINUSE, EACCES, ...) when that fails. */
-export async function startListener<D extends { readonly upgrades: boolean }>(
+export async function startListener(
   config: ListenerConfig,
   options: ListenOptions,
-  handlers: ListenHandlers<D>,
+  handlers: ListenHandlers,
 ): Promise<Listener> {
   const listener = new HttpListener(config, options, handlers)
   await listener.bind()
   return listener
 }
 
-class HttpListener<D extends { readonly upgrades: boolean }> implements Listener {
+class HttpListener implements Listener {
   readonly #options: ListenOptions
-  readonly #handlers: ListenHandlers<D>
+  readonly #handlers: ListenHandlers
   readonly #sockets = new OpenSockets()
   readonly #places: ConnectionPlaces
-  readonly #http1: Http1Side<D>
+  readonly #http1: Http1Requests
   readonly #http2: Http2Side
   readonly #entrance: Entrance
   #config: ListenerConfig
@@ -88,7 +89,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
   #door: Door | undefined
   #isAccepting = false
 
-  constructor(config: ListenerConfig, options: ListenOptions, handlers: ListenHandlers<D>) {
+  constructor(config: ListenerConfig, options: ListenOptions, handlers: ListenHandlers) {
     this.#config = config
     this.#options = options
     this.#handlers = handlers
@@ -106,7 +107,7 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
         (peer !== '' || this.address.kind === 'unix') && this.#handlers.trusts(peer),
       keyOf: this.#keyOf,
       onAnnounced: (socket) => this.#places.announced(socket),
-      onHttp1: (socket, hasBegun) => this.#http1.accept(socket, hasBegun),
+      onHttp1: (socket) => this.#http1.accept(socket),
       onHttp2: (socket) => this.#http2.accept(socket),
       onRefused: this.#onRefused,
     })
@@ -126,14 +127,17 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
     })
   }
 
-  #createHttp1(): Http1Side<D> {
-    return new Http1Side({
-      limits: this.#config,
+  #createHttp1(): Http1Requests {
+    return new Http1Requests({
+      limits: () => this.#config,
       handlers: this.#handlers,
       describe: (socket) =>
-        connectionOf(socket, this.#place, (secure) => this.tls.certificateOf(secure)),
+        connectionOf(socket as Socket, this.#place, (secure) => this.tls.certificateOf(secure)),
       describeHeld: (connection) => heldConnectionOf(connection, this.#place),
-      lend: () => this.#door?.lend,
+      lend: (socket) => {
+        const lend = this.#door?.lend
+        return lend === undefined ? undefined : () => lend(socket)
+      },
       onSocket: (socket) => this.#sockets.add(socket),
     })
   }
@@ -190,16 +194,16 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
 
   /** At the door of the relay's engine. */
   readonly #atDoor: DoorHandlers = {
-    isForNode: () => !this.#entrance.isPlain,
-    handshake: (...heard) => this.#http1.handshake(...heard),
-    parse: (socket) => {
+    isForNode: (text) => !this.#entrance.isPlain || (this.#config.h2c && isPrefaceStart(text)),
+    onSocket: (socket) => {
       this.#sockets.add(socket)
       this.#entrance.acceptBegun(socket)
     },
-    late: (socket) => {
-      // Whoever has not begun with TLS could not read an answer; and a proxy does not.
-      if (!this.#entrance.isPlain) socket.destroy()
-      else this.#http1.refuse(new Refusal('E_HEAD_TIMEOUT', { cause: 'no whole head' }), socket)
+    onRequest: (...heard) => this.#http1.acceptHeld(...heard),
+    onRefused: (connection, refusal) => {
+      // Clients that have not begun with TLS could not read a response; and a proxy does not.
+      if (!this.#entrance.isPlain) connection.close()
+      else this.#http1.refuseHeld(connection, refusal)
     },
   }
 
@@ -212,7 +216,6 @@ class HttpListener<D extends { readonly upgrades: boolean }> implements Listener
         this.#config = config
         // The socket is the same for both, and so are the connections that stand.
         tls.use(next)
-        this.#http1.adjust(config)
         this.#places.adjust(config.connectionsMax)
         this.#door?.adjust(this.#doorLimits)
       },

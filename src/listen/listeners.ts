@@ -6,7 +6,7 @@ import { formatAddress } from '../config/network.ts'
 import type { ListenerConfig } from '../config/config.ts'
 import type { ListenerState } from '../report/declared.ts'
 import { TIMER_MAX_MS } from '../timers.ts'
-import type { ListenHandlers } from './arrival.ts'
+import type { ListenHandlers } from './handlers.ts'
 import {
   startListener,
   type Listener,
@@ -28,14 +28,14 @@ export interface ListenersChange {
   cancel(): void
 }
 
-export class Listeners<D extends { readonly upgrades: boolean }> {
+export class Listeners {
   readonly #options: ListenOptions
-  readonly #handlers: ListenHandlers<D>
+  readonly #handlers: ListenHandlers
   #current: readonly Listener[] = []
   /** Removed, and with connections that are still open. */
   readonly #removed = new Set<Listener>()
 
-  constructor(options: ListenOptions, handlers: ListenHandlers<D>) {
+  constructor(options: ListenOptions, handlers: ListenHandlers) {
     this.#options = options
     this.#handlers = handlers
   }

@@ -95,7 +95,7 @@ export function readFacts(
   trust: Trust,
 ): RequestFacts | Refusal {
   const { method, httpVersion, fields } = head
-  if (method === 'TRACE' || method === 'CONNECT') return methodDenied(method)
+  if (DENIED_METHOD.test(method)) return methodDenied(method)
   const target = parseTarget(method, head.target)
   if (target instanceof Refusal) return target
   const authority = readAuthority(head, target.authority)
@@ -148,6 +148,8 @@ export function readFacts(
 function versionOf({ httpVersion }: RequestHead, { http2 }: Connection): string {
   return http2 === undefined ? httpVersion : '2.0'
 }
+/** However it is spelled: not everybody behind us tells a method's case apart, as RFC 9110 9.1 asks. */
+const DENIED_METHOD = /^(?:trace|connect)$/i
 
 /** RFC 9110 15.5.6: a 405 says what would do. */
 export function methodDenied(method: string): Refusal {
@@ -182,7 +184,7 @@ const noHost: Authority = { text: '', host: '', port: undefined }
  * What makes a body's end ambiguous, or undefined. RFC 9112 6.1 and 6.3 let a server repair some of these; a gateway that
  * passes the framing on must not, since the next reader may repair it in another way.
  */
-function brokenFraming({ fields, httpVersion }: RequestHead): string | undefined {
+export function brokenFraming({ fields, httpVersion }: RequestHead): string | undefined {
   const codings = fieldValues(fields, 'transfer-encoding')
   const lengths = fieldValues(fields, 'content-length')
   const [coding] = codings

@@ -30,6 +30,7 @@ describe('the configuration of the smallest file', () => {
         headTimeoutMs: 10_000,
         headBytesMax: 16_384,
         keepAliveTimeoutMs: 75_000,
+        halfClose: false,
         connectionsMax: Infinity,
       },
     ])

@@ -197,7 +197,7 @@ describe('answers other than 101', () => {
 
   it('is 400 when the body of a plain request turns out to be broken', async () => {
     await using upstream = await scriptedUpstream(async (connection) => {
-      await connection.head()
+      await connection.gone()
     })
     await using gateway = await startTestGateway(`routes: [{ upstream: "${upstream.url}" }]`)
     await using client = await rawClient(gateway.port)

@@ -158,7 +158,7 @@ routes:
       head.lines.filter((line) => line.startsWith('Set-Cookie')),
       ['Set-Cookie: a=1', 'Set-Cookie: b=2'],
     )
-    assert.match(await client.rest(), /go and log in/)
+    assert.match(await client.bytes(23), /go and log in/)
     const line = await gateway.log('request', { code: 'E_FORWARD_DENIED' })
     assert.equal(line['status'], 302)
     assert.equal(upstream.connections, 0)

@@ -84,13 +84,13 @@ const cases: Case[] = [
   },
   {
     name: 'a length and chunks at once',
-    code: 'E_REQUEST_MALFORMED',
+    code: 'E_BODY_MALFORMED',
     request:
       'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
   },
   {
     name: 'two lengths',
-    code: 'E_REQUEST_MALFORMED',
+    code: 'E_BODY_MALFORMED',
     request: 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello',
   },
   {

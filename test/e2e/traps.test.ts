@@ -296,7 +296,25 @@ describe('a refused upgrade', () => {
     await upstream.quiet()
   })
 
-  it('lets no byte behind the request reach anybody, neither as data nor as the next request', async () => {
+  it('lets no byte behind the request reach its endpoint, and serves the next request by the rules', async () => {
+    await using upstream = await scriptedUpstream(async (connection) => {
+      await connection.head()
+      connection.write(UNAUTHORIZED)
+      assert.equal(await connection.rest(), '')
+      connection.socket.end()
+    })
+    await using gateway = await startTestGateway(
+      `routes: [{ match: { path: /ws }, upstream: "${upstream.url}" }]`,
+    )
+    await using client = await rawClient(gateway.port)
+    client.write(`${handshake('/ws')}GET /next HTTP/1.1\r\nHost: gateway.test\r\n\r\n`)
+    assert.equal((await client.answer()).status, 401)
+    assert.equal((await client.answer()).status, 404)
+    await upstream.quiet()
+    assert.equal(upstream.connections, 1)
+  })
+
+  it('ends its connection with a 400 where what is behind it is no HTTP', async () => {
     await using upstream = await scriptedUpstream(async (connection) => {
       await connection.head()
       connection.write(UNAUTHORIZED)
@@ -305,13 +323,11 @@ describe('a refused upgrade', () => {
     })
     await using gateway = await startTestGateway(`routes: [{ upstream: "${upstream.url}" }]`)
     await using client = await rawClient(gateway.port)
-    client.write(`${handshake()}GET /smuggled HTTP/1.1\r\nHost: gateway.test\r\n\r\n`)
-    const answer = await client.answer()
-    assert.equal(answer.status, 401)
-    assert.equal(answer.fields.get('connection'), 'close')
+    client.write(`${handshake()}\x81\x85\x00\x00\x00\x00hello`)
+    assert.equal((await client.answer()).status, 401)
+    assert.equal((await client.answer()).status, 400)
     assert.equal(await client.rest(), '')
     await upstream.quiet()
-    assert.equal(upstream.connections, 1)
   })
 
   it('can be followed by any number of requests on its connection, without listeners that pile up', async () => {

@@ -16,8 +16,7 @@ describe('the reader of an answer to a handshake', () => {
     const reader = answerReader(heldClient(connection))
     const hints = 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'
     assert.equal(reader.read(CONTINUE + hints), undefined)
-    const expected = CONTINUE + hints
-    assert.equal(String(await readBytes(connection.peer, expected.length)), expected)
+    assert.equal(String(await readBytes(connection.peer, hints.length)), hints)
     assert.equal(reader.informational, 2)
   })
 })

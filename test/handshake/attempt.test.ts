@@ -4,15 +4,13 @@ import { describe, it } from 'node:test'
 import type { Endpoint } from '../../src/balance/endpoint.ts'
 import { Refusal } from '../../src/errors.ts'
 import { attempt } from '../../src/handshake/attempt.ts'
-import type { Client } from '../../src/handshake/client.ts'
-import type { Framing } from '../../src/http1/framing.ts'
-import { RawClient } from '../../src/handshake/raw-client.ts'
+import type { Client } from '../../src/http1/client.ts'
 import type { SharedConnections, SharedSocket } from '../../src/handshake/shared.ts'
 import type { RelaySocket } from '../../src/relay/relay.ts'
 import { endpointTls } from '../support/endpoint-tls.ts'
 import { Http2Connections } from '../../src/http2/shared-connections.ts'
 import { socketPair } from '../support/socket-pair.ts'
-import { FakeConnection, FakeDialer, fakeEndpoint, heldClient } from './fakes.ts'
+import { FakeConnection, FakeDialer, fakeEndpoint, heldClient, socketClient } from './fakes.ts'
 
 /** Nobody listens there. */
 const NOWHERE = fakeEndpoint({ kind: 'unix', path: '/no-such-folder/app.sock' })
@@ -24,6 +22,7 @@ function begin(client: Client, endpoint: Endpoint, dialer: FakeDialer | undefine
     head: 'GET / HTTP/1.1\r\n\r\n',
     tokens: ['tcp'],
     websocketKey: undefined,
+    lost: { edits: { set: [], remove: [] } },
     connectTimeoutMs: 5000,
     handshakeTimeoutMs: 5000,
     dialer,
@@ -31,19 +30,11 @@ function begin(client: Client, endpoint: Endpoint, dialer: FakeDialer | undefine
   })
 }
 
-async function rawClient(framing: Framing): Promise<AsyncDisposable & { client: RawClient }> {
+async function rawClient(
+  fields: readonly string[] = [],
+): Promise<AsyncDisposable & { client: Client }> {
   const pair = await socketPair()
-  const client = new RawClient({
-    socket: pair.socket,
-    head: Buffer.alloc(0),
-    framing,
-    httpVersion: '1.1',
-    method: 'POST',
-    keepAlive: true,
-    endMeansGone: false,
-    giveBack: () => {},
-    lend: undefined,
-  })
+  const client = socketClient(pair.socket, fields)
   return { client, [Symbol.asyncDispose]: () => pair[Symbol.asyncDispose]() }
 }
 
@@ -54,7 +45,7 @@ function refused(outcome: unknown, code: string): void {
 
 describe('an attempt', () => {
   it("is dialed for a client with a socket as well, which is none of the dialer's business", async () => {
-    await using raw = await rawClient({ kind: 'none' })
+    await using raw = await rawClient()
     const dialer = new FakeDialer()
     const outcome = begin(raw.client, NOWHERE, dialer)
     const dial = await dialer.next()
@@ -78,7 +69,7 @@ describe('an attempt', () => {
   })
 
   it("goes over a socket of node's for a request with a body", async () => {
-    await using raw = await rawClient({ kind: 'length', bytes: 4 })
+    await using raw = await rawClient(['Content-Length', '4'])
     const dialer = new FakeDialer()
     refused(await begin(raw.client, NOWHERE, dialer), 'E_UPSTREAM_REFUSED')
     assert.equal(dialer.dials.length, 0)
@@ -170,6 +161,7 @@ function beginShared(
     head: 'GET / HTTP/1.1\r\n\r\n',
     tokens: more.tokens ?? ['WebSocket'],
     websocketKey: 'dGhlIHNhbXBsZSBub25jZQ==',
+    lost: { edits: { set: [], remove: [] } },
     connectTimeoutMs: 5000,
     handshakeTimeoutMs: 5000,
     dialer: more.dialer,
@@ -208,7 +200,7 @@ describe('an attempt at an endpoint with HTTP/2', () => {
       refused(await outcome, 'E_UPSTREAM_REFUSED')
       assert.equal(shared.opened, 0)
     }
-    await using raw = await rawClient({ kind: 'length', bytes: 4 })
+    await using raw = await rawClient(['Content-Length', '4'])
     const shared = new FakeShared()
     refused(await beginShared(raw.client, shared), 'E_UPSTREAM_REFUSED')
     assert.equal(shared.opened, 0)

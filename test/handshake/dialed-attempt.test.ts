@@ -10,8 +10,8 @@ import { attempt, type AttemptOptions } from '../../src/handshake/attempt.ts'
 import { Http2Connections } from '../../src/http2/shared-connections.ts'
 import { SWITCHING, WEBSOCKET_KEY } from '../support/raw-client.ts'
 import { readBytes } from '../support/socket-pair.ts'
-import { FakeConnection, FakeDialer, fakeEndpoint, heldClient } from './fakes.ts'
-import type { HeldClient } from '../../src/handshake/held-client.ts'
+import { FakeConnection, FakeDialer, fakeEndpoint, heldClient, HTTP1_0 } from './fakes.ts'
+import type { HeldClient } from '../../src/http1/held-client.ts'
 
 const NUMERIC: Address = { kind: 'tcp', host: '192.0.2.9', port: 80 }
 const NAMED: Address = { kind: 'tcp', host: 'app.test', port: 80 }
@@ -40,6 +40,7 @@ async function begin(
     head: HEAD,
     tokens: ['websocket'],
     websocketKey: WEBSOCKET_KEY,
+    lost: { edits: { set: [], remove: [] } },
     connectTimeoutMs: 5000,
     handshakeTimeoutMs: 3000,
     dialer,
@@ -170,7 +171,7 @@ describe('a dialed attempt', () => {
   it('keeps informational answers from a client of HTTP/1.0', async () => {
     const connection = await FakeConnection.create()
     await using _ = connection
-    const client = heldClient(connection, { httpVersion: '1.0' })
+    const client = heldClient(connection, { head: HTTP1_0 })
     await using tried = await begin(NUMERIC, { client })
     const dial = await tried.dialer.next()
     dial.onAnswer(`HTTP/1.1 100 Continue\r\n\r\n${SWITCHING}`, false)

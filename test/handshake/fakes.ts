@@ -3,10 +3,13 @@
 import type { Socket } from 'node:net'
 import type { Endpoint } from '../../src/balance/endpoint.ts'
 import type { Address } from '../../src/config/config.ts'
-import { HeldClient, type HeldClientOptions } from '../../src/handshake/held-client.ts'
+import { HeldClient, type HeldClientOptions } from '../../src/http1/held-client.ts'
+import { Http1Connection, type ConnectionOwner } from '../../src/listen/http1-connection.ts'
 import type { HeldConnection, HeldListener } from '../../src/relay/acceptor.ts'
 import type { Dialed, Dialer, DialListener, DialRequest } from '../../src/relay/dialer.ts'
-import type { Side } from '../../src/relay/relay.ts'
+import type { Client } from '../../src/http1/client.ts'
+import type { RelaySocket, Side } from '../../src/relay/relay.ts'
+import type { RequestHead } from '../../src/request/facts.ts'
 import { socketPair, type SocketPair } from '../support/socket-pair.ts'
 
 /** What becomes a socket is one end of a pair; the test has the other one. */
@@ -59,24 +62,50 @@ function fakeSide(rest: string, ended: boolean, socket: Socket): Side<Socket> {
   return { socket, unread: rest === '' ? [] : [Buffer.from(rest, 'latin1')], ended }
 }
 
+const HEAD: RequestHead = { method: 'GET', target: '/', httpVersion: '1.1', fields: [] }
+export const HTTP1_0: RequestHead = { ...HEAD, httpVersion: '1.0' }
+
+/** Connections that go on to nothing. */
+export const OWNER: ConnectionOwner = {
+  limits: { headBytesMax: 65_536, headTimeoutMs: 5000, keepAliveTimeoutMs: 5000, halfClose: false },
+  isLast: false,
+  onRequest: () => {
+    throw new Error('another request')
+  },
+  onBroken: () => '',
+  onExchangeOver: () => {},
+  onGone: () => {},
+  lend: () => undefined,
+}
+
 /** A client whose connection is held, with a handshake for a WebSocket unless `options` say otherwise. */
 export function heldClient(
   connection: HeldConnection,
-  options: Partial<HeldClientOptions> = {},
+  options: Partial<HeldClientOptions> & { readonly owner?: ConnectionOwner } = {},
 ): HeldClient {
+  const { head = HEAD, rest = '', ended = false, owner = OWNER } = options
   return new HeldClient({
     connection,
-    rest: '',
-    ended: false,
-    framing: { kind: 'none' },
-    httpVersion: '1.1',
-    method: 'GET',
-    keepAlive: true,
+    head,
+    rest,
+    ended,
     endMeansGone: true,
-    giveBack: () => {},
-    lend: undefined,
+    toSocketClient: ({ socket, endMeansGone }) =>
+      new Http1Connection(owner, { socket, isStream: false }).takeExchange(
+        { head, rest },
+        ended,
+        endMeansGone,
+      ),
+    onOver: () => {},
     ...options,
   })
+}
+
+/** A client with a socket, in the middle of the exchange of a POST with these fields. */
+export function socketClient(socket: RelaySocket, fields: readonly string[] = []): Client {
+  const head: RequestHead = { ...HEAD, method: 'POST', fields }
+  const connection = new Http1Connection(OWNER, { socket, isStream: false })
+  return connection.takeExchange({ head, rest: '' }, false, false)
 }
 
 /** One dial: what was asked for, what was told to do with it, and how a test answers it. */

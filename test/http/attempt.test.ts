@@ -241,7 +241,7 @@ describe('Attempt', () => {
     await using upstream = await startUpstream()
     await using gateway = await startGateway([upstream])
     const client = await connectTo(gateway)
-    gateway.server.prependListener('request', (request) => request.socket.destroy())
+    gateway.onRequest = ({ socket }) => void socket.destroy()
     client.send(GET)
     assert.equal((await gateway.refused()).code, 'E_CLIENT_GONE')
     assert.deepEqual(gateway.leases, [])

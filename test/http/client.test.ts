@@ -141,14 +141,16 @@ describe('Client', () => {
     await using gateway = await startGateway([upstream])
     const client = await connectTo(gateway)
     client.send('GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n')
-    const [one, two] = [await upstream.next(), await upstream.next()]
-    await Promise.all([one.head(), two.head()])
+    const one = await upstream.next()
+    assert.match(await one.head(), /^GET \/1 /)
     const big = 'b'.repeat(1_000_000)
-    two.send(
+    one.send('HTTP/1.1 200 One\r\nContent-Length: 2\r\n\r\nok')
+    assert.match(await one.head(), /^GET \/2 /)
+    one.send(
       `HTTP/1.1 103 Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 Two\r\nContent-Length: 1000000\r\n\r\n${big}`,
     )
-    one.send('HTTP/1.1 200 One\r\nContent-Length: 2\r\n\r\nok')
     assert.equal(await client.until('ok'), 'HTTP/1.1 200 One\r\nContent-Length: 2\r\n\r\nok')
+    assert.match(await client.head(), /^HTTP\/1.1 103 /)
     assert.match(await client.head(), /^HTTP\/1.1 200 Two\r\n/)
     await client.until(big)
     await gateway.answered()

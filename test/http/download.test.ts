@@ -61,19 +61,6 @@ describe('Download', () => {
     })
   }
 
-  it('puts a Content-Disposition with other bytes than ASCII before the length, so that they survive', async () => {
-    await using upstream = await startUpstream()
-    await using gateway = await startGateway([upstream])
-    const { client, peer } = await exchange(upstream, gateway)
-    peer.send(
-      'HTTP/1.1 200 OK\r\nA: 1\r\nContent-Length: 2\r\nB: 1\r\nContent-Disposition: \xc3\xa9\r\n\r\nok',
-    )
-    assert.equal(
-      await client.until('ok'),
-      'HTTP/1.1 200 OK\r\nA: 1\r\nContent-Disposition: \xc3\xa9\r\nContent-Length: 2\r\nB: 1\r\n\r\nok',
-    )
-  })
-
   it('passes the answer to HEAD on with its length and without a body', async () => {
     await using upstream = await startUpstream()
     await using gateway = await startGateway([upstream])
@@ -180,7 +167,7 @@ describe('Download', () => {
     peer.socket.on('drain', push)
     const before = process.memoryUsage().arrayBuffers
     push()
-    const [res] = gateway.responses
+    const res = gateway.clients[0]?.socket
     // Stalled: what the response could not write waits for the client.
     assert.ok(res !== undefined)
     while (!res.writableNeedDrain) await new Promise(setImmediate)

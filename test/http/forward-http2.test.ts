@@ -190,7 +190,10 @@ describe('a plain request to an endpoint with HTTP/2', () => {
     const nextTick = (act: () => void): void => process.nextTick(act)
     const whens = [(act: () => void) => act(), queueMicrotask, nextTick, setImmediate]
     for (const when of whens) {
-      gateway.server.once('request', ({ socket }) => when(() => socket.destroy()))
+      gateway.onRequest = ({ socket }) => {
+        gateway.onRequest = undefined
+        when(() => socket.destroy())
+      }
       const client = await connectTo(gateway)
       client.send(GET)
       await gateway.end()

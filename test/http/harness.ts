@@ -1,17 +1,20 @@
 /** A gateway of one route around a Forwarder, and both of its peers as raw sockets that the test reads and writes. */
 
-import http from 'node:http'
+import { STATUS_CODES } from 'node:http'
 import net from 'node:net'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { Endpoint, EndpointLease } from '../../src/balance/endpoint.ts'
 import type { Address, FieldEdits, TimeoutsConfig } from '../../src/config/config.ts'
 import { Refusal } from '../../src/errors.ts'
+import { sendAnswer } from '../../src/handshake/answer.ts'
 import type { ForwardEnd } from '../../src/http/exchange.ts'
 import { Forwarder } from '../../src/http/forward.ts'
+import type { Client } from '../../src/http1/client.ts'
 import { Http2Connections } from '../../src/http2/shared-connections.ts'
 import type { LostFields } from '../../src/outgoing/trailers.ts'
-import type { RequestFacts } from '../../src/request/facts.ts'
+import { Http1Requests } from '../../src/listen/http1-requests.ts'
+import type { RequestFacts, RequestHead } from '../../src/request/facts.ts'
 
 /** One end of a raw connection. */
 export class Peer {
@@ -44,8 +47,9 @@ export class Peer {
 
   /** All that came so far, once it holds `wanted`, which is then taken away with everything before it. */
   async until(wanted: string): Promise<string> {
-    for (;;) {
-      const at = this.received.indexOf(wanted)
+    for (let searched = 0; ;) {
+      const at = this.received.indexOf(wanted, Math.max(0, searched - wanted.length))
+      searched = this.received.length
       if (at >= 0) {
         const taken = this.received.slice(0, at + wanted.length)
         this.received = this.received.slice(at + wanted.length)
@@ -168,22 +172,31 @@ export interface GatewayOptions {
   /** Fields in place of the client's. */
   readonly fields?: readonly string[]
   readonly target?: string
-  readonly server?: http.ServerOptions
 }
 
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'upgrade', 'te', 'proxy-connection'])
 
+const LIMITS = {
+  headBytesMax: 65_536,
+  headTimeoutMs: 5000,
+  keepAliveTimeoutMs: 5000,
+  halfClose: true,
+}
+
 export class Gateway implements AsyncDisposable {
-  readonly server: http.Server
+  readonly server: net.Server
   readonly shared = new Http2Connections()
   readonly forwarder = new Forwarder(this.shared)
   readonly leases: Lease[] = []
   readonly attempts: string[] = []
-  readonly requests: http.IncomingMessage[] = []
-  readonly responses: http.ServerResponse[] = []
+  readonly requests: RequestHead[] = []
+  readonly clients: Client[] = []
   /** Of the next requests. */
   endpoints: readonly Endpoint[]
+  /** What happens to a request before it is forwarded. */
+  onRequest: ((client: Client) => void) | undefined
   readonly #options: GatewayOptions
+  readonly #http1: Http1Requests
   readonly #ends: (ForwardEnd | Refusal)[] = []
   readonly #closed: Promise<unknown>[] = []
   readonly #waiting: ((end: ForwardEnd | Refusal) => void)[] = []
@@ -191,19 +204,26 @@ export class Gateway implements AsyncDisposable {
   constructor(endpoints: readonly Endpoint[], options: GatewayOptions) {
     this.endpoints = endpoints
     this.#options = options
-    this.server = http.createServer({ requestTimeout: 0, ...options.server })
-    this.server.maxHeadersCount = 0
-    ;(this.server as http.Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true
-    const serve = (req: http.IncomingMessage, res: http.ServerResponse): void => {
-      void this.#serve(req, res)
-    }
-    this.server.on('connection', (socket) => {
+    const http1 = new Http1Requests({
+      handlers: {
+        request: (head, _connection, client) => void this.#serve(head, client),
+        broken: ({ code }) => `HTTP/1.1 400 ${code}\r\nConnection: close\r\n\r\n`,
+      },
+      limits: () => LIMITS,
+      describe: () => ({ peerAddress: '192.0.2.1', encrypted: false, localPort: 80 }),
+      describeHeld: () => {
+        throw new Error('no connection is held here')
+      },
+      lend: () => undefined,
+      onSocket: () => {},
+    })
+    this.#http1 = http1
+    this.server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       const { promise, resolve } = Promise.withResolvers<void>()
       socket.on('close', () => resolve())
       this.#closed.push(promise)
+      http1.accept(socket)
     })
-    this.server.on('request', serve)
-    this.server.on('checkContinue', serve)
   }
 
   get port(): number {
@@ -231,15 +251,15 @@ export class Gateway implements AsyncDisposable {
     throw new Error(`answered with ${end.status}`)
   }
 
-  async #serve(req: http.IncomingMessage, res: http.ServerResponse): Promise<void> {
-    this.requests.push(req)
-    this.responses.push(res)
+  async #serve(head: RequestHead, client: Client): Promise<void> {
+    this.requests.push(head)
+    this.clients.push(client)
+    this.onRequest?.(client)
     const end = await this.forwarder.forward({
-      req,
-      res,
-      facts: {} as RequestFacts,
-      target: this.#options.target ?? req.url ?? '',
-      fields: this.#options.fields ?? withoutHopByHop(req.rawHeaders),
+      client,
+      facts: { fields: head.fields } as unknown as RequestFacts,
+      target: this.#options.target ?? head.target,
+      fields: this.#options.fields ?? withoutHopByHop(head.fields),
       lost: this.#options.lost ?? { edits: { set: [], remove: [] } },
       responseEdits: this.#options.responseEdits ?? { set: [], remove: [] },
       timeouts: {
@@ -253,8 +273,9 @@ export class Gateway implements AsyncDisposable {
       onAttempt: (endpoint) => this.attempts.push(endpoint.url),
     })
     if (end instanceof Refusal && end.code !== 'E_CLIENT_GONE') {
-      res.writeHead(end.status, { 'content-length': end.code.length }).end(end.code)
+      await giveCode(client, end)
     }
+    client.finish()
     const waiting = this.#waiting.shift()
     if (waiting === undefined) this.#ends.push(end)
     else waiting(end)
@@ -271,10 +292,18 @@ export class Gateway implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.forwarder.close()
     this.server.close()
-    this.server.closeAllConnections()
+    this.#http1.destroy()
     this.shared.destroy()
     await Promise.all(this.#closed)
   }
+}
+
+/** The code of a refusal as the body of its answer. */
+async function giveCode(client: Client, { status, code }: Refusal): Promise<void> {
+  if (client.responded) return
+  const body = Buffer.from(code)
+  const fields = ['content-length', String(body.length)]
+  await sendAnswer(client, { status, reason: STATUS_CODES[status] ?? '', fields, body })
 }
 
 function withoutHopByHop(raw: readonly string[]): string[] {

@@ -9,7 +9,7 @@ import http from 'node:http'
 import { duplexPair } from 'node:stream'
 import { describe, it } from 'node:test'
 import { parseResponseHead, type ResponseHead } from '../../src/http1/response-head.ts'
-import { COUNT, FIRST_SEED, named, randomAnswer } from '../listen/random-heads.ts'
+import { COUNT, FIRST_SEED, named, randomAnswer } from './random-heads.ts'
 
 type Answer = Pick<
   http.IncomingMessage,

@@ -9,6 +9,7 @@ import type { Acceptor } from '../../src/relay/acceptor.ts'
 import { bind } from '../../src/listen/bind.ts'
 import { openDoor } from '../../src/listen/door.ts'
 import { handshake, rawClient, type RawClient } from '../support/raw-client.ts'
+import { sendText } from '../support/send-text.ts'
 import { settled } from '../support/settled.ts'
 import { readBytes, socketPair } from '../support/socket-pair.ts'
 import { withNative } from '../support/test-relay.ts'
@@ -82,7 +83,7 @@ describe('a door', withNative, () => {
       exempt: new Uint8Array(),
       highWaterMark: 1000,
     }
-    const handlers = { isForNode: () => false, handshake: () => true, parse() {}, late() {} }
+    const handlers = { isForNode: () => false, onSocket() {}, onRequest() {}, onRefused() {} }
     assert.throws(() => openDoor(server, failing, options, handlers), { code: 'ENOMEM' })
     await once(server, 'close')
     await using again = await startTestListener({
@@ -96,12 +97,13 @@ describe('a door', withNative, () => {
     await using client = await rawClient(door.port)
     client.write(`${handshake('/chat')}\x81\x00`)
     const upgraded = await door.upgraded()
-    const { connection, rest, ended } = held(upgraded)
-    const { head, connection: from } = upgraded.decision
+    const { head, connection: from, client: asking } = upgraded
     assert.deepEqual([head.method, head.target, head.httpVersion], ['GET', '/chat', '1.1'])
     assert.deepEqual(from, { peerAddress: '127.0.0.1', encrypted: false, localPort: door.port })
-    assert.deepEqual([connection.peerAddress, rest, ended], ['127.0.0.1', '\x81\x00', false])
-    connection.close()
+    assert.equal(held(upgraded).peerAddress, '127.0.0.1')
+    const { unread, ended, socket } = asking.release()
+    assert.deepEqual([Buffer.concat(unread).toString('latin1'), ended], ['\x81\x00', false])
+    socket.destroy()
     await client.rest()
   })
 
@@ -114,9 +116,10 @@ describe('a door', withNative, () => {
       await new Promise((resolve) => setImmediate(resolve))
     }
     const upgraded = await door.upgraded()
-    assert.equal(upgraded.decision.head.target, '/slow')
-    assert.equal(held(upgraded).rest, '')
-    assert.equal(door.decided.length, 1)
+    assert.equal(upgraded.head.target, '/slow')
+    assert.equal(held(upgraded).peerAddress, '127.0.0.1')
+    assert.equal(door.requests.length, 1)
+    upgraded.client.destroy()
   })
 
   it("tells of a client's FIN behind its handshake, with it or after it", async () => {
@@ -124,9 +127,8 @@ describe('a door', withNative, () => {
     await using client = await rawClient(door.port)
     client.socket.end(handshake())
     const upgraded = await door.upgraded()
-    const { connection, ended } = held(upgraded)
-    if (!ended) assert.equal(await upgraded.left, 'fin')
-    connection.close()
+    assert.equal(await upgraded.left, 'eof')
+    upgraded.client.destroy()
     await client.gone()
   })
 
@@ -137,22 +139,21 @@ describe('a door', withNative, () => {
     client.socket.resetAndDestroy()
     const upgraded = await door.upgraded()
     assert.equal(await upgraded.left, 'reset')
-    held(upgraded).connection.close()
+    upgraded.client.destroy()
   })
 
-  it("gives a handshake that is not for it to node's parser, whole", async () => {
+  it('makes a socket of a connection whose handshake is answered otherwise', async () => {
     await using door = await startTestListener()
     await using client = await rawClient(door.port)
     client.write(handshake('/no'))
     assert.equal(await answerOf(client), 'GET /no ')
     client.write(GET)
     assert.equal(await answerOf(client), 'GET /a ')
-    const [byUs, byNode] = door.decided
-    assert.deepEqual(byUs?.head, byNode?.head)
-    assert.deepEqual(byUs?.connection, byNode?.connection)
+    const [first, second] = door.requests
+    assert.deepEqual(first?.connection, second?.connection)
   })
 
-  it("gives other requests to node's parser with all their bytes", async () => {
+  it('hands on every request of a connection with all its bytes', async () => {
     await using door = await startTestListener()
     await using client = await rawClient(door.port)
     client.write(`${GET}${GET.replace('/a', '/b')}GET /c HT`)
@@ -168,13 +169,13 @@ describe('a door', withNative, () => {
     ['in one segment with its body', ['POST /p HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody']],
     ['that comes in parts', ['P', 'OST /p HTTP/1.1\r\nContent-', 'Length: 4\r\n\r\nbo', 'dy']],
   ] as const) {
-    it(`gives a POST ${name} to node's parser`, async () => {
+    it(`hands on a POST ${name}`, async () => {
       await using door = await startTestListener()
       await using client = await rawClient(door.port)
       client.socket.setNoDelay(true)
       for (const part of parts) {
         client.write(part)
-        await settled(() => door.decided.length)
+        await settled(() => door.requests.length)
       }
       assert.equal(await answerOf(client), 'POST /p body')
     })
@@ -186,19 +187,22 @@ describe('a door', withNative, () => {
     client.write(GET)
     await answerOf(client)
     client.write(`${handshake('/later')}early`)
-    const { decision, arrival } = await door.upgraded()
-    assert.equal(decision.head.target, '/later')
-    assert.ok('socket' in arrival)
-    assert.equal(arrival.head.toString(), 'early')
-    arrival.socket.destroy()
+    const { head, client: asking } = await door.upgraded()
+    assert.equal(head.target, '/later')
+    assert.equal(asking.held, undefined)
+    const { socket, unread } = asking.release()
+    assert.equal(Buffer.concat(unread).toString(), 'early')
+    socket.destroy()
   })
 
   it('lets a socket that a handshake was refused on serve the next request', async () => {
     await using door = await startTestListener()
     await using client = await rawClient(door.port)
     client.write(handshake())
-    const { connection, giveBack } = held(await door.upgraded())
-    giveBack(connection.toSocket())
+    const upgraded = await door.upgraded()
+    assert.equal(held(upgraded).peerAddress, '127.0.0.1')
+    await sendText(upgraded.client, () => 'no')
+    assert.equal(await answerOf(client), 'no')
     client.write(GET)
     assert.equal(await answerOf(client), 'GET /a ')
   })
@@ -249,7 +253,8 @@ describe('a door for a number of connections', withNative, () => {
     await using door = await startTestListener({ connectionsMax: 2 })
     await using asking = await rawClient(door.port)
     asking.write(handshake())
-    const { connection } = held(await door.upgraded())
+    const { client: asked } = await door.upgraded()
+    assert.notEqual(asked.held, undefined)
     {
       await using silent = await rawClient(door.port)
       await using turnedAway = await rawClient(door.port)
@@ -258,7 +263,7 @@ describe('a door for a number of connections', withNative, () => {
     }
     await using next = await admitted(door)
     assert.equal(next.socket.readyState, 'open')
-    connection.close()
+    asked.destroy()
     await asking.gone()
     await using another = await admitted(door)
     assert.equal(another.socket.readyState, 'open')
@@ -279,27 +284,20 @@ describe('a door for a number of connections', withNative, () => {
     assert.equal(next.socket.readyState, 'open')
   })
 
-  for (const way of ['held', "node's socket", 'node parser'] as const) {
+  for (const way of ['held', "node's socket", 'second request'] as const) {
     it(`counts a tunnel to its end (${way})`, async () => {
       await using door = await startTestListener({ connectionsMax: 1 })
       const client = await rawClient(door.port)
-      if (way === 'node parser') {
+      if (way === 'second request') {
         client.write(GET)
         await answerOf(client)
       }
       client.write(handshake())
       const upgraded = await door.upgraded()
       await using upstream = await socketPair()
-      const { arrival } = upgraded
-      const socket = 'socket' in arrival ? arrival.socket : undefined
-      const side =
-        way === 'held'
-          ? held(upgraded).connection.side('', false)
-          : {
-              socket: socket ?? held(upgraded).connection.toSocket(),
-              unread: [],
-              ended: false,
-            }
+      assert.equal(upgraded.client.held === undefined, way === 'second request')
+      if (way === "node's socket") assert.equal(upgraded.client.socket.destroyed, false)
+      const side = upgraded.client.release()
       const other = { socket: upstream.socket, unread: [], ended: false }
       const limits = { ...NO_LIMITS, head: '101' }
       const tunnel = openTunnel(door.started.relay, side, other, limits)
@@ -326,13 +324,12 @@ describe('a door for a number of connections', withNative, () => {
       })
       await using client = await rawClient(path)
       client.write(handshake())
-      const { arrival } = await door.upgraded()
-      assert.ok('socket' in arrival && arrival.lend !== undefined)
-      const { socket, lend } = arrival
+      const side = (await door.upgraded()).client.release()
+      assert.notEqual(side.lend, undefined)
       await using upstream = await socketPair()
       const tunnel = openTunnel(
         door.started.relay,
-        { socket, unread: [], ended: false, lend: () => lend(socket) },
+        side,
         { socket: upstream.socket, unread: [], ended: false },
         NO_LIMITS,
       )
@@ -366,15 +363,15 @@ describe('a door that closes', withNative, () => {
     await using door = await startTestListener()
     await using asked = await rawClient(door.port)
     asked.write(handshake())
-    const { connection } = held(await door.upgraded())
+    const { client: first } = await door.upgraded()
     await using asking = await rawClient(door.port)
     asking.write('GET / HTTP/1.1\r\nUpgr')
     await using other = await admitted(door)
-    await door.listener.stopAccepting()
+    void door.listener.stopAccepting()
     await assert.rejects(rawClient(door.port), { code: 'ECONNREFUSED' })
     asking.write('ade: tcp\r\nConnection: Upgrade\r\n\r\n')
-    const { connection: late } = held(await door.upgraded())
-    for (const each of [connection, late]) each.close()
+    const { client: late } = await door.upgraded()
+    for (const each of [first, late]) each.destroy()
     await asked.gone()
     await asking.gone()
     assert.equal(other.socket.readyState, 'open')
@@ -385,18 +382,18 @@ describe('a door that closes', withNative, () => {
     await using client = await rawClient(door.port)
     client.write('GET')
     await using _ = await admitted(door)
-    await door.listener.stopAccepting()
+    void door.listener.stopAccepting()
     client.write(' / HTTP/1.1\r\nHost: a\r\n\r\n')
     const { fields, body } = await client.answer()
     assert.deepEqual([fields.get('connection'), body], ['close', 'GET / '])
     assert.equal(await client.more(), false)
   })
 
-  it('cuts the connections of the parser when it is destroyed', async () => {
+  it('cuts the connections that are sockets when it is destroyed', async () => {
     await using door = await startTestListener()
     await using client = await rawClient(door.port)
     client.write('POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nsome')
-    while (door.decided.length === 0) await new Promise((resolve) => setImmediate(resolve))
+    while (door.requests.length === 0) await new Promise((resolve) => setImmediate(resolve))
     door.listener.destroy()
     await client.gone()
     await assert.rejects(once(net.connect(door.port, '127.0.0.1'), 'connect'), {

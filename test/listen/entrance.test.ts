@@ -20,8 +20,6 @@ const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
 interface Entered {
   readonly version: 1 | 2
   readonly socket: Socket
-  /** Undefined for HTTP/2. */
-  readonly hasBegun?: boolean
   /** What is read from it first. */
   readonly first: Promise<string>
 }
@@ -42,8 +40,7 @@ function entranceWith(changes: Partial<EntranceRules>): TestEntrance {
     isTrusted: () => true,
     keyOf: ({ remoteAddress }) => remoteAddress,
     onAnnounced: () => true,
-    onHttp1: (socket, hasBegun) =>
-      resolve({ version: 1, socket, hasBegun, first: firstOf(socket) }),
+    onHttp1: (socket) => resolve({ version: 1, socket, first: firstOf(socket) }),
     onHttp2: (socket) => resolve({ version: 2, socket, first: firstOf(socket) }),
     onRefused: ({ code }, peerAddress) => refused.push(`${code} ${peerAddress}`),
   })
@@ -67,16 +64,16 @@ describe('Entrance', () => {
     using door = entranceWith({})
     assert.equal(door.entrance.isPlain, true)
     door.entrance.accept(pair.socket)
-    const { version, socket, hasBegun } = await door.entered
-    assert.deepEqual([version, hasBegun, socket === pair.socket], [1, false, true])
+    const { version, socket } = await door.entered
+    assert.deepEqual([version, socket === pair.socket], [1, true])
     assert.equal(socket.isPaused(), true)
   })
 
-  it('says of a client that it has begun, and lets it go on', async () => {
+  it('lets a client go on that has begun', async () => {
     await using pair = await socketPair()
     using door = entranceWith({})
     door.entrance.acceptBegun(pair.socket)
-    assert.equal((await door.entered).hasBegun, true)
+    assert.equal((await door.entered).version, 1)
     assert.equal(pair.socket.isPaused(), false)
   })
 
@@ -91,7 +88,6 @@ describe('Entrance', () => {
       pair.peer.write(bytes)
       const entered = await door.entered
       assert.equal(entered.version, version)
-      assert.equal(entered.hasBegun, version === 1 ? true : undefined)
       assert.equal(entered.socket.isPaused(), version === 2)
       entered.socket.resume()
       assert.equal(await entered.first, bytes)
@@ -131,8 +127,8 @@ describe('Entrance', () => {
     using door = entranceWith({ proxyProtocol: 'optional' })
     door.entrance.acceptBegun(pair.socket)
     pair.peer.write('GET /')
-    const { hasBegun, socket, first } = await door.entered
-    assert.deepEqual([hasBegun, socket.isPaused()], [true, false])
+    const { socket, first } = await door.entered
+    assert.equal(socket.isPaused(), false)
     assert.equal(await first, 'GET /')
   })
 

@@ -27,8 +27,8 @@ async function secureClient(port: number, protocol: string): Promise<tls.TLSSock
 async function upgradedAt(opened: TestListener) {
   const client = await rawClient(opened.port)
   client.write(handshake('/chat', ['X-More: a'.padEnd(200, 'a')]))
-  const { arrival } = await opened.upgraded()
-  return { client, arrival }
+  const upgraded = await opened.upgraded()
+  return { client, upgraded }
 }
 
 describe('a listener', withNative, () => {
@@ -48,7 +48,7 @@ describe('a listener', withNative, () => {
       })
       await using other = new Http2Client(session)
       assert.equal((await other.ask('/b')).status, 200)
-      const told = opened.decided.map(({ head, connection }) => ({
+      const told = opened.requests.map(({ head, connection }) => ({
         target: head.target,
         encrypted: connection.encrypted,
         http2: connection.http2?.connects,
@@ -81,7 +81,7 @@ describe('a listener', withNative, () => {
     await using late = await rawClient(opened.port)
     late.write(handshake())
     await late.gone()
-    assert.equal(opened.decided.length, 3)
+    assert.equal(opened.requests.length, 3)
   })
 
   it('does not change when a certificate of the change cannot be read', async () => {
@@ -93,14 +93,14 @@ describe('a listener', withNative, () => {
 
   it('is not empty while a tunnel has one of its sockets, though it has stopped', async () => {
     await using opened = await startTestListener({ proxyProtocol: 'optional' })
-    const { client, arrival } = await upgradedAt(opened)
-    assert.ok('socket' in arrival)
+    const { client, upgraded } = await upgradedAt(opened)
+    const { socket } = upgraded.client.release()
     await opened.listener.stopAccepting()
     let isEmpty = false
     const empty = opened.listener.empty().then(() => (isEmpty = true))
     await assert.rejects(rawClient(opened.port), { code: 'ECONNREFUSED' })
     assert.equal(isEmpty, false)
-    arrival.socket.destroy()
+    socket.destroy()
     await empty
     await client.gone()
   })

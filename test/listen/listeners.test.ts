@@ -4,6 +4,7 @@ import type { ListenerConfig } from '../../src/config/config.ts'
 import { Listeners } from '../../src/listen/listeners.ts'
 import { freePort } from '../support/free-port.ts'
 import { rawClient } from '../support/raw-client.ts'
+import { sendText } from '../support/send-text.ts'
 import { CONFIG } from './test-listener.ts'
 import { filesIn, tlsConfig } from './tls-config.ts'
 
@@ -11,12 +12,10 @@ const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 
 /** Listeners, without a native relay, that answer every request with its target. */
 function answering() {
-  const listeners = new Listeners<{ upgrades: boolean; target: string }>(
+  const listeners = new Listeners(
     { highWaterMark: 65_536, acceptor: undefined },
     {
-      decide: ({ target }) => ({ upgrades: false, target }),
-      upgrade: () => assert.fail(),
-      plain: ({ target }, _request, response) => response.end(target),
+      request: ({ target }, _connection, client) => void sendText(client, () => target),
       servesWebSocket: () => true,
       trusts: () => false,
       trustedBlocks: () => new Uint8Array(),

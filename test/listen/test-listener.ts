@@ -1,37 +1,32 @@
 /** A listener whose clients the native relay accepts, with what it hands on. */
 
-import assert from 'node:assert/strict'
-import type { Arrival } from '../../src/listen/arrival.ts'
+import type { Client } from '../../src/http1/client.ts'
 import { startListener, type Listener } from '../../src/listen/listener.ts'
 import type { ListenerConfig } from '../../src/config/config.ts'
 import type { HeldConnection } from '../../src/relay/acceptor.ts'
 import type { Connection, RequestHead } from '../../src/request/facts.ts'
 import type { Refusal } from '../../src/errors.ts'
 import { startNative, type StartedNative } from '../relay/started-native.ts'
+import { sendText } from '../support/send-text.ts'
 
-export interface Decision {
-  readonly upgrades: boolean
+export interface Request {
   readonly head: RequestHead
   readonly connection: Connection
 }
 
-export type HeldArrival = Extract<Arrival, { readonly connection: HeldConnection }>
-
-export interface Upgraded {
-  readonly decision: Decision
-  readonly arrival: Arrival
-  /** Of a held client: fulfilled when its FIN is told, if that did not come with the handshake, or its reset. */
-  readonly left: Promise<'fin' | 'reset'>
+export interface Upgraded extends Request {
+  readonly client: Client
+  /** Fulfilled when the client leaves. */
+  readonly left: Promise<'eof' | 'reset'>
 }
 
 export interface TestListener extends AsyncDisposable {
   readonly started: StartedNative
   readonly listener: Listener
   readonly port: number
-  /** Codes of what was refused without a decision. */
+  /** Codes of what was refused before there was a request. */
   readonly broken: readonly string[]
-  /** Heads that were decided on, as often as that was. */
-  readonly decided: readonly Decision[]
+  readonly requests: readonly Request[]
   /** The next upgrade, past or to come. */
   upgraded(): Promise<Upgraded>
 }
@@ -50,47 +45,34 @@ export const CONFIG: ListenerConfig = {
   headTimeoutMs: 60_000,
   headBytesMax: 16_384,
   keepAliveTimeoutMs: 60_000,
+  halfClose: false,
   connectionsMax: Infinity,
 }
 
-/** Upgrades all that asks for it, save at /no; answers every other request with its method, its target and its body. */
+/** Leaves all that asks for an upgrade to the test, save at /no; answers every other request with its method, its target and its body. */
 export async function startTestListener(
   config: Partial<ListenerConfig> = {},
 ): Promise<TestListener> {
   const started = startNative()
   const broken: string[] = []
-  const decided: Decision[] = []
+  const requests: Request[] = []
   const upgrades: Upgraded[] = []
   let wake: (() => void) | undefined
-  const listener = await startListener<Decision>(
+  const listener = await startListener(
     { ...CONFIG, ...config },
     { highWaterMark: 65_536, acceptor: started.native },
     {
-      decide: (head, connection) => {
+      request: (head, connection, client) => {
+        requests.push({ head, connection })
         const isUpgrade = head.fields.some((name) => name.toLowerCase() === 'upgrade')
-        decided.push({ upgrades: isUpgrade && head.target !== '/no', head, connection })
-        return decided.at(-1) as Decision
-      },
-      upgrade: (decision, arrival) => {
-        const { promise: left, resolve } = Promise.withResolvers<'fin' | 'reset'>()
-        if ('connection' in arrival) {
-          const unexpected = (): void => assert.fail('nobody has asked for more')
-          arrival.connection.listener = {
-            onText: unexpected,
-            onLate: unexpected,
-            onFin: () => resolve('fin'),
-            onReset: () => resolve('reset'),
-          }
+        if (!isUpgrade || head.target === '/no') {
+          void sendText(client, (body) => `${head.method} ${head.target} ${body}`)
+          return
         }
-        upgrades.push({ decision, arrival, left })
+        const { promise: left, resolve } = Promise.withResolvers<'eof' | 'reset'>()
+        client.onGone = () => resolve(client.goneBy)
+        upgrades.push({ head, connection, client, left })
         wake?.()
-      },
-      plain: (_decision, request, response) => {
-        const chunks: Buffer[] = []
-        request.on('data', (chunk: Buffer) => chunks.push(chunk))
-        request.on('end', () => {
-          response.end(`${request.method} ${request.url} ${Buffer.concat(chunks).toString()}`)
-        })
       },
       servesWebSocket: () => true,
       trusts: () => false,
@@ -109,7 +91,7 @@ export async function startTestListener(
     listener,
     port: listener.address.kind === 'tcp' ? listener.address.port : 0,
     broken,
-    decided,
+    requests,
     async upgraded() {
       while (upgrades.length === 0) {
         await new Promise<void>((resolve) => {
@@ -126,8 +108,8 @@ export async function startTestListener(
   }
 }
 
-/** The arrival of a client that is still held. */
-export function held({ arrival }: Upgraded): HeldArrival {
-  if (!('connection' in arrival)) throw new Error('the client is not held any more')
-  return arrival
+/** The connection of a client that is still held. */
+export function held({ client }: Upgraded): HeldConnection {
+  if (client.held === undefined) throw new Error('the client is not held any more')
+  return client.held
 }

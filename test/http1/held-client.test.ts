@@ -2,10 +2,13 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { describe, it } from 'node:test'
-import { writeAnswer } from '../../src/handshake/answer.ts'
+import { sendAnswer } from '../../src/handshake/answer.ts'
+import type { Refusal } from '../../src/errors.ts'
+import type { RelaySocket } from '../../src/relay/relay.ts'
+import type { RequestHead } from '../../src/request/facts.ts'
 import { readBytes, readToEnd } from '../support/socket-pair.ts'
 import { settled } from '../support/settled.ts'
-import { FakeConnection, heldClient } from './fakes.ts'
+import { FakeConnection, heldClient, OWNER } from '../handshake/fakes.ts'
 
 const ANSWER = {
   status: 503,
@@ -26,11 +29,14 @@ function watch(client: ReturnType<typeof heldClient>): { readonly times: number 
 describe('a held client', () => {
   it('has no body, and needs no socket to say so', async () => {
     await using connection = await FakeConnection.create()
-    const client = heldClient(connection, { method: 'GET', httpVersion: '1.1' })
-    client.sendBody()
+    const client = heldClient(connection)
+    client.readBody(assert.fail as never)
+    client.pauseBody()
+    client.resumeBody()
+    client.dropBody()
     assert.deepEqual(
-      [client.method, client.httpVersion, client.hasBody, client.bodyBegun, client.owesBody],
-      ['GET', '1.1', false, false, false],
+      [client.method, client.httpVersion, client.bodyDone, client.bodyBegun, client.awaitsContinue],
+      ['GET', '1.1', true, false, false],
     )
     assert.equal(client.held, connection)
     assert.equal(client.gone, false)
@@ -113,7 +119,7 @@ describe('a held client that becomes a socket', () => {
   it('takes an informational answer, and goes to a relay with all its bytes', async () => {
     await using connection = await FakeConnection.create()
     const client = heldClient(connection, { rest: 'early, ' })
-    client.socket.write('HTTP/1.1 103 Early Hints\r\n\r\n')
+    client.inform({ status: 103, reason: 'Early Hints', fields: [] })
     assert.equal(client.held, undefined)
     assert.equal(String(await readBytes(connection.peer, 28)), 'HTTP/1.1 103 Early Hints\r\n\r\n')
     connection.peer.write('late')
@@ -146,19 +152,27 @@ describe('a held client that becomes a socket', () => {
 
   it('gets a refusal, and serves its next request', async () => {
     await using connection = await FakeConnection.create()
-    const givenBack: unknown[] = []
-    const client = heldClient(connection, { giveBack: (socket) => givenBack.push(socket) })
-    await writeAnswer(client, ANSWER)
+    const targets: string[] = []
+    const owner = { ...OWNER, onRequest: ({ target }: RequestHead) => void targets.push(target) }
+    const client = heldClient(connection, { owner })
+    await sendAnswer(client, ANSWER)
+    client.finish()
     const text = 'HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno'
     assert.equal(String(await readBytes(connection.peer, text.length)), text)
-    assert.deepEqual(givenBack, [client.socket])
+    connection.peer.write('GET /next HTTP/1.1\r\n\r\n')
+    assert.equal(await settled(() => targets.length), 1)
+    assert.deepEqual(targets, ['/next'])
   })
 
-  it('gets a refusal, and a close where something came behind its request', async () => {
+  it('gets a refusal, and then what came behind its request is read', async () => {
     await using connection = await FakeConnection.create()
-    const client = heldClient(connection, { rest: 'early', giveBack: () => assert.fail() })
-    await writeAnswer(client, ANSWER)
-    assert.match(String(await readToEnd(connection.peer)), /Connection: close\r\n\r\nno$/)
+    const broken: string[] = []
+    const owner = { ...OWNER, onBroken: ({ code }: Refusal) => (broken.push(code), '') }
+    const client = heldClient(connection, { rest: 'early\x01', owner })
+    await sendAnswer(client, ANSWER)
+    client.finish()
+    assert.match(String(await readToEnd(connection.peer)), /\r\n\r\nno$/)
+    assert.deepEqual(broken, ['E_REQUEST_MALFORMED'])
     connection.peer.end()
   })
 
@@ -175,12 +189,11 @@ describe('a held client that becomes a socket', () => {
   it('keeps its place with its listener', async () => {
     await using connection = await FakeConnection.create()
     const lent: unknown[] = []
-    const client = heldClient(connection, {
-      lend: (socket) => {
-        lent.push(socket)
-        return () => lent.push('returned')
-      },
-    })
+    const lend = (socket: RelaySocket) => () => {
+      lent.push(socket)
+      return () => void lent.push('returned')
+    }
+    const client = heldClient(connection, { owner: { ...OWNER, lend } })
     const { socket } = client
     client.release().lend?.()()
     assert.deepEqual(lent, [socket, 'returned'])
