@@ -1,8 +1,8 @@
 /** The fields of the question to an authorization server: the client's own, and what the gateway knows of the request. */
 
-import type { Fields } from '../errors.ts'
 import type { RequestFacts } from '../request/facts.ts'
-import { fieldValues, hopByHop, listItems } from '../request/headers.ts'
+import { aliasOf, isProtected, namedByConnection } from '../request/field-names.ts'
+import { hopByHop } from '../request/headers.ts'
 import { USER_FIELD } from './identity.ts'
 
 const notAsked: ReadonlySet<string> = new Set([
@@ -28,35 +28,43 @@ const notAsked: ReadonlySet<string> = new Set([
   'traceparent',
   'x-real-ip',
   'x-request-id',
+  // Some frameworks take the path from it, and CGI-like servers their proxy from the other.
+  'x-rewrite-url',
+  'proxy',
   USER_FIELD,
 ])
 
-/** Naming these in Connection does not make them hop-by-hop: no client may hide its credentials or its origin. */
+/** What the check asks by is the client's own, though its answer may give upstreams another one. */
 const kept: ReadonlySet<string> = new Set(['authorization', 'cookie', 'origin'])
 
-/** `host` is the authorization server's. `ownFields` are those that it makes itself: a client's would be forged. */
+/** `host` is the authorization server's. `ownFields` are the aliases of those that it makes itself: a client's would be forged. */
 export function questionFields(
   facts: RequestFacts,
   host: string,
   ownFields: ReadonlySet<string>,
 ): string[] {
   const fields = ['Host', host]
-  const named = namedInConnection(facts.fields)
+  const named = namedByConnection(facts.fields)
   for (let index = 0; index < facts.fields.length; index += 2) {
     const name = facts.fields[index] as string
-    // Servers behind CGI-like interfaces read X_Forwarded_For as X-Forwarded-For.
-    const key = name.toLowerCase().replaceAll('_', '-')
-    if (notAsked.has(key) || key.startsWith('x-forwarded-') || key.startsWith('x-original-'))
+    const lower = name.toLowerCase()
+    const alias = aliasOf(lower)
+    if (isMadeHere(alias) || named?.has(alias) === true) continue
+    if (alias === lower ? ownFields.has(alias) && !kept.has(alias) : isForged(alias, ownFields))
       continue
-    if ((named.has(key) || ownFields.has(key)) && !kept.has(key)) continue
     fields.push(name, facts.fields[index + 1] as string)
   }
   addFacts(fields, facts)
   return fields
 }
 
-function namedInConnection(fields: Fields): ReadonlySet<string> {
-  return new Set(listItems(fieldValues(fields, 'connection')).map((name) => name.toLowerCase()))
+function isMadeHere(alias: string): boolean {
+  return notAsked.has(alias) || alias.startsWith('x-forwarded-') || alias.startsWith('x-original-')
+}
+
+/** Of a name that is only taken for this one. */
+function isForged(alias: string, ownFields: ReadonlySet<string>): boolean {
+  return isProtected(alias) || ownFields.has(alias)
 }
 
 /**

@@ -8,6 +8,7 @@ import { Agent as HttpsAgent } from 'node:https'
 import type { ForwardAuthConfig } from '../config/config.ts'
 import { Refusal, type Fields } from '../errors.ts'
 import type { RequestFacts } from '../request/facts.ts'
+import { aliasOf } from '../request/field-names.ts'
 import { fieldValue, fieldValues, hopByHop, listItems } from '../request/headers.ts'
 import { ask, type Reply } from './forward-exchange.ts'
 import { questionFields } from './forward-request.ts'
@@ -64,11 +65,8 @@ class ForwardCheck implements Check {
     })
     const copied = config.copy.map((name) => name.toLowerCase())
     this.#copied = new Set(copied.filter((name) => !neverCopied.has(name)))
-    this.#own = new Set([
-      ...copied,
-      ...(config.userHeader === undefined ? [] : [config.userHeader.toLowerCase()]),
-      USER_FIELD,
-    ])
+    const own = [...copied, config.userHeader?.toLowerCase() ?? USER_FIELD, USER_FIELD]
+    this.#own = new Set(own.map(aliasOf))
     this.ownFields = [...this.#own]
   }
 

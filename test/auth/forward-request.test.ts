@@ -137,9 +137,20 @@ describe('questionFields', () => {
       'forged facts with underscores',
       ['X_Forwarded_For', '1', 'X_Real_IP', '1', 'X_Original_URL', '/'],
     ],
+    [
+      'forged facts with other characters',
+      ['X.Forwarded.Uri', '/', 'X.Real.IP', '1', 'X~Request~Id', '1', 'X!Original^URL', '/'],
+    ],
+    [
+      'where others take a path or a proxy from',
+      ['X-Rewrite-URL', '/', 'X_Rewrite_URL', '/', 'Proxy', 'x'],
+    ],
+    ['what looks like credentials', ['X_Auth_Token', 'x', 'Sec_WebSocket_Protocol', 'bearer, t']],
+    ['a forged identity with other characters', ['X~Auth~User', 'root', 'x.auth.user', 'root']],
     ['a forged identity', ['X-Auth-User', 'root', 'x_auth_user', 'root']],
     ['a forged id', ['X-Request-Id', '1', 'traceparent', '1']],
     ['what Connection names', ['Connection', 'close, X-Hop', 'X-Hop', '1']],
+    ['what Connection names in another way', ['Connection', 'X_Hop', 'X-Hop', '1', 'x.hop', '1']],
   ]
   for (const [name, fields] of dropped) {
     it(`drops ${name}`, () => assert.deepEqual(fromClient(fields), []))
@@ -148,6 +159,17 @@ describe('questionFields', () => {
   it('keeps credentials and origin although Connection names them', () => {
     const fields = ['Authorization', 'x', 'Cookie', 'x', 'Origin', 'x']
     const connection = ['Connection', 'authorization, cookie, origin']
+    assert.deepEqual(fromClient([...connection, ...fields]), fields)
+  })
+
+  it('drops what is taken for a field that the server makes', () => {
+    const fields = ['X_User', 'root', 'x.user', 'root', 'X~User', 'root', 'X-Users', 'kept']
+    assert.deepEqual(fromClient(fields, ['x-user']), ['X-Users', 'kept'])
+  })
+
+  it('keeps what is protected although Connection names it in another way', () => {
+    const fields = ['X-Auth-Token', 'mine', 'Sec-WebSocket-Protocol', 'bearer, t']
+    const connection = ['Connection', 'X_Auth_Token, sec_websocket_protocol']
     assert.deepEqual(fromClient([...connection, ...fields]), fields)
   })
 
