@@ -315,7 +315,8 @@ class RunningGateway implements Gateway, Exchanges {
   /** A request that began before a reload may become a tunnel after it. */
   opened(tunnel: RunningTunnel): void {
     const plane = this.#plane as Plane
-    if (plane.partsNamed(tunnel.route) !== tunnel.parts) this.#reconciler.settle(tunnel, plane)
+    if (plane.partsLike(tunnel.parts.config) !== tunnel.parts)
+      this.#reconciler.settle(tunnel, plane)
   }
 
   async stop(): Promise<void> {

@@ -31,13 +31,13 @@ interface PlaneParts {
   readonly pseudonym: string
   readonly checks: Checks
   readonly pools: ReadonlyMap<string, Pool>
-  /** By the name of their route. */
+  /** By the identity of their route. */
   readonly admissions: Map<string, Admission>
 }
 
 interface CompiledRoutes {
   readonly table: RouteTable
-  /** By name. */
+  /** By identity. */
   readonly routes: ReadonlyMap<string, RouteParts>
 }
 
@@ -78,13 +78,14 @@ export class Plane {
 
   /** The parts of a route that `table` matched. */
   partsOf(route: Route): RouteParts {
-    const parts = this.#routes.get(route.config.name)
+    const parts = this.#routes.get(route.config.identity)
     if (parts === undefined) throw new Error(`route ${route.config.name} is not of this plane`)
     return parts
   }
 
-  partsNamed(route: string): RouteParts | undefined {
-    return this.#routes.get(route)
+  /** The parts of the route that is the same as `route` of another config; undefined where it is gone. */
+  partsLike({ identity }: RouteConfig): RouteParts | undefined {
+    return this.#routes.get(identity)
   }
 
   *endpoints(): Iterable<{ readonly upstream: string; readonly endpoint: Endpoint }> {
@@ -99,9 +100,9 @@ export class Plane {
    */
   replace(previous: Plane): void {
     for (const { admission, config } of this.#routes.values()) admission.reconfigure(config.limits)
-    for (const [name, admission] of previous.admissions) {
-      if (admission.tunnels > 0 && !this.#admissions.has(name))
-        this.#admissions.set(name, admission)
+    for (const [identity, admission] of previous.admissions) {
+      if (admission.tunnels === 0 || this.#admissions.has(identity)) continue
+      this.#admissions.set(identity, admission)
     }
     previous.checks.retire(this.checks)
   }
@@ -147,11 +148,13 @@ interface Sources {
 
 function* planeOf(config: Config, { options, checks, previous }: Sources): Work<Plane> {
   const { pseudonym, builtinAddress, onEndpointChange } = options
+  const poolsBefore = new Map<string, Pool>()
+  for (const pool of previous?.pools.values() ?? []) poolsBefore.set(pool.identity, pool)
   const pools = new Map<string, Pool>()
   for (const upstream of config.upstreams.values()) {
-    const { name } = upstream
+    const { name, identity } = upstream
     const onChange = (endpoint: Endpoint, up: boolean): void => onEndpointChange(name, endpoint, up)
-    const pool = new Pool(upstream, { builtinAddress, onChange }, previous?.pools.get(name))
+    const pool = new Pool(upstream, { builtinAddress, onChange }, poolsBefore.get(identity))
     pools.set(name, pool)
     yield
   }
@@ -159,8 +162,9 @@ function* planeOf(config: Config, { options, checks, previous }: Sources): Work<
   const parts = { pseudonym, checks, pools, admissions }
   const routes = new Map<string, RouteParts>()
   for (const route of config.routes) {
-    admissions.set(route.name, previous?.admissions.get(route.name) ?? new Admission(route))
-    routes.set(route.name, routeParts(route, parts, config.relay.frames))
+    const { identity } = route
+    admissions.set(identity, previous?.admissions.get(identity) ?? new Admission(route))
+    routes.set(identity, routeParts(route, parts, config.relay.frames))
     yield
   }
   const table = yield* compileRoutes(config.routes)
@@ -178,7 +182,7 @@ function routeParts(
   return {
     config,
     policy: compilePolicy(config, checks),
-    admission: admissions.get(config.name) as Admission,
+    admission: admissions.get(config.identity) as Admission,
     pool,
     bytesPolicy,
     webSocketPolicy: Object.freeze({ ...bytesPolicy, frames: followsFrames }),

@@ -6,7 +6,7 @@ import type { LocalAddresses } from './local-addresses.ts'
 import type { TlsSessions } from './tls-sessions.ts'
 
 export interface Endpoint {
-  /** Short, and the same in every process as long as the upstream's name and the URL are: for paths of the admin API. */
+  /** Short, and the same in every process as long as the upstream and the URL are: for paths of the admin API. */
   readonly id: string
   /** The label in logs and metrics: the URL as written in the config. */
   readonly url: string

@@ -43,6 +43,8 @@ export class Pool {
   /** In the order of the config. */
   readonly endpoints: readonly Endpoint[]
   readonly name: string
+  /** The same in another config means the same upstream. */
+  readonly identity: string
   readonly #members: readonly Member[]
   /** Where there are https endpoints. */
   readonly #tls: UpstreamTls | undefined
@@ -53,13 +55,14 @@ export class Pool {
   readonly #random: () => number
 
   /**
-   * Reads the files of the upstream's `tls`. Throws when one cannot be read or is wrong. Endpoints that `previous`, an
-   * upstream of the same name, has under the same URL keep their count, their health and whether they are draining, and
+   * Reads the files of the upstream's `tls`. Throws when one cannot be read or is wrong. Endpoints that `previous`, the
+   * same upstream, has under the same URL keep their count, their health and whether they are draining, and
    * their TLS sessions where TLS has not changed; leases of either pool then count for both. The same addresses of ours
    * go on in turn.
    */
   constructor(config: UpstreamConfig, options: PoolOptions, previous?: Pool) {
     this.name = config.name
+    this.identity = config.identity
     this.#now = options.now ?? monotonicMs
     this.#random = options.random ?? Math.random
     this.#pick = pickFor(config.balance.policy)
@@ -308,10 +311,10 @@ class MemberLease implements EndpointLease {
 }
 
 /** In the order of the config; a URL that is listed again gets -2, -3, ... */
-function endpointIds({ name, endpoints }: UpstreamConfig): readonly string[] {
+function endpointIds({ identity, endpoints }: UpstreamConfig): readonly string[] {
   const times = new Map<string, number>()
   return endpoints.map(({ url }) => {
-    const hash = createHash('sha256').update(`${name}\n${url}`).digest('hex').slice(0, 10)
+    const hash = createHash('sha256').update(`${identity}\n${url}`).digest('hex').slice(0, 10)
     const time = (times.get(hash) ?? 0) + 1
     times.set(hash, time)
     return time === 1 ? hash : `${hash}-${time}`

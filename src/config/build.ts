@@ -24,6 +24,7 @@ import type {
 } from './config.ts'
 import { routesWithDefaults } from './defaults.ts'
 import { deepFreeze } from './freeze.ts'
+import { Identities } from './identity.ts'
 import type { Listener, ListenerTls } from './listener-schema.ts'
 import type { MatchEntry, ValueMatchEntry } from './match-schema.ts'
 import { routeName, upstreamName } from './route-checks.ts'
@@ -46,19 +47,21 @@ export function buildConfig({ file, directory, input, output, warnings }: Built)
   const upstreams = new Map(
     Object.entries(output.upstreams).map(([name, value]) => [
       name,
-      buildUpstream(name, value, toFile),
+      buildUpstream({ name, identity: name }, value, toFile),
     ]),
   )
+  const identities = new Identities()
   const routes = routesWithDefaults(input).map((merged, index) => {
     const name = routeName(merged, ['routes', index])
+    const identity = identities.of(merged)
     const named = upstreamName(merged)
     if (named === undefined) {
       // Endpoints in place get what an upstream gets that says nothing else.
       const written = input.routes[index]?.upstream ?? []
       const endpoints = Array.isArray(written) ? written : [written]
-      upstreams.set(name, buildUpstream(name, upstream.parse({ endpoints }), toFile))
+      upstreams.set(name, buildUpstream({ name, identity }, upstream.parse({ endpoints }), toFile))
     }
-    return buildRoute(name, merged, named ?? name)
+    return buildRoute({ name, identity }, merged, named ?? name)
   })
   return deepFreeze({
     file,
@@ -105,6 +108,12 @@ function buildAdmin(value: Exclude<Admin, 'off'>, toFile: ToFile): AdminConfig {
   }
 }
 
+/** What a route or an upstream is known by. */
+interface Known {
+  readonly name: string
+  readonly identity: string
+}
+
 type ToFile = (path: string) => string
 
 function buildListener(value: Listener, toFile: ToFile): ListenerConfig {
@@ -148,9 +157,9 @@ function buildListenerTls(value: ListenerTls, toFile: ToFile): ListenerTlsConfig
   }
 }
 
-function buildUpstream(name: string, value: Upstream, toFile: ToFile): UpstreamConfig {
+function buildUpstream(known: Known, value: Upstream, toFile: ToFile): UpstreamConfig {
   return {
-    name,
+    ...known,
     endpoints: value.endpoints,
     balance: buildBalance(value.balance),
     health: { setAsideMs: value.health.setAside, setAsideMaxMs: value.health.setAsideMax },
@@ -229,10 +238,10 @@ function buildJwt(
   }
 }
 
-function buildRoute(name: string, value: RouteEntry, upstreamOfRoute: string): RouteConfig {
+function buildRoute(known: Known, value: RouteEntry, upstreamOfRoute: string): RouteConfig {
   const { limits, timeouts, rewrite } = value
   return {
-    name,
+    ...known,
     match: buildMatch(value.match),
     upgrade: value.upgrade === 'any' ? 'any' : [...new Set(value.upgrade)],
     http: value.http,

@@ -148,6 +148,8 @@ interface RelayConfig {
 }
 
 export interface UpstreamConfig {
+  /** The same in another config means the same upstream: its name, or for one that is written in place the identity of its route. */
+  readonly identity: string
   /** Its name in logs and metrics: the key in `upstreams`, or the route's name for one that is written in place. */
   readonly name: string
   readonly endpoints: readonly EndpointConfig[]
@@ -294,6 +296,8 @@ export type NamePattern =
   | { readonly kind: 'regex'; readonly regex: string }
 
 export interface RouteConfig {
+  /** The same in another config means the same route: its name, or what stands for its match and upstream where it has none. */
+  readonly identity: string
   readonly name: string
   readonly match: MatchConfig
   /** Lower-case tokens that may be upgraded to; `any` is all but those that carry HTTP. */

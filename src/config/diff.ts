@@ -73,13 +73,14 @@ const namedParts: ReadonlySet<string> = new Set(['listeners', 'upstreams', 'auth
 
 export function* diffConfigs(running: Config, next: Config): Work<ConfigDiff> {
   const settings = keyChanges([], written('', settingsOf(running)), written('', settingsOf(next)))
-  const routes = yield* diffNamed('routes', named(running.routes), named(next.routes))
-  const moved = movedRoutes(
-    running.routes.map(({ name }) => name),
-    next.routes.map(({ name }) => name),
+  const routes = yield* diffNamed('routes', byIdentity(running.routes), byIdentity(next.routes))
+  const moved = movedRoutes(running.routes, next.routes)
+  const upstreams = yield* diffParts(
+    byIdentity(running.upstreams.values()),
+    byIdentity(next.upstreams.values()),
+    changedUpstream,
   )
-  const upstreams = yield* diffParts(running.upstreams, next.upstreams, changedUpstream)
-  const auth = yield* diffNamed('auth', running.auth, next.auth)
+  const auth = yield* diffNamed('auth', byName(running.auth), byName(next.auth))
   const listeners = yield* diffNamed(
     'listeners',
     byAddress(running.listeners),
@@ -151,14 +152,32 @@ function settingsOf(config: Config): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(rest).filter(([key]) => !namedParts.has(key)))
 }
 
-function named<Part extends { readonly name: string }>(
-  parts: readonly Part[],
-): ReadonlyMap<string, Part> {
-  return new Map(parts.map((part) => [part.name, part]))
+interface Named<Part> {
+  readonly name: string
+  readonly part: Part
+}
+
+/** By what says that two of them are the same one. */
+type NamedParts<Part> = ReadonlyMap<string, Named<Part>>
+
+function byIdentity<Part extends { readonly name: string; readonly identity: string }>(
+  parts: Iterable<Part>,
+): NamedParts<Part> {
+  return new Map(Array.from(parts, (part) => [part.identity, { name: part.name, part: own(part) }]))
+}
+
+/** Without a name its label says where it stands, and so does that of an upstream in place: neither is a change of it. */
+function own<Part extends { readonly name: string; readonly identity: string }>(part: Part): Part {
+  if (part.name === part.identity) return part
+  return 'upstream' in part ? { ...part, name: '', upstream: '' } : { ...part, name: '' }
+}
+
+function byName<Part>(parts: ReadonlyMap<string, Part>): NamedParts<Part> {
+  return new Map(Array.from(parts, ([name, part]) => [name, { name, part }]))
 }
 
 /** With port 0 one address may be there several times; then they count as second, third and so on. */
-function byAddress(listeners: readonly ListenerConfig[]): ReadonlyMap<string, ListenerConfig> {
+function byAddress(listeners: readonly ListenerConfig[]): NamedParts<ListenerConfig> {
   const found = new Map<string, ListenerConfig>()
   const counts = new Map<string, number>()
   for (const listener of listeners) {
@@ -167,33 +186,40 @@ function byAddress(listeners: readonly ListenerConfig[]): ReadonlyMap<string, Li
     counts.set(address, count)
     found.set(count === 1 ? address : `${address} (${count})`, listener)
   }
-  return found
+  return byName(found)
 }
 
 /** `change` gets the old and the new part of a name where they differ. */
 function* diffParts<Part, Changed>(
-  running: ReadonlyMap<string, Part>,
-  next: ReadonlyMap<string, Part>,
+  running: NamedParts<Part>,
+  next: NamedParts<Part>,
   change: (name: string, from: Part, to: Part) => Changed,
 ): Work<PartsDiff<Changed>> {
   const changed: Changed[] = []
-  for (const [name, to] of next) {
-    const from = running.get(name)
+  for (const [identity, { name, part: to }] of next) {
+    const from = running.get(identity)?.part
     if (from !== undefined && !sameConfig(from, to)) changed.push(change(name, from, to))
     yield
   }
   return {
-    added: [...next.keys()].filter((name) => !running.has(name)),
-    removed: [...running.keys()].filter((name) => !next.has(name)),
+    added: namesOf(next, (identity) => !running.has(identity)),
+    removed: namesOf(running, (identity) => !next.has(identity)),
     changed,
   }
+}
+
+function namesOf(
+  parts: NamedParts<unknown>,
+  isMeant: (identity: string) => boolean,
+): readonly string[] {
+  return [...parts].filter(([identity]) => isMeant(identity)).map(([, { name }]) => name)
 }
 
 /** `key` is the one that the parts stand under. */
 function* diffNamed<Part>(
   key: string,
-  running: ReadonlyMap<string, Part>,
-  next: ReadonlyMap<string, Part>,
+  running: NamedParts<Part>,
+  next: NamedParts<Part>,
 ): Work<PartsDiff> {
   return yield* diffParts(running, next, (name, from, to) => ({
     name,
@@ -210,7 +236,7 @@ function changedUpstream(name: string, from: UpstreamConfig, to: UpstreamConfig)
   return {
     name,
     keys: [...keys, ...orderChange([...fromUrls.keys()], [...toUrls.keys()])],
-    endpoints: atOnce(diffNamed('endpoints', fromUrls, toUrls)),
+    endpoints: atOnce(diffNamed('endpoints', byName(fromUrls), byName(toUrls))),
   }
 }
 
@@ -244,10 +270,10 @@ function valueOf(map: Readonly<Record<string, Written>>, key: string): Written {
 }
 
 /** The routes besides a longest run of those that keep their order. */
-function movedRoutes(running: readonly string[], next: readonly string[]): MovedRoute[] {
-  const placeOf = new Map(running.map((name, index) => [name, index]))
-  const staying = next.flatMap((name, to) => {
-    const from = placeOf.get(name)
+function movedRoutes(running: Config['routes'], next: Config['routes']): MovedRoute[] {
+  const placeOf = new Map(running.map(({ identity }, index) => [identity, index]))
+  const staying = next.flatMap(({ name, identity }, to) => {
+    const from = placeOf.get(identity)
     return from === undefined ? [] : [{ name, from: from + 1, to: to + 1 }]
   })
   const kept = new Set(longestRise(staying.map(({ from }) => from)))

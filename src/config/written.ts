@@ -53,7 +53,7 @@ const fileKeys: ReadonlyMap<string, string> = new Map([
   ['tls.handshakesMax', 'handshakes'],
 ])
 
-/** `value` as it would be written at `key`, which is that of `Config`. The `name` of a part is left out. */
+/** `value` as it would be written at `key`, which is that of `Config`. The `name` and `identity` of a part are left out. */
 export function written(key: string, value: unknown): Written {
   if (value === undefined) return offKeys.has(key) ? 'off' : UNSET
   if (typeof value === 'string') return writtenText(value, shownText(key, value))
@@ -142,7 +142,7 @@ function writtenObject(key: string, value: Readonly<Record<string, unknown>>): W
   if ('policy' in value) return writtenBalance(value as unknown as BalanceConfig)
   if ('in' in value) return writtenSource(value as unknown as TokenSource)
   const entries = Object.entries(value).flatMap(([own, item]): [string, Written][] => {
-    if (own === 'name') return []
+    if (own === 'name' || own === 'identity') return []
     // The reasons stand beside the timeout.
     if (key === 'close' && own === 'frames') return Object.entries(written(own, item))
     return [[fileKeys.get(`${key}.${own}`) ?? own.replace(/Ms$/, ''), written(own, item)]]

@@ -76,6 +76,8 @@ export interface Metrics {
   authTried(route: string, check: string, result: Tried['result']): void
   /** What it returns goes to `tunnelClosed`. */
   tunnelOpened(labels: TunnelLabels): Cell
+  /** An open tunnel of the route `from` counts under other labels from now on, with what passes it after `reading`. */
+  tunnelMoved(from: string, opened: Cell, to: TunnelLabels, reading: TunnelReading): Cell
   /** Once for each `tunnelOpened`. */
   tunnelClosed(route: string, opened: Cell, end: TunnelEnd): void
   configReloaded(result: 'ok' | 'failed'): void
@@ -175,6 +177,16 @@ class GatewayMetrics implements Metrics {
     const opened = tunnelsOpen.at(route, upstream, endpoint, this.#protocolLabel(protocol))
     opened.value += 1
     return opened
+  }
+
+  tunnelMoved(from: string, opened: Cell, to: TunnelLabels, reading: TunnelReading): Cell {
+    opened.value -= 1
+    if (from !== to.route) {
+      // A tunnel's reading goes on from where it is: what it has by now is the old route's.
+      this.#endedTrafficOf(from).add(reading)
+      this.#endedTrafficOf(to.route).subtract(reading)
+    }
+    return this.tunnelOpened(to)
   }
 
   tunnelClosed(route: string, opened: Cell, end: TunnelEnd): void {

@@ -6,8 +6,9 @@
 import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Tried } from '../auth/authorize.ts'
+import type { RouteConfig } from '../config/config.ts'
 import { catalogue } from '../errors.ts'
-import type { TunnelEnd } from '../relay/tunnel-end.ts'
+import type { TunnelEnd, TunnelReading } from '../relay/tunnel-end.ts'
 import { plainAddress } from '../request/address-set.ts'
 import {
   askedProtocol,
@@ -127,6 +128,21 @@ export class Report {
     this.#metrics.handshakeEnded(tunnel, 'ok', report.handshakeMs)
     this.#log.info(tunnel, 'tunnel open')
     return tunnel
+  }
+
+  /**
+   * An open tunnel goes on under `route` of a new config, where it counts from now on; `reading` is what went through it
+   * before. Returns the tunnel in place of the one that was given.
+   */
+  tunnelMoved(
+    tunnel: ReportedTunnel,
+    { name: route, upstream }: RouteConfig,
+    reading: TunnelReading,
+  ): ReportedTunnel {
+    if (route === tunnel.route && upstream === tunnel.upstream) return tunnel
+    const moved = { ...tunnel, route, upstream }
+    const opened = this.#metrics.tunnelMoved(tunnel.route, tunnel[kOpen], moved, reading)
+    return { ...moved, [kOpen]: opened }
   }
 
   tunnelClosed(tunnel: ReportedTunnel, end: TunnelEnd): void {

@@ -17,16 +17,16 @@ class Flow {
   /** Tunnels whose peer on this side broke the protocol. */
   blind = 0
 
-  add(bytes: number, frames: FrameCounts | undefined): void {
-    this.bytes += bytes
+  add(bytes: number, frames: FrameCounts | undefined, sign: 1 | -1): void {
+    this.bytes += sign * bytes
     if (frames === undefined) return
-    this.text += frames.text
-    this.binary += frames.binary
-    this.ping += frames.ping
-    this.pong += frames.pong
-    this.close += frames.close
-    this.other += frames.other
-    if (frames.blind) this.blind += 1
+    this.text += sign * frames.text
+    this.binary += sign * frames.binary
+    this.ping += sign * frames.ping
+    this.pong += sign * frames.pong
+    this.close += sign * frames.close
+    this.other += sign * frames.other
+    if (frames.blind) this.blind += sign
   }
 }
 
@@ -36,9 +36,18 @@ export class Traffic {
   readonly down = new Flow()
 
   /** Once for each tunnel. */
-  add({ bytesUp, bytesDown, webSocket }: TunnelReading): void {
-    this.up.add(bytesUp, webSocket?.up)
-    this.down.add(bytesDown, webSocket?.down)
+  add(reading: TunnelReading): void {
+    this.#add(reading, 1)
+  }
+
+  /** Takes out what another one counts. */
+  subtract(reading: TunnelReading): void {
+    this.#add(reading, -1)
+  }
+
+  #add({ bytesUp, bytesDown, webSocket }: TunnelReading, sign: 1 | -1): void {
+    this.up.add(bytesUp, webSocket?.up, sign)
+    this.down.add(bytesDown, webSocket?.down, sign)
   }
 
   copy(): Traffic {

@@ -81,11 +81,14 @@ export class Rebalancer {
     upstreams: ReadonlyMap<string, UpstreamConfig>,
     pools: ReadonlyMap<string, Pool>,
   ): void {
+    const before = this.#upstreams
     this.#upstreams = upstreams
     this.#pools = pools
     for (const [upstream, job] of this.#asked) {
-      if (this.#whyNot(upstream) !== undefined) job.stop()
-      if (!upstreams.has(upstream)) this.#asked.delete(upstream)
+      // An upstream without a name may have the label of another one now.
+      const isSame = before.get(upstream)?.identity === upstreams.get(upstream)?.identity
+      if (!isSame || this.#whyNot(upstream) !== undefined) job.stop()
+      if (!isSame) this.#asked.delete(upstream)
     }
     for (const [upstream, job] of this.#own) {
       if (this.#isAsConfigured(job)) continue

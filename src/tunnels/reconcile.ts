@@ -6,6 +6,7 @@
 import { grantsUnder } from '../auth/standing.ts'
 import type { Grant } from '../auth/grant.ts'
 import type { Endpoint } from '../balance/endpoint.ts'
+import type { RouteConfig } from '../config/config.ts'
 import type { RouteParts } from '../plane.ts'
 import type { Work } from '../slices.ts'
 import { pace } from './pace.ts'
@@ -13,7 +14,7 @@ import type { RunningTunnel } from './tunnel.ts'
 
 /** What is known of the new config's routes. */
 export interface NewRoutes {
-  partsNamed(route: string): RouteParts | undefined
+  partsLike(route: RouteConfig): RouteParts | undefined
 }
 
 export interface Survey {
@@ -113,7 +114,7 @@ interface Fate {
 }
 
 function fateOf(tunnel: RunningTunnel, routes: NewRoutes): Fate {
-  const parts = routes.partsNamed(tunnel.route)
+  const parts = routes.partsLike(tunnel.parts.config)
   if (parts === undefined) return { kind: tunnel.parts.config.onReload, parts }
   const endpoint = parts.pool.endpoints.find(({ url }) => url === tunnel.endpoint.url)
   const grants = grantsUnder(parts.policy, {

@@ -108,7 +108,9 @@ export class RunningTunnel implements TunnelListener, Holdings {
     this.parts = parts
     this.policy = this.policy.frames ? parts.webSocketPolicy : parts.bytesPolicy
     this.endpoint = endpoint
-    this.#owner.expiry.regrant(this, grants)
+    const { expiry, report } = this.#owner
+    this.reported = report.tunnelMoved(this.reported, parts.config, this.tunnel.read())
+    expiry.regrant(this, grants)
   }
 
   /** Ends it, with the Close frame that its route has for this reason unless another one is given. Once: what comes later is not heard. */

@@ -27,6 +27,7 @@ function endpoint(url: string, more: Partial<EndpointConfig> = {}): EndpointConf
 function upstream(urls: readonly string[], more: Partial<UpstreamConfig> = {}): UpstreamConfig {
   return {
     name: 'chat',
+    identity: more.name ?? 'chat',
     endpoints: urls.map((url) => endpoint(url)),
     balance: { policy: 'least-tunnels' },
     health: { setAsideMs: 1000, setAsideMaxMs: 60_000 },

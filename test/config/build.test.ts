@@ -57,6 +57,7 @@ describe('the configuration of the smallest file', () => {
     assert.deepEqual(plainMap(config.upstreams), {
       'route-1': {
         name: 'route-1',
+        identity: config.routes[0]?.identity,
         endpoints: [
           {
             url: 'http://localhost:3000',
@@ -81,6 +82,7 @@ describe('the configuration of the smallest file', () => {
     const [route] = config.routes
     assert.deepEqual(route && { ...route, match: undefined }, {
       name: 'route-1',
+      identity: config.upstreams.get('route-1')?.identity,
       match: undefined,
       upgrade: ['websocket'],
       http: true,

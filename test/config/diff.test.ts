@@ -336,6 +336,26 @@ describe('the difference of two configurations', () => {
     assert.deepEqual(stay, stay.toSorted())
   })
 
+  it('knows a route without a name by its match and upstream, wherever it stands', () => {
+    const one = '{ match: { path: /a }, upstream: "http://a" }'
+    const two = '{ match: { path: /b }, upstream: "http://b" }'
+    const added = '{ match: { path: /c }, upstream: "http://c" }'
+    const running = `routes: [${one}, ${two}]`
+    assert.deepEqual(diffLines(diff(running, `routes: [${added}, ${one}, ${two}]`)), [
+      'upstream route-1: added',
+      'route route-1: added',
+    ])
+    assert.deepEqual(diffLines(diff(running, `routes: [${two}, ${one}]`)), [
+      'route route-1: moved from place 2 to 1',
+    ])
+    const changed = two.replace('upstream', 'http: false, upstream')
+    assert.deepEqual(diffLines(diff(running, `routes: [${added}, ${one}, ${changed}]`)), [
+      'upstream route-1: added',
+      'route route-1: added',
+      'route route-3: http: true -> false',
+    ])
+  })
+
   it('does not depend on the order of upstreams and checks', () => {
     const routes = 'routes: [{ upstream: "http://a" }]\n'
     const one = 'u: { endpoints: ["http://a"] }'

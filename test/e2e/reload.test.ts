@@ -436,6 +436,55 @@ describe('a reload', () => {
   })
 })
 
+describe('a route without a name that another one is put in front of', () => {
+  const inPlace = (path: string, upstream: ScriptedUpstream, more = ''): string =>
+    `  - { match: { path: ${path} }, upgrade: [tcp], upstream: "${upstream.url}"${more} }\n`
+
+  it('keeps its tunnels and their counts, under its new label', async () => {
+    await using one = await echoing()
+    await using two = await echoing()
+    const route = inPlace('/a', one, ', limits: { tunnels: 1 }')
+    await using gateway = await startTestGateway(`routes:\n${route}`)
+    const bytes = (label: string): Promise<number> =>
+      gateway.metric('upgate_tunnel_bytes_total', { route: label, direction: 'up' })
+    await using client = await openTunnel(gateway, '/a')
+    await isAlive(client)
+    const { endpoint } = await gateway.log('tunnel open')
+    const inUse = { route: 'route-2', upstream: 'route-2', endpoint: String(endpoint) }
+
+    const result = await gateway.reload(`routes:\n${inPlace('/b', two)}${route}`)
+    assert.deepEqual(result.changes, ['upstream route-1: added', 'route route-1: added'])
+    assert.deepEqual([result.closing, result.kept], [0, 0])
+    await isAlive(client)
+    await isAlive(client)
+    assert.equal(await gateway.metric('upgate_tunnels_open', inUse), 1)
+    assert.equal(await gateway.metric('upgate_tunnels_open'), 1)
+    assert.deepEqual([await bytes('route-1'), await bytes('route-2')], [4, 8])
+    assert.equal(await statusOf(gateway, askTcp('/a')), 503)
+    await using other = await openTunnel(gateway, '/b')
+    await isAlive(other)
+    assert.deepEqual([await bytes('route-1'), await bytes('route-2')], [8, 8])
+
+    client.socket.end()
+    await client.rest()
+    const { route: label, bytesUp } = await gateway.log('tunnel close')
+    assert.deepEqual([label, bytesUp], ['route-2', 12])
+    assert.equal(await gateway.metric('upgate_tunnels_open'), 1)
+    assert.deepEqual([await bytes('route-1'), await bytes('route-2')], [8, 8])
+  })
+
+  it('is another one with another upstream: its tunnels are closed', async () => {
+    await using one = await echoing()
+    await using two = await echoing()
+    await using gateway = await startTestGateway(`routes:\n${inPlace('/a', one)}`)
+    await using client = await openTunnel(gateway, '/a')
+    const yaml = `shutdown: { drain: 50ms }\nroutes:\n${inPlace('/b', one)}${inPlace('/a', two)}`
+    const result = await gateway.reload(yaml)
+    assert.deepEqual(result.closingByRoute, { 'route-1': 1 })
+    await isClosed(gateway, client, 'route-1')
+  })
+})
+
 describe('the config of a process', () => {
   it('is read again at SIGHUP', async () => {
     await using upstream = await echoing()

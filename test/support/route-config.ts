@@ -6,6 +6,7 @@ import { CLOSE_FRAMES } from './tunnel-policy.ts'
 export function routeConfig(changes: Partial<RouteConfig>): RouteConfig {
   return {
     name: 'chat',
+    identity: changes.name ?? 'chat',
     match: {
       hosts: undefined,
       path: undefined,

@@ -25,6 +25,7 @@ function upstreamConfig({
 }: UpstreamOptions = {}): UpstreamConfig {
   return {
     name,
+    identity: name,
     endpoints: urls.map((url, index) => ({
       url,
       address: { kind: 'tcp', host: url, port: 80 },

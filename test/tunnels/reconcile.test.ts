@@ -24,7 +24,8 @@ function parts({ onReload = 'close', endpoints = ['http://a'], groups = [] }: Pa
 }
 
 function routes(named: Readonly<Record<string, RouteParts>>) {
-  return { partsNamed: (route: string) => named[route] }
+  for (const [identity, { config }] of Object.entries(named)) Object.assign(config, { identity })
+  return { partsLike: ({ identity }: RouteConfig) => named[identity] }
 }
 
 class FakeTunnel {
@@ -39,7 +40,7 @@ class FakeTunnel {
 
   constructor(route: string, under = parts(), grants: readonly Grant[] = []) {
     this.route = route
-    this.parts = under
+    this.parts = { ...under, config: { ...under.config, identity: route } }
     this.grants = grants
   }
 
@@ -79,11 +80,12 @@ describe('survey', () => {
       new FakeTunnel('moved', before),
       new FakeTunnel('kept', parts({ onReload: 'keep' })),
     ]
+    const under = tunnels.map((tunnel) => tunnel.parts)
     const next = routes({ same: parts(), moved: parts({ endpoints: ['http://b'] }) })
     const { closing, kept } = atOnce(survey(open(...tunnels), next))
     assert.deepEqual([Object.fromEntries(closing), kept], [{ gone: 2, moved: 1 }, 1])
     assert.ok(tunnels.every((tunnel) => tunnel.told === undefined))
-    assert.equal(tunnels[0]?.parts, before)
+    assert.ok(tunnels.every((tunnel, index) => tunnel.parts === under[index]))
   })
 
   it('leaves out those that were told to end', () => {
