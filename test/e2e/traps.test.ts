@@ -7,6 +7,7 @@ import net from 'node:net'
 import { describe, it } from 'node:test'
 import tls from 'node:tls'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
+import { answerOf, http2Client } from '../support/http2-client.ts'
 import {
   handshake,
   rawClient,
@@ -127,23 +128,22 @@ describe('the request that is forwarded', () => {
     assert.ok(!fields.has('forwarded'))
   })
 
+  const separators = ['_', '.', '~', '!', '^', '|', "'"]
+  const spellings = [
+    'X-Auth-User',
+    'X-Forwarded-For',
+    'X-Real-IP',
+    'X-Original-URL',
+    'X-Rewrite-URL',
+    'X-Request-Id',
+  ].flatMap((name) => separators.map((separator) => name.replaceAll('-', separator)))
+
   it('has no field that a CGI-like server takes for a protected one, however it is spelt', async () => {
-    const separators = ['_', '.', '~', '!', '^', '|', "'"]
-    const names = [
-      'X-Auth-User',
-      'X-Forwarded-For',
-      'X-Real-IP',
-      'X-Original-URL',
-      'X-Rewrite-URL',
-      'X-Request-Id',
-    ]
     const { lines } = await forwarded(
       handshake('/', [
         'Connection: X_Forwarded_For, X_Request_Id, X_Hop',
         'X-Hop: 1',
-        ...names.flatMap((name) =>
-          separators.map((separator) => `${name.replaceAll('-', separator)}: evil`),
-        ),
+        ...spellings.map((name) => `${name}: evil`),
       ]),
     )
     assert.deepEqual(
@@ -152,6 +152,28 @@ describe('the request that is forwarded', () => {
     )
     assert.ok(lines.includes('X-Forwarded-For: 127.0.0.1'))
     assert.ok(lines.some((line) => line.startsWith('X-Request-Id: ')))
+  })
+
+  it('has none either of a client that speaks HTTP/2, whether it is an upgrade or not', async () => {
+    const heads: string[][] = []
+    await using upstream = await scriptedUpstream(async (connection) => {
+      const { lines, fields } = await connection.head()
+      heads.push([...lines])
+      const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'
+      connection.write(fields.has('upgrade') ? 'HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n' : ok)
+    })
+    await using gateway = await startTestGateway(
+      `listeners: [{ address: "127.0.0.1:0", h2c: true }]\nroutes: [{ upstream: "${upstream.url}" }]`,
+    )
+    const headers = Object.fromEntries(spellings.map((name) => [name.toLowerCase(), 'evil']))
+    await using client = await http2Client(`http://127.0.0.1:${gateway.port}`)
+    assert.equal((await client.ask('/', { headers })).status, 200)
+    assert.equal((await answerOf(client.connect('/', headers))).status, 404)
+    assert.equal(heads.length, 2)
+    assert.deepEqual(
+      heads.flat().filter((line) => line.includes('evil')),
+      [],
+    )
   })
 
   it('says https for the wss of a trusted proxy: some say so, and frameworks know http and https alone', async () => {
