@@ -80,8 +80,8 @@ static bool accept_one(struct worker *worker, struct listener *listener)
 	}
 	/* The kernel gives the lowest one: those below it are all in use. */
 	if (relay_spares(worker->relay, fd)) {
-		(void)close(fd);
 		clients_starve(&listener->clients);
+		(void)close(fd);
 		worker_pause(worker, listener, worker->now_ms + PAUSE_MS);
 		return false;
 	}

@@ -51,12 +51,12 @@ static bool create_notify(napi_env env, napi_value callback, struct addon *addon
 	return true;
 }
 
-/* start(threads, bufferBytes, callback, reading, descriptorsMax) */
+/* start(threads, bufferBytes, callback, reading) */
 static napi_value start(napi_env env, napi_callback_info info)
 {
-	napi_value arguments[5];
+	napi_value arguments[4];
 	napi_value handle = NULL;
-	size_t count = 5;
+	size_t count = 4;
 	struct addon *addon = calloc(1, sizeof *addon);
 	struct relay_options options = {.notify = notify, .context = addon};
 	int32_t threads;
@@ -69,7 +69,6 @@ static napi_value start(napi_env env, napi_callback_info info)
 	threads = int_of(env, arguments[0]);
 	options.threads = (unsigned)threads;
 	options.buffer_bytes = (size_t)double_of(env, arguments[1]);
-	options.descriptors_max = int_of(env, arguments[4]);
 	if (threads < 1 || options.buffer_bytes < 1 || !take_reading_array(env, arguments[3], addon) ||
 	    !create_notify(env, arguments[2], addon)) {
 		free_addon(addon);
@@ -86,6 +85,16 @@ static napi_value start(napi_env env, napi_callback_info info)
 	(void)napi_add_env_cleanup_hook(env, stop_relay, addon);
 	(void)napi_create_external(env, addon, finalize, NULL, &handle);
 	return handle;
+}
+
+/* spare(relay, from) */
+static napi_value spare(napi_env env, napi_callback_info info)
+{
+	struct call call;
+
+	if (read_call(env, info, &call))
+		relay_spare(call.addon->relay, int_of(env, call.arguments[1]));
+	return make_undefined(env);
 }
 
 static napi_value stop(napi_env env, napi_callback_info info)
@@ -108,6 +117,7 @@ bool add_function(napi_env env, napi_value exports, const char *name, napi_callb
 NAPI_MODULE_INIT()
 {
 	if (!add_function(env, exports, "start", start) || !add_function(env, exports, "stop", stop) ||
+	    !add_function(env, exports, "spare", spare) ||
 	    !add_function(env, exports, "policy", make_policy) ||
 	    !add_listen_calls(env, exports) || !add_calls(env, exports))
 		return NULL;

@@ -18,6 +18,8 @@ struct relay {
 	struct relay_options options;
 	struct worker *workers;
 	unsigned running;
+	/* See `relay_spare`. */
+	_Atomic int spared_from;
 	/* The payload of our pings: the pongs to them are known by it, and no peer guesses it. */
 	unsigned char ping[PING_BYTES];
 

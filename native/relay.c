@@ -98,7 +98,14 @@ void relay_destroy(struct relay *relay)
 
 bool relay_spares(const struct relay *relay, int fd)
 {
-	return relay->options.descriptors_max > 0 && fd >= relay->options.descriptors_max;
+	int from = atomic_load_explicit(&relay->spared_from, memory_order_relaxed);
+
+	return from > 0 && fd >= from;
+}
+
+void relay_spare(struct relay *relay, int from)
+{
+	atomic_store_explicit(&relay->spared_from, from, memory_order_relaxed);
 }
 
 struct tunnel *relay_dial(struct relay *relay, const struct dial_request *request)

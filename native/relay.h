@@ -44,11 +44,6 @@ struct relay_options {
 	unsigned threads;
 	/* How much may be held for a peer that stalls, each way; also the most that is read at once, up to 256 KiB. */
 	size_t buffer_bytes;
-	/*
-	 * Descriptors from this number on are left to others: a client or a dial that would get one is treated as if there
-	 * were none. 0 for no such number.
-	 */
-	int descriptors_max;
 	/* Called from the relay's threads when events are there to be taken after none were. */
 	void (*notify)(void *context);
 	void *context;
@@ -56,6 +51,12 @@ struct relay_options {
 
 /* Starts the threads. Returns NULL and sets `*error` to an errno when that fails; nothing is left of it then. */
 struct relay *relay_create(const struct relay_options *options, int *error);
+
+/*
+ * Descriptors from this number on are left to others: a client or a dial that would get one is treated as if there were
+ * none. 0 for no such number.
+ */
+void relay_spare(struct relay *relay, int from);
 
 /* Ends the threads, resets what is open and frees everything. No event comes of it. */
 void relay_destroy(struct relay *relay);

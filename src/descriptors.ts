@@ -34,14 +34,27 @@ export function descriptorLimit(): number | undefined {
 /** What is left for the admin address, files and name lookups. */
 const SPARED = 32
 
+/** For how long a limit that was read is taken for that of now. */
+const KNOWN_MS = 1000
+
+let known: { readonly below: number | undefined; readonly atMs: number } | undefined
+
 /**
  * Clients and endpoints get descriptors below this number alone: probes and metrics are answered even when those are all in
  * use. The kernel gives the lowest number that is free. Undefined where the limit is not known.
  */
-export const clientDescriptors: number | undefined = belowSpared(descriptorLimit())
+export function clientDescriptors(): number | undefined {
+  const nowMs = performance.now()
+  if (known === undefined || nowMs >= known.atMs + KNOWN_MS) {
+    const limit = descriptorLimit()
+    // Without a descriptor it cannot be read.
+    known = { below: limit === undefined ? known?.below : belowSpared(limit), atMs: nowMs }
+  }
+  return known.below
+}
 
-export function belowSpared(limit: number | undefined): number | undefined {
-  if (limit === undefined || limit === Infinity) return undefined
+export function belowSpared(limit: number): number | undefined {
+  if (limit === Infinity) return undefined
   return limit - Math.min(SPARED, Math.floor(limit / 8))
 }
 

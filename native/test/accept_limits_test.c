@@ -263,6 +263,39 @@ static void without_descriptors(unsigned threads)
 	}
 }
 
+/* As if there were no others. */
+static void descriptors_left_to_others(void)
+{
+	struct refused_clients refused;
+	struct dial_request request;
+	struct guest guest;
+	struct event event;
+	int listener;
+
+	door_open(&door, 1, NO_LIMIT, NO_LIMIT);
+	guest = door_guest(&door);
+	relay_spare(door.rig.relay, 1);
+	check_full();
+	relay_refused(door.listener, &refused);
+	CHECK(refused.starved > 0);
+	CHECK_EQUAL(refused.full + refused.share, 0);
+	CHECK_EQUAL(door_clients(&door), 1);
+	listener = listen_at(TCP, 8, &request);
+	request.tunnel = guest.tunnel;
+	CHECK(dial(&door.rig, &request, NO_LIMIT, NO_LIMIT) == guest.tunnel);
+	event = await_event(&door.rig);
+	CHECK_EQUAL(event.kind, EVENT_FAILED);
+	CHECK_EQUAL(event.error, EMFILE);
+	relay_spare(door.rig.relay, 0);
+	(void)close(listener);
+	(void)close(dial_answered(&door, &guest, "101"));
+	relay_drop(guest.tunnel);
+	dismiss(&door, &guest);
+	guest = door_guest(&door);
+	dismiss(&door, &guest);
+	door_close(&door);
+}
+
 static void clients_wait_for_descriptors(void)
 {
 	without_descriptors(1);
@@ -425,6 +458,8 @@ int main(void)
 		{"a client that is handed to the other thread is like every other",
 		 handed_over_clients},
 		{"clients wait until there are descriptors again", clients_wait_for_descriptors},
+		{"descriptors that are left to others are for no client and no dial",
+		 descriptors_left_to_others},
 		{"a listener may end while it has no descriptors", no_descriptors_and_no_listener},
 		{"what cannot be listened to is refused", a_listener_that_is_none},
 		{"a listener that has ended accepts no more", who_comes_after_the_end},

@@ -60,16 +60,16 @@ export type RelayEvent =
 export interface Binding {
   /**
    * Starts the threads; `bufferBytes` is what may be held for a peer that stalls, each way. `reading` (of
-   * `READING_NUMBERS`) is filled by `read`, and before each 'ended' is told. Clients and dials whose descriptor would be
-   * `descriptorsMax` or above are treated as if there were none; 0 for no such number.
+   * `READING_NUMBERS`) is filled by `read`, and before each 'ended' is told.
    */
   start(
     threads: number,
     bufferBytes: number,
     onEvent: (...event: RelayEvent) => void,
     reading: Float64Array,
-    descriptorsMax: number,
   ): RelayHandle
+  /** Clients and dials whose descriptor would be `from` or above are treated as if there were none; 0 for no such number. */
+  spare(relay: RelayHandle, from: number): void
   /** Ends the threads; what is open is reset, without an event. */
   stop(relay: RelayHandle): void
   /**

@@ -15,7 +15,8 @@ export function descriptorOf(socket: RelaySocket): number | undefined {
 
 /** Whether a socket, just accepted or connected, has a descriptor that is not for clients and endpoints. */
 export function isSpared(socket: Socket): boolean {
-  return clientDescriptors !== undefined && numberOf(socket) >= clientDescriptors
+  const below = clientDescriptors()
+  return below !== undefined && numberOf(socket) >= below
 }
 
 function numberOf(socket: Socket): number {

@@ -2,7 +2,6 @@
 
 import { availableParallelism } from 'node:os'
 import type { Config } from '../config/config.ts'
-import { clientDescriptors } from '../descriptors.ts'
 import type { Acceptor } from './acceptor.ts'
 import { loadBinding, type Binding } from './binding.ts'
 import type { Dialer } from './dialer.ts'
@@ -58,12 +57,7 @@ function startNative(
   const binding = load()
   if ('missing' in binding) return binding
   try {
-    const native = new NativeRelay(binding, {
-      threads,
-      bufferBytes,
-      portable,
-      descriptorsMax: clientDescriptors,
-    })
+    const native = new NativeRelay(binding, { threads, bufferBytes, portable })
     const reason = engine === 'native' ? 'relay.engine is native' : 'the native relay is built'
     return {
       name: 'native',

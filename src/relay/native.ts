@@ -5,6 +5,7 @@
  */
 
 import { getSystemErrorName } from 'node:util'
+import { clientDescriptors } from '../descriptors.ts'
 import type {
   Accepting,
   Acceptor,
@@ -26,11 +27,12 @@ import type { TunnelPolicy } from './tunnel-policy.ts'
 export interface NativeOptions {
   readonly threads: number
   readonly bufferBytes: number
-  /** Descriptors from this number on are not for clients and endpoints; no such number if left out. */
-  readonly descriptorsMax?: number | undefined
   /** For what cannot be handed over. */
   readonly portable: Relay
 }
+
+/** How often the threads are told which descriptors are not for them. */
+const SPARE_MS = 1000
 
 /** What stands behind a number of the binding's. */
 export interface Entry {
@@ -56,20 +58,28 @@ export class NativeRelay implements Dialer, Acceptor {
   readonly #doors: Door[] = []
   readonly #bufferBytes: number
   readonly #portable: Relay
+  readonly #spareTimer: NodeJS.Timeout
   #isStopped = false
 
-  constructor(binding: Binding, options: NativeOptions) {
-    const { threads, bufferBytes, portable, descriptorsMax = 0 } = options
+  constructor(binding: Binding, { threads, bufferBytes, portable }: NativeOptions) {
     this.binding = binding
     this.#bufferBytes = bufferBytes
     this.#portable = portable
-    this.handle = binding.start(threads, bufferBytes, this.#onEvent, this.reading, descriptorsMax)
+    this.handle = binding.start(threads, bufferBytes, this.#onEvent, this.reading)
+    this.#spare()
+    this.#spareTimer = setInterval(() => this.#spare(), SPARE_MS).unref()
   }
 
   /** Ends the threads. No tunnel may be open. */
   stop(): void {
     this.#isStopped = true
+    clearInterval(this.#spareTimer)
     this.binding.stop(this.handle)
+  }
+
+  /** Operators may raise the limit of a process that runs. */
+  #spare(): void {
+    this.binding.spare(this.handle, clientDescriptors() ?? 0)
   }
 
   /** See `Relay`. */

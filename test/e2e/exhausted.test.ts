@@ -109,6 +109,32 @@ routes: [{ upstream: "${upstream.url}" }]
     })
   }
 
+  it(
+    'have more of them when the limit of the process is raised',
+    { skip: prlimit.skip },
+    async () => {
+      await using upstream = await wsServer()
+      await using gateway = await startGatewayProcess(`routes: [{ upstream: "${upstream.url}" }]`)
+      const { pid } = gateway.program.child
+      const open = (await readdir(`/proc/${pid}/fd`)).length
+      await setDescriptors(pid, open + 60)
+      await using clients = new AsyncDisposableStack()
+      for (let count = 0; count < 100; count += 1) clients.use(await rawClient(gateway.port))
+      await gateway.log('no descriptors left', 1)
+      await setDescriptors(pid, 1000)
+      for (let count = 0; count < 20; count += 1) {
+        // One for which there is none is closed.
+        const client = clients.use(await rawClient(gateway.port))
+        client.write(handshake())
+        const isServed = await client.more().catch(() => false)
+        if (!isServed) continue
+        assert.equal((await client.head()).status, 101)
+        return
+      }
+      assert.fail('nobody is served')
+    },
+  )
+
   it('are answered 503 where one is left for them, and none for their endpoint', async () => {
     await using upstream = await wsServer()
     const yaml = `
@@ -123,7 +149,11 @@ routes:
     while (isOpen) {
       const client = clients.use(await rawClient(gateway.port))
       client.write(get('/unserved'))
-      isOpen = (await Promise.race([client.more(), gateway.log('no descriptors left', 1)])) === true
+      isOpen =
+        (await Promise.race([
+          client.more().catch(() => false),
+          gateway.log('no descriptors left', 1),
+        ])) === true
       if (isOpen) served.push(client)
     }
     const [client] = served as [RawClient]

@@ -68,7 +68,7 @@ describe('the native functions', withNative, () => {
 
   it('refuse a relay that is stopped', () => {
     const native = binding()
-    const relay = native.start(1, 65_536, NONE, reading, 0)
+    const relay = native.start(1, 65_536, NONE, reading)
     native.stop(relay)
     const problem = { message: 'the relay is stopped' }
     assert.throws(() => native.dial(relay, -1, '127.0.0.1', 1, 'x', 1, 1, ''), problem)
@@ -77,7 +77,7 @@ describe('the native functions', withNative, () => {
 
   it('refuse numbers that name no tunnel', () => {
     const native = binding()
-    const relay = native.start(1, 65_536, NONE, reading, 0)
+    const relay = native.start(1, 65_536, NONE, reading)
     const policy = newPolicy()
     const problem = { name: 'RangeError', message: 'no such tunnel' }
     for (const id of [-1, 0, 63, 64, 2 ** 31 - 1]) {
@@ -93,7 +93,7 @@ describe('the native functions', withNative, () => {
 
   it('refuse what is no policy', () => {
     const native = binding()
-    const relay = native.start(1, 65_536, NONE, reading, 0)
+    const relay = native.start(1, 65_536, NONE, reading)
     for (const policy of [undefined, null, {}, 1] as unknown as PolicyHandle[]) {
       assert.throws(() => native.open(relay, -1, 0, 0, '', '', 0, policy), {
         name: 'TypeError',
@@ -111,7 +111,7 @@ describe('the native functions', withNative, () => {
 
   it('answer what can be no address with EINVAL, and no descriptor with EBADF', () => {
     const native = binding()
-    const relay = native.start(1, 65_536, NONE, reading, 0)
+    const relay = native.start(1, 65_536, NONE, reading)
     const policy = newPolicy()
     const EINVAL = -constants.errno.EINVAL
     for (const host of ['', 'localhost', '127.0.0.1.', '1.2.3', '[::1]', 'x'.repeat(200)]) {
@@ -129,7 +129,7 @@ describe('the native functions', withNative, () => {
   it('reset what is open when the relay is stopped, and tell nobody', async () => {
     const native = binding()
     const told: RelayEvent[] = []
-    const relay = native.start(2, 65_536, (...event) => told.push(event), reading, 0)
+    const relay = native.start(2, 65_536, (...event) => told.push(event), reading)
     const server = net.createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
     const accepted = once(server, 'connection') as Promise<[net.Socket]>
