@@ -345,7 +345,15 @@ export const catalogue = {
     phase: 'handshake',
     retry: 'never',
     level: 'warn',
-    text: 'The upstream took too long to answer.',
+    text: 'The upstream took too long to answer the upgrade (timeouts.handshake).',
+  },
+  E_RESPONSE_TIMEOUT: {
+    status: 504,
+    source: 'upstream',
+    phase: 'handshake',
+    retry: 'never',
+    level: 'warn',
+    text: 'The upstream took too long to answer (timeouts.response).',
   },
   E_LOOP: {
     status: 508,

@@ -195,6 +195,7 @@ function offerTo(
     dialer,
     shared,
     handshakeTimeoutMs: config.timeouts.handshakeMs,
+    bodyTimeoutMs: config.timeouts.bodyMs,
     // Whoever is gone has no socket any more.
     preface: client.gone ? undefined : prefaceFor(endpoint, facts, () => client.socket),
   })

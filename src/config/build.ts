@@ -252,6 +252,8 @@ function buildRoute(known: Known, value: RouteEntry, upstreamOfRoute: string): R
     timeouts: {
       connectMs: timeouts.connect,
       handshakeMs: timeouts.handshake,
+      responseMs: timeouts.response,
+      bodyMs: timeouts.body,
       idleMs: timeouts.idle,
       lifetimeMs: timeouts.lifetime,
     },

@@ -357,7 +357,12 @@ export interface LimitsConfig {
 
 export interface TimeoutsConfig {
   readonly connectMs: number
+  /** For the head of the answer to an upgrade. */
   readonly handshakeMs: number
+  /** For the head of the answer to a plain request. */
+  readonly responseMs: number
+  /** For the next part of a request's body. */
+  readonly bodyMs: number
   readonly idleMs: number
   readonly lifetimeMs: number
 }

@@ -144,9 +144,19 @@ const settings = {
     section({
       connect: key(duration(), '5s', 'TCP and TLS to an endpoint: 504 after it.'),
       handshake: key(
-        duration(),
-        '10s',
-        'From the forwarded request to the head of the answer: 504 after it.',
+        duration({ off: true }),
+        '30s',
+        'Of an upgrade, from the forwarded request to the head of the answer: 504 after it.',
+      ),
+      response: key(
+        duration({ off: true }),
+        '2m',
+        'Of a plain request, from its end to the head of the answer: 504 after it.',
+      ),
+      body: key(
+        duration({ off: true }),
+        '1m',
+        'A client that is silent in the middle of its request: 408 after it.',
       ),
       idle: key(duration({ off: true }), '10m', 'A tunnel without a byte in either direction.'),
       lifetime: key(duration({ off: true }), 'off', 'The longest time a tunnel may be open.'),

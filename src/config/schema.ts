@@ -213,7 +213,7 @@ export const configSchema = section({
     section({
       drain: key(
         duration({ zero: true }),
-        '30s',
+        '8s',
         'How long it may take after SIGTERM until all tunnels are closed.',
       ),
       spread: key(

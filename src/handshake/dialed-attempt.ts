@@ -11,6 +11,7 @@ import type { Dialed, Dialer, DialListener, DialTarget } from '../relay/dialer.t
 import { answerReader, judge, type Answered, type Granted } from './answer-reader.ts'
 import type { AttemptOptions } from './attempt.ts'
 import { ADDRESS_TIMEOUT_MS, connectRefusal, connectTimeout } from './dial.ts'
+import { handshakeTimeout } from './offer.ts'
 import { noLocalAddress, Targets } from './targets.ts'
 
 /** Never rejects; for endpoints without TLS and requests without a body. Refusals are those of `dial` and of `offer`. */
@@ -122,8 +123,7 @@ class DialedAttempt implements DialListener {
       else if (timedOut) this.#onLate()
       else this.#settle(connectRefusal({ code, message: `connect ${code}` }))
     } else if (timedOut) {
-      const cause = `no answer head within ${handshakeTimeoutMs} ms`
-      this.#settle(new Refusal('E_HANDSHAKE_TIMEOUT', { cause }))
+      this.#settle(handshakeTimeout(handshakeTimeoutMs))
     } else this.#settle(new Refusal('E_UPSTREAM_RESET', { cause: code }))
   }
 

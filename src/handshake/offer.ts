@@ -16,6 +16,7 @@ import type { RelaySocket, Side } from '../relay/relay.ts'
 import { answerReader, judge, type Answered, type Granted } from './answer-reader.ts'
 import { brokenRefusal } from './dial.ts'
 import { RequestBody, type BodyWatcher } from './request-body.ts'
+import { Silence } from './silence.ts'
 
 export interface OfferOptions {
   readonly client: Client
@@ -28,8 +29,10 @@ export interface OfferOptions {
   readonly websocketKey: string | undefined
   /** What trailers of the request lose. */
   readonly lost: LostFields
-  /** Milliseconds from the last part of the request to the head of the answer. */
+  /** Milliseconds from the last part of the request to the head of the answer; `Infinity` for no limit. */
   readonly timeoutMs: number
+  /** Milliseconds that the client may be silent in the middle of its body; `Infinity` for no limit. */
+  readonly bodyTimeoutMs: number
 }
 
 /**
@@ -40,12 +43,18 @@ export function offer(options: OfferOptions): Promise<Granted | Answered | Refus
   return new Promise((resolve) => new Offer(options, resolve).start())
 }
 
+/** No head of an answer within the time for it. */
+export function handshakeTimeout(timeoutMs: number): Refusal {
+  const cause = `no answer head within ${timeoutMs} ms (timeouts.handshake)`
+  return new Refusal('E_HANDSHAKE_TIMEOUT', { cause })
+}
+
 class Offer implements BodyWatcher {
   readonly #options: OfferOptions
   readonly #resolve: (outcome: Granted | Answered | Refusal) => void
   readonly #reader: ResponseReader
   readonly #body: RequestBody
-  #deadline: NodeJS.Timeout | undefined
+  readonly #silence = new Silence()
   /** A 101 that came before the end of the request's body. */
   #granted: Granted | undefined
   #isOver = false
@@ -58,17 +67,18 @@ class Offer implements BodyWatcher {
   }
 
   start(): void {
-    const { client, socket, head, timeoutMs } = this.#options
+    const { client, socket, head } = this.#options
     socket.on('data', this.#onData)
     socket.on('end', this.#onEnd)
     socket.on('error', this.#onError)
+    socket.on('drain', this.onBodyProgress)
     // Stays for good: between our last event and the next listener's first one an error must find somebody.
     socket.on('error', ignore)
-    this.#deadline = setTimeout(this.#onTimeout, timeoutMs)
     socket.resume()
     socket.write(head, 'latin1')
     client.onGone = this.#onClientGone
     if (!this.#isOver) this.#body.start()
+    this.onBodyProgress()
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -84,7 +94,7 @@ class Offer implements BodyWatcher {
       else this.#settle(outcome)
       return
     }
-    if (this.#reader.informational > informational) this.#deadline?.refresh()
+    if (this.#reader.informational > informational) this.#silence.touch()
   }
 
   /** RFC 9110 7.8: the new protocol begins behind the whole request. */
@@ -100,13 +110,14 @@ class Offer implements BodyWatcher {
     this.#refuse(brokenRefusal(error))
   }
 
-  readonly #onTimeout = (): void => {
-    const { timeoutMs } = this.#options
-    this.#refuse(
-      this.#body.isOwed
-        ? new Refusal('E_HEAD_TIMEOUT', { cause: `no byte of the body for ${timeoutMs} ms` })
-        : new Refusal('E_HANDSHAKE_TIMEOUT', { cause: `no answer head within ${timeoutMs} ms` }),
-    )
+  readonly #onClientSilent = (): void => {
+    const { bodyTimeoutMs } = this.#options
+    const cause = `no byte of the body for ${bodyTimeoutMs} ms (timeouts.body)`
+    this.#refuse(new Refusal('E_HEAD_TIMEOUT', { cause }))
+  }
+
+  readonly #onEndpointSilent = (): void => {
+    this.#refuse(handshakeTimeout(this.#options.timeoutMs))
   }
 
   readonly #onClientGone = (): void => {
@@ -119,10 +130,15 @@ class Offer implements BodyWatcher {
 
   onBodyDone(): void {
     if (this.#granted !== undefined) this.#settle(this.#granted)
+    else this.onBodyProgress()
   }
 
-  onBodyProgress(): void {
-    this.#deadline?.refresh()
+  /** Also when the endpoint takes more of it again: it is the client's turn then. */
+  readonly onBodyProgress = (): void => {
+    const { timeoutMs, bodyTimeoutMs } = this.#options
+    if (this.#isOver) return
+    if (this.#body.isOwed) this.#silence.watch(bodyTimeoutMs, this.#onClientSilent)
+    else this.#silence.watch(timeoutMs, this.#onEndpointSilent)
   }
 
   #refuse(refusal: Refusal): void {
@@ -134,13 +150,14 @@ class Offer implements BodyWatcher {
     const { client, socket } = this.#options
     if (this.#isOver) return
     this.#isOver = true
-    clearTimeout(this.#deadline)
+    this.#silence.end()
     client.onGone = undefined
     this.#body.stop()
     socket.pause()
     socket.off('data', this.#onData)
     socket.off('end', this.#onEnd)
     socket.off('error', this.#onError)
+    socket.off('drain', this.onBodyProgress)
     this.#resolve(outcome)
   }
 }

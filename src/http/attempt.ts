@@ -7,8 +7,8 @@
  *                            caller may try again       and the client cut off
  *
  * What is waited for is limited all the time: the connection by `connectMs`; the upstream's head, from the end of the
- * request on, and its taking more of the body, by `handshakeMs`; the client's next part of the body, and from the head
- * on any byte either way, by `idleMs`.
+ * request on, and its taking more of the body, by `responseMs`; the client's next part of the body by `bodyMs`;
+ * from the head on any byte either way, by `idleMs`.
  */
 
 import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http'
@@ -223,27 +223,26 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
     }
     const client = this.#client
     const { exchange } = this.#options
-    const { handshakeMs, idleMs } = exchange.timeouts
+    const { responseMs, bodyMs } = exchange.timeouts
     const upload = this.#upload
     const isUpstreamsTurn =
       upload === undefined ||
       upload.isDone ||
       upload.isBlocked ||
       (client.awaitsContinue && upload.bytes === 0)
-    if (isUpstreamsTurn) this.#silence.watch(handshakeMs, this.#onUpstreamSilent)
-    else this.#silence.watch(idleMs, this.#onClientSilent)
+    if (isUpstreamsTurn) this.#silence.watch(responseMs, this.#onUpstreamSilent)
+    else this.#silence.watch(bodyMs, this.#onClientSilent)
   }
 
   readonly #onUpstreamSilent = (): void => {
-    const { handshakeMs } = this.exchange.timeouts
-    const cause = `no answer head after ${handshakeMs} ms`
-    this.#options.lease.timedOut()
-    this.#fail(new Refusal('E_HANDSHAKE_TIMEOUT', { cause }), 'never')
+    const { responseMs } = this.exchange.timeouts
+    const cause = `no answer head after ${responseMs} ms (timeouts.response)`
+    this.#fail(new Refusal('E_RESPONSE_TIMEOUT', { cause }), 'never')
   }
 
   readonly #onClientSilent = (): void => {
-    const { idleMs } = this.exchange.timeouts
-    const cause = `nothing more of the body after ${idleMs} ms`
+    const { bodyMs } = this.exchange.timeouts
+    const cause = `nothing more of the body after ${bodyMs} ms (timeouts.body)`
     this.#fail(new Refusal('E_HEAD_TIMEOUT', { cause }), 'never')
   }
 

@@ -26,7 +26,7 @@ export interface DialRequest {
   readonly head: string
   /** Milliseconds until the connection stands; `Infinity` for no limit. */
   readonly connectMs: number
-  /** Milliseconds from the sent head to each part of the answer. */
+  /** Milliseconds from the sent head to each part of the answer; `Infinity` for no limit. */
   readonly handshakeMs: number
 }
 

@@ -46,7 +46,7 @@ describe('the configuration of the smallest file', () => {
     assert.deepEqual(config.trustedProxies, [])
     assert.equal(config.forwarded, undefined)
     assert.equal(config.via, true)
-    assert.deepEqual(config.shutdown, { drainMs: 30_000, spread: true })
+    assert.deepEqual(config.shutdown, { drainMs: 8000, spread: true })
     assert.deepEqual(config.reload, { watch: false })
     assert.deepEqual(config.relay, { engine: 'auto', bufferBytes: 262_144, frames: true })
     assert.equal(config.auth.size, 0)
@@ -95,7 +95,14 @@ describe('the configuration of the smallest file', () => {
         handshakesPerSecond: Infinity,
         requestsPerSecond: Infinity,
       },
-      timeouts: { connectMs: 5000, handshakeMs: 10_000, idleMs: 600_000, lifetimeMs: Infinity },
+      timeouts: {
+        connectMs: 5000,
+        handshakeMs: 30_000,
+        responseMs: 120_000,
+        bodyMs: 60_000,
+        idleMs: 600_000,
+        lifetimeMs: Infinity,
+      },
       keepalive: undefined,
       close: {
         timeoutMs: 2000,
@@ -181,7 +188,9 @@ routes:
     })
     assert.deepEqual(two?.timeouts, {
       connectMs: 1000,
-      handshakeMs: 10_000,
+      handshakeMs: 30_000,
+      responseMs: 120_000,
+      bodyMs: 60_000,
       idleMs: Infinity,
       lifetimeMs: Infinity,
     })

@@ -260,7 +260,7 @@ relay: { threads: 2, frames: off }
       'trustedProxies: [] -> [::1]',
       'forwarded: off -> { read: x-forwarded, write: both }',
       'via: on -> off',
-      'shutdown.drain: 30s -> 0s',
+      'shutdown.drain: 8s -> 0s',
       'shutdown.spread: true -> false',
       'reload.watch: false -> true',
       'relay.engine: portable -> auto (needs a restart)',

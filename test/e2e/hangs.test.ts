@@ -23,7 +23,7 @@ routes:
   )
 }
 
-function limit(name: 'connect' | 'handshake' | 'idle'): string {
+function limit(name: 'connect' | 'handshake' | 'response' | 'body' | 'idle'): string {
   return `, timeouts: { ${name}: ${LIMIT_MS}ms }`
 }
 
@@ -114,10 +114,10 @@ const stalls: Stall[] = [
   },
   {
     name: 'an upstream says nothing to a plain request',
-    code: 'E_HANDSHAKE_TIMEOUT',
+    code: 'E_RESPONSE_TIMEOUT',
     status: 504,
     upstream: readHeadAndHang,
-    route: limit('handshake'),
+    route: limit('response'),
     request: 'GET / HTTP/1.1\r\nHost: a\r\n\r\n',
   },
   {
@@ -125,7 +125,7 @@ const stalls: Stall[] = [
     code: 'E_HEAD_TIMEOUT',
     status: 408,
     upstream: readHeadAndHang,
-    route: limit('handshake'),
+    route: limit('body'),
     request:
       'POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 10\r\n\r\nhalf',
   },
@@ -134,7 +134,7 @@ const stalls: Stall[] = [
     code: 'E_HEAD_TIMEOUT',
     status: 408,
     upstream: readHeadAndHang,
-    route: limit('idle'),
+    route: limit('body'),
     request: 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf',
   },
 ]
@@ -164,7 +164,7 @@ describe('a peer that hangs before the tunnel', () => {
       if (index > 0) connection.write(TCP_SWITCHING)
       await untilLeft(connection)
     })
-    await using gateway = await gatewayTo(hanging.url, limit('handshake'))
+    await using gateway = await gatewayTo(hanging.url, limit('body'))
     await using client = await rawClient(gateway.port)
     client.write(
       'POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 10\r\n\r\nhalf',

@@ -25,6 +25,7 @@ function begin(client: Client, endpoint: Endpoint, dialer: FakeDialer | undefine
     lost: { edits: { set: [], remove: [] } },
     connectTimeoutMs: 5000,
     handshakeTimeoutMs: 5000,
+    bodyTimeoutMs: 5000,
     dialer,
     shared: new Http2Connections(),
   })
@@ -164,6 +165,7 @@ function beginShared(
     lost: { edits: { set: [], remove: [] } },
     connectTimeoutMs: 5000,
     handshakeTimeoutMs: 5000,
+    bodyTimeoutMs: 5000,
     dialer: more.dialer,
     shared,
   })

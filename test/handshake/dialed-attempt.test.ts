@@ -43,6 +43,7 @@ async function begin(
     lost: { edits: { set: [], remove: [] } },
     connectTimeoutMs: 5000,
     handshakeTimeoutMs: 3000,
+    bodyTimeoutMs: 3000,
     dialer,
     shared: new Http2Connections(),
     ...options,

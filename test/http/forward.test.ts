@@ -267,7 +267,7 @@ describe('Forwarder', () => {
       })
     })
     await using gateway = await startGateway([upstream, upstream], {
-      timeouts: { handshakeMs: 200, idleMs: 200 },
+      timeouts: { responseMs: 200, bodyMs: 200, idleMs: 200 },
     })
     const requests = [
       'GET / HTTP/1.1\r\nHost: x\r\n\r\n',

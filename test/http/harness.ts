@@ -265,6 +265,8 @@ export class Gateway implements AsyncDisposable {
       timeouts: {
         connectMs: 5000,
         handshakeMs: 5000,
+        responseMs: 5000,
+        bodyMs: 5000,
         idleMs: 5000,
         lifetimeMs: Infinity,
         ...this.#options.timeouts,
