@@ -73,7 +73,7 @@ describe('the admin address answers probes and metrics', () => {
   })
 
   it('beside those that do not end their head or their body, or do not read their answer', async () => {
-    await using admin = await start({ metrics: async () => 'x'.repeat(20_000_000) })
+    await using admin = await start({ metrics: async () => 'x'.repeat(4_000_000) })
     await admin.hold(8, undefined, 'GET /metrics HTTP/1.1\r\nHost: ')
     const post =
       'POST /api/reload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{'
