@@ -20,7 +20,9 @@ const trailers = [
   'Via: 1.1 nobody',
   'X-Env: evil',
   'X-Debug: 1',
+  'Content-Length: 5',
   'Content_Length: 5',
+  'Transfer-Encoding: chunked',
   'Host: evil',
   'Set-Cookie: a=b',
   'grpc-status: 0',
@@ -67,6 +69,27 @@ routes: [{ auth: [portal], ${headers}, upstream: "${upstream.url}" }]`,
     )
     assert.equal((await client.answer()).status, 200)
     assert.equal(seen, passed)
+  })
+
+  it('of a request to upgrade lose the same, and so do those of an answer that declines', async () => {
+    let seen = ''
+    await using upstream = await scriptedUpstream(async (connection) => {
+      await connection.head()
+      seen = await connection.bytes(passed.length)
+      connection.write(
+        `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n${trailers.join('\r\n')}\r\n\r\n`,
+      )
+    })
+    await using gateway = await startTestGateway(
+      `routes: [{ upgrade: [tcp], ${headers}, upstream: "${upstream.url}" }]`,
+    )
+    await using client = await rawClient(gateway.port)
+    client.write(
+      `POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n${trailers.join('\r\n')}\r\n\r\n`,
+    )
+    assert.equal((await client.head()).status, 200)
+    assert.equal(seen, passed)
+    assert.equal(await client.bytes(passed.length), passed)
   })
 
   for (const over of ['HTTP/1.1', 'HTTP/2'] as const) {

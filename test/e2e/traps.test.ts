@@ -176,6 +176,28 @@ describe('the request that is forwarded', () => {
     )
   })
 
+  it('has bytes above 0x7F in its target encoded, and is for the route that they are for', async () => {
+    const seen: string[] = []
+    await using upstream = await scriptedUpstream(async (connection) => {
+      while (await connection.more()) {
+        seen.push((await connection.head()).statusLine)
+        connection.write('HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n')
+      }
+    })
+    await using gateway = await startTestGateway(
+      `listeners: [{ address: "127.0.0.1:0", h2c: true }]\nroutes: [{ match: { path: "/caf%C3%A9" }, upstream: "${upstream.url}" }]`,
+    )
+    const target = '/caf\xc3\xa9?q=\xff'
+    for (const request of [handshake(target), `GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`]) {
+      await using client = await rawClient(gateway.port)
+      client.write(request)
+      assert.equal((await client.answer()).status, 404)
+    }
+    await using client = await http2Client(`http://127.0.0.1:${gateway.port}`)
+    assert.equal((await client.ask('/caf\xc3\xa9?q=\xff')).status, 404)
+    assert.deepEqual(seen, Array(3).fill('GET /caf%C3%A9?q=%FF HTTP/1.1'))
+  })
+
   it('says https for the wss of a trusted proxy: some say so, and frameworks know http and https alone', async () => {
     const { fields } = await forwarded(
       handshake('/', ['X-Forwarded-For: 10.1.2.3', 'X-Forwarded-Proto: wss']),
