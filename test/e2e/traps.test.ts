@@ -255,6 +255,8 @@ describe('a tunnel', () => {
     await using gateway = await startTestGateway(
       `listeners: [{ address: "127.0.0.1:0", headTimeout: 150ms, keepAliveTimeout: 150ms }]\nroutes: [{ upgrade: [tcp], upstream: "${upstream.url}" }]`,
     )
+    // The first fetch of a process takes longer than the limit.
+    await gateway.metrics()
     await using client = await rawClient(gateway.port)
     client.write(TCP_REQUEST.slice(0, 20))
     await gateway.metrics()
