@@ -10,8 +10,9 @@
 import type { Duplex } from 'node:stream'
 import { Refusal, type Fields } from '../errors.ts'
 import { bodyScanner, type BodyScanner, type Framing } from '../http1/framing.ts'
-import { fieldLines, responseHeadText, type ResponseHead } from '../http1/response-head.ts'
+import { responseHeadText, type ResponseHead } from '../http1/response-head.ts'
 import { ResponseReader, type FinalHead } from '../http1/response-reader.ts'
+import { serializeFields } from '../http1/response-writer.ts'
 import { trailerFields } from '../http1/trailers.ts'
 import { passedTrailers } from '../outgoing/trailers.ts'
 import { unaskedSwitch } from './answer-head.ts'
@@ -141,7 +142,7 @@ function oneChunk(content: readonly Buffer[]): Buffer {
 }
 
 function lastChunk(trailers: Fields): Buffer {
-  return Buffer.from(`0\r\n${fieldLines(trailers)}\r\n`, 'latin1')
+  return Buffer.from(`0\r\n${serializeFields(trailers)}\r\n`, 'latin1')
 }
 
 function broken(cause: string): Refusal {

@@ -6,6 +6,7 @@
 import type { Fields } from '../errors.ts'
 import { fieldValues, trimBlanks } from '../request/headers.ts'
 import { contentLength } from './framing.ts'
+import { serializeFields } from './response-writer.ts'
 
 export interface ResponseHead {
   readonly minorVersion: 0 | 1
@@ -103,16 +104,7 @@ function withOneLength(fields: string[]): string[] {
 
 /** The head as bytes to be written in latin1. */
 export function responseHeadText({ minorVersion, status, reason, fields }: ResponseHead): string {
-  return `HTTP/1.${minorVersion} ${status} ${reason}\r\n${fieldLines(fields)}\r\n`
-}
-
-/** Each with its CRLF. */
-export function fieldLines(fields: Fields): string {
-  let text = ''
-  for (let index = 0; index < fields.length; index += 2) {
-    text += `${fields[index]}: ${fields[index + 1]}\r\n`
-  }
-  return text
+  return `HTTP/1.${minorVersion} ${status} ${reason}\r\n${serializeFields(fields)}\r\n`
 }
 
 /** Whether names and values are such that each pair is one line. */

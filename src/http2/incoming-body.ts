@@ -3,6 +3,8 @@
 import type { Readable } from 'node:stream'
 import type { Fields } from '../errors.ts'
 import type { Framing } from '../http1/framing.ts'
+import { serializeFields } from '../http1/response-writer.ts'
+import { passedTrailers } from '../outgoing/trailers.ts'
 import { isField } from './fields.ts'
 
 const CRLF = Buffer.from('\r\n')
@@ -13,7 +15,7 @@ type Wrong = string | undefined
 export class IncomingBody {
   readonly #framing: Framing
   #bytes = 0
-  #trailers = ''
+  readonly #trailers: string[] = []
 
   /** `close` for bytes without an end of their own. */
   constructor(framing: Framing) {
@@ -41,7 +43,7 @@ export class IncomingBody {
     for (let index = 0; index < fields.length; index += 2) {
       const [name, value] = fields.slice(index, index + 2) as [string, string]
       if (!isField(name, value)) return 'a trailer that cannot be one'
-      this.#trailers += `${name}: ${value}\r\n`
+      this.#trailers.push(name, value)
     }
     return undefined
   }
@@ -52,7 +54,10 @@ export class IncomingBody {
     if (framing.kind === 'length' && this.#bytes < framing.bytes) {
       return 'less of a body than it says'
     }
-    if (framing.kind === 'chunked') reader.push(`0\r\n${this.#trailers}\r\n`, 'latin1')
+    if (framing.kind === 'chunked') {
+      // One of the framing would break off the parsing of the whole response.
+      reader.push(`0\r\n${serializeFields(passedTrailers(this.#trailers))}\r\n`, 'latin1')
+    }
     reader.push(null)
     return undefined
   }

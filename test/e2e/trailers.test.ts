@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { describe, it } from 'node:test'
 import { startTestGateway } from '../support/gateway.ts'
 import { http2Client } from '../support/http2-client.ts'
-import { rawClient } from '../support/raw-client.ts'
+import { handshake, rawClient } from '../support/raw-client.ts'
 import { scriptedUpstream } from '../support/scripted-upstream.ts'
 
 /** All but X-Sum and grpc-status mean something as fields, or are made by the gateway. */
@@ -92,12 +92,12 @@ routes: [{ auth: [portal], ${headers}, upstream: "${upstream.url}" }]`,
     assert.equal(await client.bytes(passed.length), passed)
   })
 
-  for (const over of ['HTTP/1.1', 'HTTP/2'] as const) {
+  for (const over of ['HTTP/1.1', 'HTTP/1.1 to a handshake', 'HTTP/2'] as const) {
     it(`of an answer lose what its fields lose, and the answer is whole (${over})`, async () => {
       await using upstream = await scriptedUpstream(async (connection) => {
         await connection.head()
         connection.write(
-          `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n${trailers.join('\r\n')}\r\n\r\n`,
+          `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nContent-Length: 5\r\nTransfer-Encoding: gzip\r\n${trailers.join('\r\n')}\r\n\r\n`,
         )
       })
       await using gateway = await startTestGateway(
@@ -112,7 +112,7 @@ routes: [{ ${headers}, upstream: "${upstream.url}" }]`,
         assert.deepEqual(names.toSorted(), ['grpc-status', 'x-sum'])
       } else {
         await using client = await rawClient(gateway.port)
-        client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+        client.write(over === 'HTTP/1.1' ? 'GET / HTTP/1.1\r\nHost: a\r\n\r\n' : handshake())
         assert.equal((await client.head()).status, 200)
         assert.equal(await client.bytes(passed.length), passed)
       }

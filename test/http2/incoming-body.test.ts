@@ -33,6 +33,11 @@ describe('IncomingBody', () => {
     )
   })
 
+  it('drops trailers that would frame the message or tell who its client is', () => {
+    const trailers = ['content-length', '5', 'x-sum', '7', 'x_auth_user', 'a', 'x-real-ip', 'b']
+    assert.equal(read({ kind: 'chunked' }, [], trailers).text, '0\r\nx-sum: 7\r\n\r\n')
+  })
+
   it('says what is wrong with another length than it should have', () => {
     assert.equal(read({ kind: 'length', bytes: 4 }, ['hello']).wrong, 'more of a body than it says')
     assert.equal(read({ kind: 'length', bytes: 6 }, ['hello']).wrong, 'less of a body than it says')
