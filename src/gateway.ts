@@ -7,6 +7,7 @@ import type { Address, Config } from './config/config.ts'
 import { diffConfigs } from './config/diff.ts'
 import { maskConfig } from './config/mask.ts'
 import { descriptorLimit, descriptorsNeeded } from './descriptors.ts'
+import { Probes } from './handshake/probes.ts'
 import { Forwarder } from './http/forward.ts'
 import { Http2Connections } from './http2/shared-connections.ts'
 import { passedSockets } from './listen/activation.ts'
@@ -105,6 +106,7 @@ class RunningGateway implements Gateway, Exchanges {
   readonly #exhaustion: ExhaustionWatch
   readonly #admin: AdminDoor
   readonly #rebalancer: Rebalancer
+  readonly #probes = new Probes(() => this.#plane?.pools.values() ?? [])
   readonly #reconciler = new Reconciler()
   readonly #closings: Closings
   readonly #reloads = new Reloads()
@@ -365,6 +367,7 @@ class RunningGateway implements Gateway, Exchanges {
     this.#exhaustion.close()
     this.#reconciler.stop()
     this.#rebalancer.close()
+    this.#probes.close()
     this.#closings.stop()
   }
 

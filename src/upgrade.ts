@@ -211,8 +211,8 @@ function hostOf({ address }: Endpoint): string {
 
 /** An endpoint that refuses or breaks off is set aside; one that answers nonsense is up. */
 function settleFailure(lease: EndpointLease, { code }: Refusal): void {
-  if (catalogue[code].retry === 'beforeBytes') lease.failed()
-  if (code === 'E_HANDSHAKE_TIMEOUT') lease.timedOut()
+  if (catalogue[code].retry === 'beforeBytes') lease.failed(code)
+  if (code === 'E_HANDSHAKE_TIMEOUT') lease.timedOut(code)
   lease[Symbol.dispose]()
 }
 

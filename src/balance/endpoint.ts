@@ -2,6 +2,7 @@
 
 import type { SecureContext } from 'node:tls'
 import type { Address } from '../config/config.ts'
+import type { Code } from '../errors.ts'
 import type { LocalAddresses } from './local-addresses.ts'
 import type { TlsSessions } from './tls-sessions.ts'
 
@@ -61,12 +62,12 @@ export interface EndpointLease extends Disposable {
   /** The endpoint answered: it is healthy again. */
   succeeded(): void
   /** The endpoint refused, could not be reached or broke off: it is set aside for a while. */
-  failed(): void
+  failed(code: Code): void
   /**
-   * The endpoint accepted the request and did not answer in time. It is set aside only if it has answered nobody since
-   * this lease began: one slow request shall not take an endpoint away from everybody.
+   * The endpoint accepted the request and did not answer in time. It is set aside only after several in a row without an
+   * answer in between: one slow request shall not take an endpoint away from everybody.
    */
-  timedOut(): void
+  timedOut(code: Code): void
 }
 
 /**

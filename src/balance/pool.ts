@@ -11,7 +11,7 @@ import type {
   HashKey,
   UpstreamConfig,
 } from '../config/config.ts'
-import { Refusal } from '../errors.ts'
+import { Refusal, type Code } from '../errors.ts'
 import type { RequestFacts } from '../request/facts.ts'
 import { cookieValue, fieldValue } from '../request/headers.ts'
 import type {
@@ -51,6 +51,7 @@ export class Pool {
   readonly #local: LocalAddresses | undefined
   readonly #pick: Pick
   readonly #hashKey: HashKey | undefined
+  readonly #whenAllDown: 'try' | 'refuse'
   readonly #now: () => number
   readonly #random: () => number
 
@@ -67,6 +68,7 @@ export class Pool {
     this.#random = options.random ?? Math.random
     this.#pick = pickFor(config.balance.policy)
     this.#hashKey = hashKeyOf(config.balance)
+    this.#whenAllDown = config.health.whenAllDown
     const isSecure = config.endpoints.some(({ tls }) => tls)
     const tlsBefore = previous === undefined ? undefined : previous.#tls
     this.#tls = isSecure ? UpstreamTls.read(config.tls, tlsBefore) : undefined
@@ -113,12 +115,15 @@ export class Pool {
 
   /**
    * A place on the endpoint that the policy picks among those that are healthy, not draining and not in `tried`. Refusal:
-   * E_ENDPOINT_NONE, with Retry-After for when the first one is tried again. An upstream of one endpoint always
-   * picks it, unless it is draining: its own failure tells the client more than ours.
+   * E_ENDPOINT_NONE, with Retry-After for when the first one is tried again. When none is up, the one whose turn comes
+   * next is tried anyway, unless `whenAllDown` says otherwise: its own failure tells the client more than ours.
    */
   acquire(facts: RequestFacts, tried: ReadonlySet<Endpoint>): EndpointLease | Refusal {
     const candidates = this.#candidates(tried)
-    if (!isFilled(candidates)) return this.#none(tried)
+    if (!isFilled(candidates)) {
+      const next = this.#nextAnyway(tried)
+      return next === undefined ? this.#none(tried) : new MemberLease(next)
+    }
     const member =
       candidates.length === 1
         ? candidates[0]
@@ -145,14 +150,41 @@ export class Pool {
 
   #candidates(tried: ReadonlySet<Endpoint>): readonly Member[] {
     if (tried.size === 0 && this.#members.every(isReady)) return this.#members
-    const isOnly = this.#members.length === 1
     const nowMs = this.#now()
     return this.#members.filter(
-      (member) =>
-        !tried.has(member) &&
-        !member.state.draining &&
-        (isOnly || member.state.health.allows(nowMs)),
+      (member) => !tried.has(member) && !member.state.draining && member.state.health.allows(nowMs),
     )
+  }
+
+  /** Of endpoints that are all set aside the one that is allowed first: each failure puts it behind the others. */
+  #nextAnyway(tried: ReadonlySet<Endpoint>): Member | undefined {
+    const others = this.#members.filter(({ state }) => !state.draining)
+    if (this.#whenAllDown === 'refuse' || others.some(({ up }) => up)) return undefined
+    const nowMs = this.#now()
+    let next: Member | undefined
+    for (const member of others) {
+      const isSooner =
+        next === undefined || member.state.health.waitMs(nowMs) < next.state.health.waitMs(nowMs)
+      if (isSooner && !tried.has(member)) next = member
+    }
+    return next
+  }
+
+  /** Those that a bare connect may bring back. */
+  unreachable(): readonly Endpoint[] {
+    return this.#members.filter(({ state }) => state.isUnreachable && !state.health.up)
+  }
+
+  /**
+   * A bare connect to one of `unreachable` is about to be made. Call what is returned when it succeeds: the endpoint is back, unless
+   * it has failed once more in the meantime.
+   */
+  probe(endpoint: Endpoint): () => void {
+    const member = this.#members.find((one) => one === endpoint)
+    const epoch = member?.state.health.epoch
+    return () => {
+      if (member !== undefined && member.state.health.epoch === epoch) recovered(member)
+    }
   }
 
   #none(tried: ReadonlySet<Endpoint>): Refusal {
@@ -189,6 +221,10 @@ class MemberState {
   answers = 0
   turn = 0
   draining = false
+  /** Upgrades in a row that were not answered in time. */
+  late = 0
+  /** The last failure was that nobody accepts connections. */
+  isUnreachable = false
   readonly health = new Health()
   readonly tlsHandshakes: TlsHandshakes = { full: 0, resumed: 0 }
 }
@@ -260,6 +296,18 @@ class Member implements Endpoint, Candidate {
   }
 }
 
+/** Upgrades in a row that are late before the endpoint is set aside: one slow application is no dead endpoint. */
+const LATE_MAX = 3
+
+/** What a bare connect can tell the end of. */
+const UNREACHABLE: ReadonlySet<Code> = new Set(['E_UPSTREAM_REFUSED', 'E_UPSTREAM_UNREACHABLE'])
+
+function recovered(member: Member): void {
+  const { state, shared } = member
+  state.late = 0
+  if (state.health.succeeded()) shared.onChange(member, true)
+}
+
 class MemberLease implements EndpointLease {
   readonly endpoint: Member
   readonly #epoch: number
@@ -279,21 +327,26 @@ class MemberLease implements EndpointLease {
   succeeded(): void {
     if (!this.#isHeld) return
     this.#isTrial = false
-    const { state, shared } = this.endpoint
+    const { state } = this.endpoint
     state.answers += 1
-    if (state.health.succeeded()) shared.onChange(this.endpoint, true)
+    recovered(this.endpoint)
   }
 
-  failed(): void {
+  failed(code: Code): void {
     if (!this.#isHeld) return
     this.#endTrial()
     const { state, shared } = this.endpoint
+    state.isUnreachable = UNREACHABLE.has(code)
     const wentDown = state.health.failed(this.#epoch, shared.now(), shared.health)
     if (wentDown) shared.onChange(this.endpoint, false)
   }
 
-  timedOut(): void {
-    if (this.endpoint.state.answers === this.#answersBefore) this.failed()
+  timedOut(code: Code): void {
+    const { state } = this.endpoint
+    if (state.answers !== this.#answersBefore) return
+    state.late += 1
+    // A trial that is late leaves it set aside.
+    if (this.#isTrial || state.late >= LATE_MAX) this.failed(code)
   }
 
   [Symbol.dispose](): void {

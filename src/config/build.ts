@@ -162,7 +162,11 @@ function buildUpstream(known: Known, value: Upstream, toFile: ToFile): UpstreamC
     ...known,
     endpoints: value.endpoints,
     balance: buildBalance(value.balance),
-    health: { setAsideMs: value.health.setAside, setAsideMaxMs: value.health.setAsideMax },
+    health: {
+      setAsideMs: value.health.setAside,
+      setAsideMaxMs: value.health.setAsideMax,
+      whenAllDown: value.health.whenAllDown,
+    },
     tls: buildUpstreamTls(value.tls, toFile),
     rebalance: value.rebalance === 'off' ? undefined : value.rebalance,
     proxyProtocol: value.proxyProtocol,

@@ -155,7 +155,12 @@ export interface UpstreamConfig {
   readonly endpoints: readonly EndpointConfig[]
   readonly balance: BalanceConfig
   /** An endpoint that fails is set aside for `setAsideMs`, doubled at each further failure up to `setAsideMaxMs`. */
-  readonly health: { readonly setAsideMs: number; readonly setAsideMaxMs: number }
+  readonly health: {
+    readonly setAsideMs: number
+    readonly setAsideMaxMs: number
+    /** When all endpoints are set aside: one of them is tried anyway, or nothing goes on. */
+    readonly whenAllDown: 'try' | 'refuse'
+  }
   /** For https endpoints. */
   readonly tls: UpstreamTlsConfig
   /** `undefined` where nobody rebalances by himself. */

@@ -89,7 +89,12 @@ export const upstream = section({
         '1s',
         'How long an endpoint that failed gets nothing; doubled at each further failure.',
       ),
-      setAsideMax: key(duration({ zero: true }), '1m', 'The longest time it is set aside.'),
+      setAsideMax: key(duration({ zero: true }), '10s', 'The longest time it is set aside.'),
+      whenAllDown: key(
+        choice(['try', 'refuse']),
+        'try',
+        'When all endpoints are set aside: the one whose turn comes next is tried anyway, or requests are refused: 503.',
+      ),
     }),
     {},
     'What happens to an endpoint that fails.',

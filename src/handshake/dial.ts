@@ -31,6 +31,9 @@ export interface DialOptions {
   readonly alpn?: readonly string[] | undefined
 }
 
+/** What is connected to. */
+export type Place = Pick<Endpoint, 'address' | 'local' | 'tls'>
+
 /** A dial that is under way. */
 export interface Dialing {
   /** The client is gone: closes the socket and ends with E_CLIENT_GONE. Without effect after the end. */
@@ -54,7 +57,7 @@ const socketOptions = {
  * Connects, and calls `onDone` exactly once and never before it returns. A socket has no error listener when `onDone`
  * gets it: put one there before `onDone` returns, as Node ends the process for an error that nobody listens to.
  */
-export function dial(endpoint: Endpoint, options: DialOptions, onDone: DialDone): Dialing {
+export function dial(endpoint: Place, options: DialOptions, onDone: DialDone): Dialing {
   return new Dial(endpoint, options, onDone)
 }
 
@@ -66,7 +69,7 @@ function withBuffer(
 }
 
 class Dial implements Dialing {
-  readonly #endpoint: Endpoint
+  readonly #endpoint: Place
   #socket: Socket
   readonly #onDone: DialDone
   readonly #timer: NodeJS.Timeout | undefined
@@ -81,7 +84,7 @@ class Dial implements Dialing {
   #addressTimer: NodeJS.Timeout | undefined
   #isOver = false
 
-  constructor(endpoint: Endpoint, options: DialOptions, onDone: DialDone) {
+  constructor(endpoint: Place, options: DialOptions, onDone: DialDone) {
     const { connectTimeoutMs, bufferBytes, preface, alpn = HTTP1 } = options
     this.#endpoint = endpoint
     this.#onDone = onDone

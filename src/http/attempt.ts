@@ -150,7 +150,7 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
     if (error instanceof DialError) {
       const { refusal } = error
       const isEndpoints = catalogue[refusal.code].source === 'upstream'
-      if (isEndpoints) this.#options.lease.failed()
+      if (isEndpoints) this.#options.lease.failed(refusal.code)
       this.#fail(refusal, isEndpoints ? 'next' : 'never')
       return
     }
@@ -163,7 +163,7 @@ export class Attempt implements Connecting, UploadWatcher, DownloadWatcher {
     const isUnprocessed = error.code === UNPROCESSED_CODE
     const isFreshWanted = isUnprocessed || this.#request?.reusedSocket === true
     // That an idle connection was closed, or one with others on it, says nothing about the endpoint's health.
-    if (!isFreshWanted) this.#options.lease.failed()
+    if (!isFreshWanted) this.#options.lease.failed(refusal.code)
     if (!this.#isRepeatable(isUnprocessed)) this.#fail(refusal, 'never')
     else this.#fail(refusal, isFreshWanted ? 'fresh' : 'next')
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Health } from '../../src/balance/health.ts'
 
-const config = { setAsideMs: 1000, setAsideMaxMs: 5000 }
+const config = { setAsideMs: 1000, setAsideMaxMs: 5000, whenAllDown: 'try' } as const
 
 describe('Health', () => {
   it('is up and lets everything through until something fails', () => {
@@ -77,7 +77,11 @@ describe('Health', () => {
 
   it('keeps nobody out for no time at all, not even beside a trial', () => {
     const health = new Health()
-    health.failed(health.epoch, 0, { setAsideMs: 0, setAsideMaxMs: 5000 })
+    health.failed(health.epoch, 0, {
+      setAsideMs: 0,
+      setAsideMaxMs: 5000,
+      whenAllDown: 'try',
+    } as const)
     health.begin()
     assert.equal(health.allows(0), true)
     assert.equal(health.up, false)

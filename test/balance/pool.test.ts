@@ -17,6 +17,7 @@ import type { RequestFacts } from '../../src/request/facts.ts'
 import { DEFAULT_TLS } from '../support/endpoint-tls.ts'
 
 const fixtures = join(import.meta.dirname, '../fixtures/tls')
+const REFUSE = { setAsideMs: 1000, setAsideMaxMs: 60_000, whenAllDown: 'refuse' } as const
 const nothingTried: ReadonlySet<Endpoint> = new Set()
 
 function endpoint(url: string, more: Partial<EndpointConfig> = {}): EndpointConfig {
@@ -30,7 +31,7 @@ function upstream(urls: readonly string[], more: Partial<UpstreamConfig> = {}): 
     identity: more.name ?? 'chat',
     endpoints: urls.map((url) => endpoint(url)),
     balance: { policy: 'least-tunnels' },
-    health: { setAsideMs: 1000, setAsideMaxMs: 60_000 },
+    health: { setAsideMs: 1000, setAsideMaxMs: 60_000, whenAllDown: 'try' },
     tls: DEFAULT_TLS,
     rebalance: undefined,
     proxyProtocol: 'off',
@@ -131,7 +132,7 @@ describe('Pool', () => {
       builtinAddress: () => ({ kind: 'unix', path: '/' }),
       onChange: () => {},
     })
-    acquired(pool).failed()
+    acquired(pool).failed('E_UPSTREAM_RESET')
     assert.notEqual(urlOf(pool), pool.endpoints.find(({ up }) => !up)?.url)
   })
 
@@ -147,11 +148,75 @@ describe('Pool', () => {
       assert.deepEqual(usesOf(pool), [0, 0])
     })
 
-    it('set an endpoint aside that lets a deadline pass and has answered nobody meanwhile', () => {
-      const { pool } = poolOf(upstream(['a', 'b']))
-      using lease = acquired(pool)
-      lease.timedOut()
-      assert.equal(lease.endpoint.up, false)
+    it('set an endpoint aside that lets three deadlines in a row pass without an answer in between', () => {
+      const { pool } = poolOf(upstream(['a']))
+      const [one] = pool.endpoints
+      assert.ok(one)
+      const late = (): void => {
+        using lease = acquired(pool)
+        lease.timedOut('E_HANDSHAKE_TIMEOUT')
+      }
+      late()
+      late()
+      acquired(pool).succeeded()
+      late()
+      late()
+      assert.equal(one.up, true)
+      late()
+      assert.equal(one.up, false)
+      // A trial that is late as well keeps it there.
+      late()
+      assert.equal(one.up, false)
+    })
+
+    it('goes to the endpoint whose turn comes next when all are set aside', () => {
+      const { pool, clock } = poolOf(upstream(['a', 'b', 'c']))
+      const [a, b, c] = pool.endpoints
+      assert.ok(a && b && c)
+      for (const [lost, others] of [
+        [b, [a, c]],
+        [a, [b, c]],
+        [c, [a, b]],
+      ] as const) {
+        clock.nowMs += 100
+        acquired(pool, new Set(others)).failed('E_UPSTREAM_REFUSED')
+        assert.equal(lost.up, false)
+      }
+      const turns = Array.from({ length: 3 }, () => {
+        using lease = acquired(pool)
+        lease.failed('E_UPSTREAM_REFUSED')
+        return lease.endpoint.url
+      })
+      assert.deepEqual(turns, ['b', 'a', 'c'])
+      refusedBy(pool, new Set([a, b, c]))
+      pool.drain(b.id)
+      assert.notEqual(acquired(pool).endpoint, b)
+    })
+
+    it('are refused when all endpoints are set aside, where the config says so', () => {
+      const health = { setAsideMs: 1000, setAsideMaxMs: 5000, whenAllDown: 'refuse' } as const
+      const { pool, clock } = poolOf(upstream(['a'], { health }))
+      acquired(pool).failed('E_UPSTREAM_RESET')
+      refusedBy(pool)
+      clock.nowMs = 1000
+      acquired(pool)
+    })
+
+    it('bring an unreachable endpoint back by a connect, and one that broke off not', () => {
+      const { pool, changes } = poolOf(upstream(['a']))
+      const [a] = pool.endpoints
+      assert.ok(a)
+      acquired(pool).failed('E_UPSTREAM_RESET')
+      assert.deepEqual(pool.unreachable(), [])
+      acquired(pool).failed('E_UPSTREAM_REFUSED')
+      assert.deepEqual(pool.unreachable(), [a])
+      const late = pool.probe(a)
+      acquired(pool).failed('E_UPSTREAM_REFUSED')
+      late()
+      assert.equal(a.up, false)
+      pool.probe(a)()
+      assert.deepEqual([a.up, pool.unreachable()], [true, []])
+      assert.deepEqual(changes, ['a down', 'a up'])
     })
 
     it('leave an endpoint in place that let one deadline pass while it answered others', () => {
@@ -159,7 +224,7 @@ describe('Pool', () => {
       using slow = acquired(pool)
       using quick = acquired(pool)
       quick.succeeded()
-      slow.timedOut()
+      slow.timedOut('E_HANDSHAKE_TIMEOUT')
       assert.equal(slow.endpoint.up, true)
     })
 
@@ -176,11 +241,11 @@ describe('Pool', () => {
       const { pool, changes } = poolOf(upstream(['a', 'b']))
       const lease = acquired(pool)
       lease[Symbol.dispose]()
-      lease.failed()
+      lease.failed('E_UPSTREAM_RESET')
       assert.equal(lease.endpoint.up, true)
       const failing = acquired(pool)
       const late = acquired(pool, new Set(pool.endpoints.filter((one) => one !== failing.endpoint)))
-      failing.failed()
+      failing.failed('E_UPSTREAM_RESET')
       late[Symbol.dispose]()
       late.succeeded()
       assert.equal(failing.endpoint.up, false)
@@ -192,7 +257,7 @@ describe('Pool', () => {
     it('get nothing while they are set aside', () => {
       const { pool, clock, changes } = poolOf(upstream(['a', 'b']))
       const failing = acquired(pool)
-      failing.failed()
+      failing.failed('E_UPSTREAM_RESET')
       failing[Symbol.dispose]()
       assert.equal(failing.endpoint.up, false)
       clock.nowMs = 999
@@ -204,7 +269,7 @@ describe('Pool', () => {
       const { pool, clock, changes } = poolOf(upstream(['a', 'b']))
       const [a, b] = pool.endpoints
       assert.ok(a && b)
-      acquired(pool, new Set([b])).failed()
+      acquired(pool, new Set([b])).failed('E_UPSTREAM_RESET')
       clock.nowMs = 1000
       const trial = acquired(pool, new Set([b]))
       assert.equal(trial.endpoint, a)
@@ -219,7 +284,7 @@ describe('Pool', () => {
       const { pool, clock } = poolOf(upstream(['a', 'b']))
       const [a, b] = pool.endpoints
       assert.ok(a && b)
-      acquired(pool, new Set([b])).failed()
+      acquired(pool, new Set([b])).failed('E_UPSTREAM_RESET')
       clock.nowMs = 1000
       acquired(pool, new Set([b]))[Symbol.dispose]()
       assert.equal(acquired(pool, new Set([b])).endpoint, a)
@@ -229,9 +294,9 @@ describe('Pool', () => {
       const { pool, clock, changes } = poolOf(upstream(['a', 'b']))
       const [, b] = pool.endpoints
       assert.ok(b)
-      acquired(pool, new Set([b])).failed()
+      acquired(pool, new Set([b])).failed('E_UPSTREAM_RESET')
       clock.nowMs = 1000
-      acquired(pool, new Set([b])).failed()
+      acquired(pool, new Set([b])).failed('E_UPSTREAM_RESET')
       clock.nowMs = 2999
       refusedBy(pool, new Set([b]))
       clock.nowMs = 3000
@@ -242,7 +307,7 @@ describe('Pool', () => {
     it('are set aside once by a burst of failures', () => {
       const { pool, clock, changes } = poolOf(upstream(['a', 'b']))
       const leases = Array.from({ length: 8 }, () => acquired(pool))
-      for (const lease of leases) lease.failed()
+      for (const lease of leases) lease.failed('E_UPSTREAM_RESET')
       clock.nowMs = 1000
       acquired(pool)
       acquired(pool)
@@ -252,7 +317,7 @@ describe('Pool', () => {
     it('are up at once when another request of theirs is accepted', () => {
       const { pool, changes } = poolOf(upstream(['a']))
       const [one, other] = [acquired(pool), acquired(pool)]
-      one.failed()
+      one.failed('E_UPSTREAM_RESET')
       other.succeeded()
       assert.equal(pool.endpoints[0]?.up, true)
       assert.deepEqual(changes, ['a down', 'a up'])
@@ -260,7 +325,7 @@ describe('Pool', () => {
 
     it('are picked all the same when there is no other, and tell the truth', () => {
       const { pool, changes } = poolOf(upstream(['a']))
-      acquired(pool).failed()
+      acquired(pool).failed('E_UPSTREAM_RESET')
       assert.equal(pool.endpoints[0]?.up, false)
       assert.equal(urlOf(pool), 'a')
       assert.equal(urlOf(pool), 'a')
@@ -306,12 +371,12 @@ describe('Pool', () => {
     })
 
     it('are not picked when the others were tried or are set aside', () => {
-      const { pool } = poolOf(upstream(['a', 'b']))
+      const { pool } = poolOf(upstream(['a', 'b'], { health: REFUSE }))
       const [a, b] = pool.endpoints
       assert.ok(a && b)
       pool.drain(a.id)
       refusedBy(pool, new Set([b]))
-      acquired(pool).failed()
+      acquired(pool).failed('E_UPSTREAM_RESET')
       assert.equal(b.up, false)
       assert.match(
         refusedBy(pool).details.cause ?? '',
@@ -329,11 +394,13 @@ describe('Pool', () => {
 
     it('do not count for when the others come back', () => {
       const { pool } = poolOf(
-        upstream(['a', 'b'], { health: { setAsideMs: 4000, setAsideMaxMs: 60_000 } }),
+        upstream(['a', 'b'], {
+          health: { setAsideMs: 4000, setAsideMaxMs: 60_000, whenAllDown: 'refuse' },
+        }),
       )
       const [a = ''] = idsOf(pool)
       pool.drain(a)
-      acquired(pool).failed()
+      acquired(pool).failed('E_UPSTREAM_RESET')
       assert.equal(refusedBy(pool).details.retryAfterSeconds, 4)
     })
   })
@@ -359,20 +426,22 @@ describe('Pool', () => {
   describe('refusals', () => {
     it('say in whole seconds when the first endpoint comes back', () => {
       const { pool, clock } = poolOf(
-        upstream(['a', 'b'], { health: { setAsideMs: 4000, setAsideMaxMs: 60_000 } }),
+        upstream(['a', 'b'], {
+          health: { setAsideMs: 4000, setAsideMaxMs: 60_000, whenAllDown: 'refuse' },
+        }),
       )
-      acquired(pool).failed()
+      acquired(pool).failed('E_UPSTREAM_RESET')
       clock.nowMs = 2500
-      acquired(pool).failed()
+      acquired(pool).failed('E_UPSTREAM_RESET')
       assert.equal(refusedBy(pool).details.retryAfterSeconds, 2)
       clock.nowMs = 3999
       assert.equal(refusedBy(pool).details.retryAfterSeconds, 1)
     })
 
     it('say one second when all trials are under way', () => {
-      const { pool, clock } = poolOf(upstream(['a', 'b']))
-      acquired(pool).failed()
-      acquired(pool).failed()
+      const { pool, clock } = poolOf(upstream(['a', 'b'], { health: REFUSE }))
+      acquired(pool).failed('E_UPSTREAM_RESET')
+      acquired(pool).failed('E_UPSTREAM_RESET')
       clock.nowMs = 1000
       acquired(pool)
       acquired(pool)
@@ -509,7 +578,7 @@ describe('Pool', () => {
       const held = acquired(before.pool)
       const [, b, c] = before.pool.endpoints
       assert.ok(b && c)
-      acquired(before.pool, new Set([c])).failed()
+      acquired(before.pool, new Set([c])).failed('E_UPSTREAM_RESET')
       assert.equal(b.up, false)
       const after = poolOf(upstream(['d', 'b', 'a']), before.pool)
       assert.deepEqual(usesOf(after.pool), [0, 1, 1])

@@ -68,7 +68,7 @@ describe('the configuration of the smallest file', () => {
           },
         ],
         balance: { policy: 'least-tunnels' },
-        health: { setAsideMs: 1000, setAsideMaxMs: 60_000 },
+        health: { setAsideMs: 1000, setAsideMaxMs: 10_000, whenAllDown: 'try' },
         tls: DEFAULT_TLS,
         rebalance: undefined,
         proxyProtocol: 'off',

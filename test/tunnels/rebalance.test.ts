@@ -34,7 +34,7 @@ function upstreamConfig({
       http2: false,
     })),
     balance,
-    health: { setAsideMs: 3_600_000, setAsideMaxMs: 3_600_000 },
+    health: { setAsideMs: 3_600_000, setAsideMaxMs: 3_600_000, whenAllDown: 'try' },
     tls: DEFAULT_TLS,
     rebalance,
     proxyProtocol: 'off',
@@ -179,7 +179,7 @@ describe('Rebalancer', () => {
     pool().drain(endpoint('b').id)
     const lease = pool().acquire(someone, new Set([endpoint('a'), endpoint('b')]))
     assert.ok(!(lease instanceof Refusal))
-    lease.failed()
+    lease.failed('E_UPSTREAM_RESET')
     assert.deepEqual([endpoint('c').up, endpoint('b').draining], [false, true])
     advance(20)
     assert.equal(tunnels.told.length, 0)
