@@ -381,12 +381,12 @@ export interface RefusalDetails {
   readonly answer?: Answer
 }
 
-/** A whole answer to the client. `body` is a stream that nobody has read yet, or all of it. */
+/** A whole answer to the client. */
 export interface Answer {
   readonly status: number
   readonly reason: string
   readonly fields: Fields
-  readonly body: Buffer | NodeJS.ReadableStream
+  readonly body: Buffer
 }
 
 /** The value that a step returns when a request ends there. It is not an Error: it carries no stack and costs nothing. */

@@ -1,7 +1,7 @@
 /**
  * The life of a plain request, from top to bottom:
  *
- *     decide (facts, route) -> auth -> admit -> balance and forward -> report
+ *     decide (facts, route) -> rate -> auth -> balance and forward -> report
  *
  * Requests whose upgrade the route does not allow come this way too (RFC 9110 7.8).
  */
@@ -55,7 +55,7 @@ export async function servePlain(
     end = Refusal.ofError(error)
   }
   if (end instanceof Refusal) {
-    const refusal = await giveRefusal(client, end, decision.facts.requestId)
+    const refusal = giveRefusal(client, end, decision.facts.requestId)
     report.requestRefused({ ...summary(plain), refusal })
   } else {
     report.requestAnswered({
@@ -67,7 +67,7 @@ export async function servePlain(
   }
 }
 
-/** auth -> admit -> balance and forward. */
+/** rate -> auth -> balance and forward. */
 async function forward(
   report: Report,
   forwarder: Forwarder,
@@ -75,14 +75,14 @@ async function forward(
 ): Promise<ForwardEnd | Refusal> {
   const { facts, parts } = plain.decision
   const { config, policy, admission, pool } = parts
+  const rate = admission.admitRequest(facts.clientIp)
+  const tooFast = rate instanceof Promise ? await rate : rate
+  if (tooFast !== undefined) return tooFast
   const authorized = authorize(policy, facts, false)
   const { outcome: identity, tried } = authorized instanceof Promise ? await authorized : authorized
   report.authTried(config.name, tried)
   if (identity instanceof Refusal) return identity
   plain.identity = identity
-  const rate = admission.admitRequest(facts.clientIp)
-  const refused = rate instanceof Promise ? await rate : rate
-  if (refused !== undefined) return refused
   const target = outgoingTarget(facts, config.rewrite, identity.hiddenQuery)
   if (target instanceof Refusal) return target
   const lost = { edits: config.headers.request, ownFields: policy.ownFields }
@@ -102,15 +102,15 @@ async function forward(
 }
 
 /** Answers a request that no route takes, or that could not be understood. */
-export async function serveRefused(
+export function serveRefused(
   { report }: PlainExchanges,
   decision: RefusedDecision,
   client: Client,
-): Promise<void> {
+): void {
   const { facts, parts, method, peerAddress } = decision
   const startMs = performance.now()
   const requestId = facts?.requestId ?? randomUUID()
-  const refusal = await giveRefusal(client, decision.refusal, requestId)
+  const refusal = giveRefusal(client, decision.refusal, requestId)
   report.requestRefused({
     facts,
     requestId,

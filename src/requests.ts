@@ -36,7 +36,7 @@ export class Requests implements ListenHandlers {
     this.#exchanges.report.broken({ requestId, clientIp, refusal })
     const answer = refusalAnswer(refusal, requestId)
     const head = serializeHead({ ...answer, fields: [...answer.fields, 'Connection', 'close'] })
-    return Buffer.isBuffer(answer.body) ? head + answer.body.toString('latin1') : head
+    return head + answer.body.toString('latin1')
   }
 
   servesWebSocket(): boolean {
@@ -64,7 +64,7 @@ export class Requests implements ListenHandlers {
   /** Never rejects: whatever is thrown on the way ends one exchange, and no other. */
   async #serve(decision: Decision, client: Client): Promise<void> {
     try {
-      if ('refusal' in decision) await serveRefused(this.#exchanges, decision, client)
+      if ('refusal' in decision) serveRefused(this.#exchanges, decision, client)
       else if (decision.upgrades) await serveUpgrade(this.#exchanges, decision, client)
       else await servePlain(this.#exchanges, decision, client)
       client.finish()

@@ -1,7 +1,7 @@
 /**
  * The life of an upgrade, from top to bottom:
  *
- *     decide (facts, route) -> auth -> admit -> balance -> handshake -> relay -> report
+ *     decide (facts, route) -> rate -> auth -> admit -> balance -> handshake -> relay -> report
  *
  * Each step returns what it found, or a Refusal. Only this file goes from one step to the next, tries the next endpoint,
  * answers the client, and tells `report` what happened.
@@ -85,18 +85,18 @@ export async function serveUpgrade(
   client.endMeansGone = isWebSocketAlone(decision.tokens)
   try {
     const offered = await reach(exchanges, upgrade)
-    if (offered instanceof Refusal) await refuse(exchanges, upgrade, offered)
+    if (offered instanceof Refusal) refuse(exchanges, upgrade, offered)
     else if (offered.kind === 'answered') await passAnswer(exchanges, upgrade, offered)
     else {
       const mixed = mixedWithOthers(upgrade)
       if (mixed === undefined) openTunnel(exchanges, upgrade, offered)
       else {
         offered.upstream.socket.destroy()
-        await refuse(exchanges, upgrade, mixed)
+        refuse(exchanges, upgrade, mixed)
       }
     }
   } catch (error) {
-    await refuse(exchanges, upgrade, Refusal.ofError(error))
+    refuse(exchanges, upgrade, Refusal.ofError(error))
   } finally {
     // What a tunnel has taken over is not among it.
     giveBack(upgrade)
@@ -118,7 +118,7 @@ function mixedWithOthers({ client, decision }: Upgrade): Refusal | undefined {
   return new Refusal('E_REQUEST_MALFORMED', { cause })
 }
 
-/** auth -> admit -> balance and handshake. */
+/** rate -> auth -> admit -> balance and handshake. */
 async function reach(
   exchanges: Exchanges,
   upgrade: Upgrade,
@@ -127,13 +127,15 @@ async function reach(
   if (exchanges.draining) return new Refusal('E_DRAINING', { retryAfterSeconds: 1 })
   const mixed = mixedWithOthers(upgrade)
   if (mixed !== undefined) return mixed
+  const rate = parts.admission.admitHandshake(facts.clientIp)
+  const tooFast = rate instanceof Promise ? await rate : rate
+  if (tooFast !== undefined) return tooFast
   const authorized = authorize(parts.policy, facts, true)
   const { outcome: identity, tried } = authorized instanceof Promise ? await authorized : authorized
   exchanges.report.authTried(parts.config.name, tried)
   if (identity instanceof Refusal) return identity
   upgrade.identity = identity
-  const admitted = parts.admission.admitTunnel(facts.clientIp)
-  const place = admitted instanceof Promise ? await admitted : admitted
+  const place = parts.admission.admitTunnel(facts.clientIp)
   if (place instanceof Refusal) return place
   upgrade.place = place
   const target = outgoingTarget(facts, parts.config.rewrite, identity.hiddenQuery)
@@ -279,12 +281,10 @@ async function passAnswer(
   })
 }
 
-async function refuse(exchanges: Exchanges, upgrade: Upgrade, refusal: Refusal): Promise<void> {
+function refuse(exchanges: Exchanges, upgrade: Upgrade, refusal: Refusal): void {
   const { client, decision } = upgrade
   if (upgrade.switched) client.destroy()
-  const given = upgrade.switched
-    ? refusal
-    : await giveRefusal(client, refusal, decision.facts.requestId)
+  const given = upgrade.switched ? refusal : giveRefusal(client, refusal, decision.facts.requestId)
   exchanges.report.handshakeRefused({ ...summary(upgrade), refusal: given })
 }
 

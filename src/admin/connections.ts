@@ -5,7 +5,7 @@
  */
 
 import type { Socket } from 'node:net'
-import { clientKey } from '../admit/client-key.ts'
+import { clientKey } from '../request/client-key.ts'
 import { plainAddress } from '../request/address-set.ts'
 import { SharedLimit, type Place } from '../share.ts'
 

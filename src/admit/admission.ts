@@ -7,7 +7,7 @@ import { RateLimiterMemory } from 'rate-limiter-flexible'
 import type { RateLimiterRes } from 'rate-limiter-flexible'
 import type { LimitsConfig, RouteConfig } from '../config/config.ts'
 import { Refusal } from '../errors.ts'
-import { clientKey } from './client-key.ts'
+import { clientKey } from '../request/client-key.ts'
 
 /** A tunnel's place within the limits of its route, held until the tunnel ends. Disposing of it twice is harmless. */
 export type Lease = Disposable
@@ -44,24 +44,24 @@ export class Admission {
     this.#requestRate = limiterFor(limits.requestsPerSecond, this.#requestRate)
   }
 
-  /**
-   * A place for a tunnel of this client, asked for before its handshake. The answer is synchronous unless
-   * `handshakesPerSecond` is set. Refusals: E_RATE_LIMIT, E_ROUTE_FULL, E_CLIENT_FULL; nothing is held after one.
-   */
-  admitTunnel(clientIp: string): Lease | Refusal | Promise<Lease | Refusal> {
-    const key = clientKey(clientIp)
-    if (this.#handshakeRate === undefined) return this.#takeTunnel(key)
-    return this.#admitTunnelAtRate(this.#handshakeRate, key)
+  /** A place for a tunnel of this client, asked for before its handshake. Refusals: E_ROUTE_FULL, E_CLIENT_FULL; nothing is held after one. */
+  admitTunnel(clientIp: string): Lease | Refusal {
+    return this.#takeTunnel(clientKey(clientIp))
   }
 
-  /** Whether this client may send a plain request now. Synchronous unless `requestsPerSecond` is set. Refusal: E_RATE_LIMIT. */
+  /**
+   * Whether this client may ask for an upgrade now: before its credentials are looked at, so that guesses are slow. Synchronous
+   * unless `handshakesPerSecond` is set. Refusal: E_RATE_LIMIT.
+   */
+  admitHandshake(clientIp: string): Refusal | undefined | Promise<Refusal | undefined> {
+    if (this.#handshakeRate === undefined) return undefined
+    return withinRate(this.#handshakeRate, clientKey(clientIp))
+  }
+
+  /** Likewise for a plain request, and `requestsPerSecond`. */
   admitRequest(clientIp: string): Refusal | undefined | Promise<Refusal | undefined> {
     if (this.#requestRate === undefined) return undefined
     return withinRate(this.#requestRate, clientKey(clientIp))
-  }
-
-  async #admitTunnelAtRate(rate: RateLimiterMemory, key: string): Promise<Lease | Refusal> {
-    return (await withinRate(rate, key)) ?? this.#takeTunnel(key)
   }
 
   #takeTunnel(key: string): Lease | Refusal {

@@ -9,7 +9,6 @@ import { addressSet, type AddressSet } from '../request/address-set.ts'
 import type { RequestFacts } from '../request/facts.ts'
 import { checkAddress } from './address.ts'
 import { anonymous, USER_FIELD, type Check, type Identity } from './identity.ts'
-import { discardAnswer } from './forward.ts'
 import { foldIdentities, hideMore } from './merge.ts'
 import { checkOrigin, compileOrigins } from './origin.ts'
 
@@ -135,7 +134,6 @@ class Run {
       return
     }
     this.#identities.push(result)
-    this.#refusals.forEach(discardAnswer)
     this.#refusals = []
     this.#group += 1
     this.#index = 0
@@ -149,7 +147,6 @@ class Run {
 
   #refused(): AuthOutcome {
     const outcome = mostHelpful(this.#refusals)
-    for (const refusal of this.#refusals) if (refusal !== outcome) discardAnswer(refusal)
     return { outcome, tried: this.#tried }
   }
 }

@@ -8,6 +8,7 @@ import { LRUCache } from 'lru-cache'
 import type { BasicAuthConfig } from '../config/config.ts'
 import { Refusal } from '../errors.ts'
 import type { RequestFacts } from '../request/facts.ts'
+import { clientKey } from '../request/client-key.ts'
 import { fieldValues } from '../request/headers.ts'
 import { BcryptQueue, type Verify } from './bcrypt-queue.ts'
 import { basicChallenge } from './challenge.ts'
@@ -28,6 +29,7 @@ const REMEMBERED_MS = 5 * 60_000
 const REMEMBERED_MAX = 10_000
 const CREDENTIALS_CHARS_MAX = 4096
 const PASSWORD_BYTES_MAX = 1024
+const BCRYPT_BYTES_MAX = 72
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 // oxlint-disable-next-line no-control-regex
@@ -91,7 +93,8 @@ class BasicCheck implements Check, EntryGiver {
     const credentials = values.length === 1 ? parseCredentials(basic) : undefined
     if (credentials === undefined) return this.#malformed
     const { user, password } = credentials
-    const { passwords, dummy } = this.#users.value
+    const { passwords, dummyFor } = this.#users.value
+    const dummy = dummyFor(user)
     const stored = passwords.get(user) ?? dummy
     const digest = this.#digest(user, password, stored)
     if (this.#remembered.has(digest)) return identityOf(this, stored)
@@ -99,10 +102,13 @@ class BasicCheck implements Check, EntryGiver {
     const isRight = stored.scheme === 'sha' && fitsSha(password, stored)
     const hash = stored.scheme === 'bcrypt' ? stored.hash : dummy.hash
     if (dummy.scheme === 'sha') return isRight ? identityOf(this, stored) : this.#wrong
-    const verified = this.#queue.verify(digest, password, hash)
+    const client = clientKey(facts.clientIp)
+    const verified = this.#queue.verify({ key: digest, client, password, hash })
     if (verified === undefined) return this.#busy
+    // bcrypt reads no more of a password: what differs behind that would be the same one.
+    const isRead = Buffer.byteLength(password) <= BCRYPT_BYTES_MAX
     return verified.then((fits) => {
-      if (!fits && !isRight) return this.#wrong
+      if (!(fits && isRead && stored.scheme === 'bcrypt') && !isRight) return this.#wrong
       this.#remembered.set(digest, true)
       return identityOf(this, stored)
     })

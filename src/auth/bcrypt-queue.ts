@@ -4,6 +4,7 @@
  */
 
 import { verify } from '@node-rs/bcrypt'
+import { SharedLimit } from '../share.ts'
 
 /** Fulfilled with whether the password fits the hash. */
 export type Verify = (password: string, hash: string) => Promise<boolean>
@@ -14,10 +15,18 @@ const RUNNING_MAX = 2
 /** Running and waiting. At a cost of 10 (some 50 ms) the last one waits for 2 s. */
 const HELD_MAX = 64
 
+export interface PasswordCheck {
+  readonly key: string
+  readonly client: string
+  readonly password: string
+  readonly hash: string
+}
+
 export class BcryptQueue {
   readonly #verify: Verify
   /** By caller's key: the same check is made once for all who ask while it is under way. */
   readonly #held = new Map<string, Promise<boolean>>()
+  readonly #places = new SharedLimit(HELD_MAX)
   readonly #waiting: (() => void)[] = []
   #running = 0
 
@@ -26,13 +35,18 @@ export class BcryptQueue {
   }
 
   /**
-   * `key` stands for password and hash together. Undefined when 64 other checks are under way: come back later.
+   * `key` stands for password and hash together, `client` for who asks. Undefined when 64 other checks are under way, or the
+   * client has its share of them: come back later.
    */
-  verify(key: string, password: string, hash: string): Promise<boolean> | undefined {
+  verify({ key, client, password, hash }: PasswordCheck): Promise<boolean> | undefined {
     const shared = this.#held.get(key)
     if (shared !== undefined) return shared
-    if (this.#held.size >= HELD_MAX) return undefined
-    const check = this.#run(password, hash).finally(() => this.#held.delete(key))
+    const place = this.#places.take(client)
+    if (typeof place === 'string') return undefined
+    const check = this.#run(password, hash).finally(() => {
+      this.#held.delete(key)
+      place.leave()
+    })
     this.#held.set(key, check)
     return check
   }

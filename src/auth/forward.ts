@@ -7,9 +7,13 @@ import { Agent as HttpAgent, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { ForwardAuthConfig } from '../config/config.ts'
 import { Refusal, type Fields } from '../errors.ts'
+import { checkResponse } from '../http1/response-check.ts'
 import type { RequestFacts } from '../request/facts.ts'
 import { aliasOf } from '../request/field-names.ts'
+import { clientKey } from '../request/client-key.ts'
 import { fieldValue, fieldValues, hopByHop, listItems } from '../request/headers.ts'
+import { SharedLimit } from '../share.ts'
+import { TIMER_MAX_MS } from '../timers.ts'
 import { ask, type Reply } from './forward-exchange.ts'
 import { questionFields } from './forward-request.ts'
 import type { Grant, Recheck, Standing } from './grant.ts'
@@ -18,11 +22,19 @@ import { anonymous, isUserName, USER_FIELD, type Check, type Identity } from './
 /** Questions at once; more of them wait, and their time runs. */
 const CONNECTIONS_MAX = 512
 
+/** Questions under way, those that wait included. One client may have an eighth of them. */
+const QUESTIONS_MAX = 4 * CONNECTIONS_MAX
+
 /** Connections that are kept open between questions. */
 const IDLE_CONNECTIONS_MAX = 64
 
-/** The body of a yes is of no use; a short one is read so that its connection can be used again. */
-const UNUSED_BODY_BYTES_MAX = 64 * 1024
+/**
+ * Of an answer's body. That of a yes is of no use, and read so that its connection can be used again; that of a denial is read
+ * at once, whether or not the client reads it: no client holds connections to the server by that.
+ */
+const BODY_BYTES_MAX = 64 * 1024
+
+const FRAMING: ReadonlySet<string> = new Set(['content-length', 'trailer'])
 
 /** Copying them would change how the request to the upstream is framed or where it goes. */
 const neverCopied: ReadonlySet<string> = new Set([...hopByHop, 'content-length', 'host', 'trailer'])
@@ -30,18 +42,11 @@ const neverCopied: ReadonlySet<string> = new Set([...hopByHop, 'content-length',
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * Refusals: E_AUTH_TIMEOUT, E_AUTH_UNAVAILABLE, E_GATEWAY_EXHAUSTED, and E_FORWARD_DENIED, whose `details.answer` holds the server's answer
- * with its body unread. Whoever takes that Refusal must read the body to its end or destroy it (`discardAnswer`);
- * otherwise it holds a connection for 30 s.
+ * Refusals: E_AUTH_TIMEOUT, E_AUTH_UNAVAILABLE, E_AUTH_BUSY, E_GATEWAY_EXHAUSTED, and E_FORWARD_DENIED, whose `details.answer` holds the
+ * server's answer.
  */
 export function createForwardCheck(config: ForwardAuthConfig): Check {
   return new ForwardCheck(config)
-}
-
-/** Frees what an answer holds that does not go to the client. */
-export function discardAnswer(refusal: Refusal): void {
-  const body = refusal.details.answer?.body
-  if (body !== undefined && 'destroy' in body) (body as IncomingMessage).destroy()
 }
 
 class ForwardCheck implements Check {
@@ -50,12 +55,17 @@ class ForwardCheck implements Check {
   readonly #config: ForwardAuthConfig
   readonly #url: URL
   readonly #agent: HttpAgent
+  /** Questions under way, by client. */
+  readonly #places = new SharedLimit(QUESTIONS_MAX)
+  readonly #busy: Refusal
   readonly #copied: ReadonlySet<string>
   readonly #own: ReadonlySet<string>
 
   constructor(config: ForwardAuthConfig) {
     this.name = config.name
     this.#config = config
+    const cause = `${config.name}: too many questions to the authorization server are under way`
+    this.#busy = new Refusal('E_AUTH_BUSY', { retryAfterSeconds: 1, cause })
     this.#url = new URL(config.url)
     const Agent = this.#url.protocol === 'https:' ? HttpsAgent : HttpAgent
     this.#agent = new Agent({
@@ -71,6 +81,16 @@ class ForwardCheck implements Check {
   }
 
   async check(facts: RequestFacts): Promise<Identity | Refusal> {
+    const place = this.#places.take(clientKey(facts.clientIp))
+    if (typeof place === 'string') return this.#busy
+    try {
+      return await this.#decide(facts)
+    } finally {
+      place.leave()
+    }
+  }
+
+  async #decide(facts: RequestFacts): Promise<Identity | Refusal> {
     const fields = questionFields(facts, this.#url.host, this.#own)
     const reply = await this.#ask(fields)
     if (reply.kind === 'answered') return this.#read(reply.response, fields)
@@ -115,7 +135,7 @@ class ForwardCheck implements Check {
     return `${this.name}: the authorization server answered ${reply.response.statusCode}`
   }
 
-  #read(response: IncomingMessage, question: readonly string[]): Identity | Refusal {
+  #read(response: IncomingMessage, question: readonly string[]): Identity | Promise<Refusal> {
     const status = response.statusCode ?? 0
     if (status < 200 || status > 299) return this.#denied(response)
     this.#drain(response)
@@ -145,16 +165,20 @@ class ForwardCheck implements Check {
     return isUserName(user) ? user : undefined
   }
 
-  #denied(response: IncomingMessage): Refusal {
-    return new Refusal('E_FORWARD_DENIED', {
-      cause: this.#causeOf({ kind: 'answered', response }),
-      answer: {
-        status: response.statusCode ?? 0,
-        reason: response.statusMessage ?? '',
-        fields: endToEndFields(response.rawHeaders),
-        body: response,
-      },
-    })
+  /** What the server says is checked as what endpoints say is: it goes to the client. */
+  async #denied(response: IncomingMessage): Promise<Refusal> {
+    const { statusCode: status = 0, statusMessage: reason = '', rawHeaders } = response
+    const minorVersion = response.httpVersionMinor === 0 ? 0 : 1
+    const framing = checkResponse('GET', { minorVersion, status, reason, fields: rawHeaders })
+    if ('wrong' in framing) {
+      response.destroy()
+      const cause = `${this.name}: ${framing.wrong}`
+      return new Refusal('E_AUTH_UNAVAILABLE', { cause })
+    }
+    const cause = this.#causeOf({ kind: 'answered', response })
+    const body = await bodyOf(response, this.#config.timeoutMs)
+    const fields = [...endToEndFields(rawHeaders), 'Content-Length', String(body.length)]
+    return new Refusal('E_FORWARD_DENIED', { cause, answer: { status, reason, fields, body } })
   }
 
   #drain(response: IncomingMessage): void {
@@ -162,7 +186,7 @@ class ForwardCheck implements Check {
     let bytes = 0
     response.on('data', (chunk: Buffer) => {
       bytes += chunk.length
-      if (bytes > UNUSED_BODY_BYTES_MAX) response.destroy()
+      if (bytes > BODY_BYTES_MAX) response.destroy()
     })
     response.on('close', () => clearTimeout(timer))
   }
@@ -207,13 +231,33 @@ function textOf(value: string): string {
   }
 }
 
-/** RFC 9110 7.6.1. Content-Length stays: the body goes on as it is. */
+/** All of it, or nothing where it is longer than may be, late, or broken off: that the client may not pass is said by the head. */
+function bodyOf(response: IncomingMessage, timeoutMs: number): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = []
+    let bytes = 0
+    const end = (body: Buffer): void => {
+      clearTimeout(timer)
+      resolve(body)
+    }
+    const timer = setTimeout(() => response.destroy(), Math.min(timeoutMs, TIMER_MAX_MS))
+    response.on('data', (chunk: Buffer) => {
+      chunks.push(chunk)
+      bytes += chunk.length
+      if (bytes > BODY_BYTES_MAX) response.destroy()
+    })
+    response.on('end', () => end(Buffer.concat(chunks)))
+    response.on('close', () => end(Buffer.alloc(0)))
+  })
+}
+
+/** RFC 9110 7.6.1. The framing is made anew. */
 function endToEndFields(fields: Fields): Fields {
   const named = listItems(fieldValues(fields, 'connection')).map((name) => name.toLowerCase())
   const left: string[] = []
   for (let index = 0; index < fields.length; index += 2) {
     const key = (fields[index] as string).toLowerCase()
-    if (hopByHop.has(key) || named.includes(key)) continue
+    if (hopByHop.has(key) || named.includes(key) || FRAMING.has(key)) continue
     left.push(fields[index] as string, fields[index + 1] as string)
   }
   return left

@@ -1,5 +1,6 @@
 /** Reads htpasswd files: bcrypt and {SHA} lines. Anything weaker or unknown is an error that says what to do. */
 
+import { createHmac, randomBytes } from 'node:crypto'
 import { genSaltSync, parseOptions } from '@node-rs/bcrypt'
 import { ownLine, type Entry } from './entry-grant.ts'
 import { isUserName } from './identity.ts'
@@ -12,8 +13,11 @@ export interface Password extends Entry {
 
 export interface Users {
   readonly passwords: ReadonlyMap<string, Password>
-  /** No password fits it: it is checked for unknown users, and costs as much as the dearest one of the file. */
-  readonly dummy: Password
+  /**
+   * No password fits it: it is checked for unknown users. Its cost is one of the file's, and the same for a name each time: the
+   * time that it takes says nothing about who exists.
+   */
+  readonly dummyFor: (user: string) => Password
 }
 
 /** Hashes of a higher cost take more than some 5 s of a processor for each guess that anybody makes. */
@@ -28,7 +32,7 @@ const SHA = /^\{SHA\}([A-Za-z0-9+/]{27}=)$/
  */
 export function parseHtpasswd(text: string): Users {
   const passwords = new Map<string, Password>()
-  let costMax = 0
+  const costs: number[] = []
   for (const [index, line] of text
     .replace(/^\uFEFF/, '')
     .split('\n')
@@ -44,9 +48,9 @@ export function parseHtpasswd(text: string): Users {
     const password = parseHash(user, hash)
     if (typeof password === 'string') throw wrong(password)
     passwords.set(user, password)
-    if (password.scheme === 'bcrypt') costMax = Math.max(costMax, Number(password.hash.slice(4, 6)))
+    if (password.scheme === 'bcrypt') costs.push(Number(password.hash.slice(4, 6)))
   }
-  return { passwords, dummy: dummyPassword(costMax) }
+  return { passwords, dummyFor: dummiesOf(costs) }
 }
 
 /** The password, or what is wrong with it. */
@@ -77,8 +81,21 @@ function describeScheme(text: string): string {
   return 'plain and crypt passwords are not supported'
 }
 
+/** Of this process alone: the cost of a name that is not in the file cannot be told from outside. */
+const NAME_KEY = randomBytes(32)
+
+/** As many names have each cost as users of the file have it. */
+function dummiesOf(costs: readonly number[]): Users['dummyFor'] {
+  const none: Password = { user: '', scheme: 'sha', hash: '' }
+  const dummies = new Map([...new Set(costs)].map((cost) => [cost, dummyPassword(cost)]))
+  return (user) => {
+    const number = createHmac('sha256', NAME_KEY).update(user).digest().readUInt32BE(0)
+    const cost = costs[number % costs.length]
+    return (cost === undefined ? undefined : dummies.get(cost)) ?? none
+  }
+}
+
 /** A real salt and a digest of the right form, so that the whole work is done before the answer is no. */
 function dummyPassword(cost: number): Password {
-  if (cost === 0) return { user: '', scheme: 'sha', hash: '' }
   return { user: '', scheme: 'bcrypt', hash: `${genSaltSync({ cost })}${'e'.repeat(30)}.` }
 }

@@ -5,7 +5,7 @@
 
 import type { TokenSource } from '../config/config.ts'
 import type { RequestFacts } from '../request/facts.ts'
-import { cookieValue, fieldValues, listItems } from '../request/headers.ts'
+import { cookieValues, fieldValues, listItems } from '../request/headers.ts'
 import { queryValues } from '../request/query.ts'
 import { nothingHidden, type Hidden } from './identity.ts'
 
@@ -127,7 +127,7 @@ function plainTokens(
   place: 'header' | 'cookie' | 'query',
   name: string,
 ): readonly string[] {
-  if (place === 'cookie') return nonEmpty([cookieValue(facts.fields, name) ?? ''])
+  if (place === 'cookie') return nonEmpty(cookieValues(facts.fields, name))
   if (place === 'query') return facts.query === '' ? [] : nonEmpty(queryValues(facts.query, name))
   const values = nonEmpty(fieldValues(facts.fields, name))
   if (name === 'authorization') return bearerTokens(values)

@@ -1,7 +1,5 @@
 /** Gives a client its response: one of our own or an auth server's, or an upstream's other answer to a handshake. */
 
-import { once } from 'node:events'
-import type { Readable } from 'node:stream'
 import type { Answer } from '../errors.ts'
 import type { Client, ResponseStart } from '../http1/client.ts'
 import { bodyScanner, type BodyScanner, type Framing } from '../http1/framing.ts'
@@ -9,7 +7,6 @@ import type { ResponseWriter } from '../http1/response-writer.ts'
 import { trailerFields } from '../http1/trailers.ts'
 import { passedTrailers, type LostFields } from '../outgoing/trailers.ts'
 import type { Side } from '../relay/relay.ts'
-import { fieldValue } from '../request/headers.ts'
 import { Silence } from './silence.ts'
 
 /** How the relay of an answer went. */
@@ -22,28 +19,13 @@ export interface AnswerEnd {
 
 /**
  * Sends an answer that is ours or an auth server's. `fields` hold no framing but Content-Length. A body that the client still
- * owes is not waited for: the connection closes behind the answer. Rejects when the answer breaks off in the middle; the
- * connection is cut then.
+ * owes is not waited for: the connection closes behind the answer. Throws, before anything is written, for what cannot be.
  */
-export async function sendAnswer(client: Client, answer: Answer): Promise<void> {
-  const { body, status, reason, fields } = answer
+export function sendAnswer(client: Client, { body, status, reason, fields }: Answer): void {
   const isBodyless = client.method === 'HEAD' || status === 204 || status === 304
-  const closes = !client.bodyDone
-  if (isBodyless || Buffer.isBuffer(body)) {
-    const framing = isBodyless ? 'none' : 'length'
-    const writer = client.respond({ status, reason, fields, framing, closes })
-    if (framing === 'length') writer.write(body as Buffer)
-    else if (!Buffer.isBuffer(body)) (body as Readable).destroy()
-    writer.end()
-    return
-  }
-  const ended = client.httpVersion === '1.1' ? 'chunked' : 'close'
-  const framing = fieldValue(fields, 'content-length') === undefined ? ended : 'length'
-  const framed = framing === 'chunked' ? [...fields, 'Transfer-Encoding', 'chunked'] : fields
-  const writer = client.respond({ status, reason, fields: framed, framing, closes })
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    if (!writer.write(chunk)) await once(client.socket, 'drain')
-  }
+  const framing = isBodyless ? 'none' : 'length'
+  const writer = client.respond({ status, reason, fields, framing, closes: !client.bodyDone })
+  if (!isBodyless) writer.write(body)
   writer.end()
 }
 

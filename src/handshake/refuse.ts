@@ -1,7 +1,6 @@
 /** The only place that refuses: it makes error answers and gives them to clients. They are problem details (RFC 9457) that tell the client what to do and nothing internal. */
 
 import { STATUS_CODES } from 'node:http'
-import { discardAnswer } from '../auth/forward.ts'
 import { catalogue, Refusal, type Answer } from '../errors.ts'
 import type { Client } from '../http1/client.ts'
 import { sendAnswer } from './answer.ts'
@@ -36,26 +35,20 @@ export function refusalAnswer(refusal: Refusal, requestId: string): Answer {
 
 /**
  * Answers with a refusal where somebody can still read one; where the response has begun, the connection is cut. Gives what the
- * exchange ended by: E_INTERNAL where the answer itself cannot be written. Never rejects.
+ * exchange ended by: E_INTERNAL where the answer itself cannot be written.
  */
-export async function giveRefusal(
-  client: Client,
-  refusal: Refusal,
-  requestId: string,
-): Promise<Refusal> {
+export function giveRefusal(client: Client, refusal: Refusal, requestId: string): Refusal {
   const isLost = client.gone && client.goneBy === 'reset'
   if (isLost || client.responded || refusal.code === 'E_CLIENT_GONE') {
     client.destroy()
-    discardAnswer(refusal)
     return refusal
   }
   try {
-    await sendAnswer(client, refusalAnswer(refusal, requestId))
+    sendAnswer(client, refusalAnswer(refusal, requestId))
     return refusal
   } catch (error) {
     const failure = Refusal.ofError(error)
-    if (client.responded) client.destroy()
-    else await sendAnswer(client, refusalAnswer(failure, requestId))
+    sendAnswer(client, refusalAnswer(failure, requestId))
     return failure
   }
 }

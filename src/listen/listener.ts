@@ -10,7 +10,7 @@
 
 import type { Socket } from 'node:net'
 import type { Address, ListenerConfig } from '../config/config.ts'
-import { clientKey } from '../admit/client-key.ts'
+import { clientKey } from '../request/client-key.ts'
 import type { Refusal } from '../errors.ts'
 import type { Acceptor } from '../relay/acceptor.ts'
 import { plainAddress } from '../request/address-set.ts'

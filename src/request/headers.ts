@@ -48,15 +48,19 @@ const COOKIE_VALUE = /^[!#-+\--:<-[\]-~]*$/
  * a valid value counts; names are case-sensitive.
  */
 export function cookieValue(fields: Fields, name: string): string | undefined {
-  for (let index = 0; index + 1 < fields.length; index += 2) {
-    if (!isNamed(fields[index], 'cookie')) continue
-    const value = cookieIn(fields[index + 1] as string, name)
-    if (value !== undefined) return value
-  }
-  return undefined
+  return cookieValues(fields, name)[0]
 }
 
-function cookieIn(line: string, name: string): string | undefined {
+/** All of them, in their order. */
+export function cookieValues(fields: Fields, name: string): string[] {
+  const values: string[] = []
+  for (let index = 0; index + 1 < fields.length; index += 2) {
+    if (isNamed(fields[index], 'cookie')) takeCookies(fields[index + 1] as string, name, values)
+  }
+  return values
+}
+
+function takeCookies(line: string, name: string, values: string[]): void {
   let start = 0
   while (start < line.length) {
     const semicolon = line.indexOf(';', start)
@@ -65,9 +69,8 @@ function cookieIn(line: string, name: string): string | undefined {
     start = end + 1
     if (pair.charCodeAt(name.length) !== EQUALS || !pair.startsWith(name)) continue
     const value = unquoted(pair.slice(name.length + 1))
-    if (COOKIE_VALUE.test(value)) return value
+    if (COOKIE_VALUE.test(value)) values.push(value)
   }
-  return undefined
 }
 
 function unquoted(value: string): string {

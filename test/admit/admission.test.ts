@@ -104,36 +104,27 @@ describe('Admission', () => {
     it('answers 429 when a client asks for too many upgrades in a second, and admits it in the next', async (t) => {
       t.mock.timers.enable({ apis: ['Date', 'setTimeout'] })
       const admission = admissionWith({ handshakesPerSecond: 2 })
-      assert.ok(!((await admission.admitTunnel('192.0.2.1')) instanceof Refusal))
+      assert.equal(await admission.admitHandshake('192.0.2.1'), undefined)
       t.mock.timers.tick(400)
-      assert.ok(!((await admission.admitTunnel('192.0.2.1')) instanceof Refusal))
-      const refusal = refused(await admission.admitTunnel('192.0.2.1'), 'E_RATE_LIMIT')
+      assert.equal(await admission.admitHandshake('192.0.2.1'), undefined)
+      const refusal = refused(await admission.admitHandshake('192.0.2.1'), 'E_RATE_LIMIT')
       assert.equal(refusal.status, 429)
       assert.equal(refusal.details.retryAfterSeconds, 1)
-      assert.ok(!((await admission.admitTunnel('192.0.2.2')) instanceof Refusal))
+      assert.equal(await admission.admitHandshake('192.0.2.2'), undefined)
       t.mock.timers.tick(600)
-      assert.ok(!((await admission.admitTunnel('192.0.2.1')) instanceof Refusal))
-      assert.equal(admission.tunnels, 4)
+      assert.equal(await admission.admitHandshake('192.0.2.1'), undefined)
     })
 
     it('counts plain requests apart from upgrades', async () => {
       const admission = admissionWith({ requestsPerSecond: 1 })
       assert.equal(await admission.admitRequest('192.0.2.1'), undefined)
       refused(await admission.admitRequest('192.0.2.1'), 'E_RATE_LIMIT')
-      leased(admission.admitTunnel('192.0.2.1'))
-    })
-
-    it('asks the rate first, so that a client over its rate does not learn that the route is full', async () => {
-      const admission = admissionWith({ handshakesPerSecond: 1, tunnels: 1 })
-      assert.ok(!((await admission.admitTunnel('192.0.2.1')) instanceof Refusal))
-      refused(await admission.admitTunnel('192.0.2.1'), 'E_RATE_LIMIT')
-      refused(await admission.admitTunnel('192.0.2.2'), 'E_ROUTE_FULL')
-      assert.equal(admission.tunnels, 1)
+      assert.equal(admission.admitHandshake('192.0.2.1'), undefined)
     })
 
     it('does not keep the process alive', async () => {
       const admission = admissionWith({ handshakesPerSecond: 5, requestsPerSecond: 5 })
-      await admission.admitTunnel('192.0.2.1')
+      await admission.admitHandshake('192.0.2.1')
       await admission.admitRequest('192.0.2.1')
       assert.deepEqual(
         process.getActiveResourcesInfo().filter((name) => name === 'Timeout'),
@@ -164,7 +155,7 @@ describe('Admission', () => {
     it('is synchronous again when a rate is taken away', () => {
       const admission = admissionWith({ handshakesPerSecond: 1 })
       admission.reconfigure(unlimited)
-      leased(admission.admitTunnel('192.0.2.1'))
+      assert.equal(admission.admitHandshake('192.0.2.1'), undefined)
     })
   })
 })

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { PassThrough } from 'node:stream'
 import { describe, it } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { authorize, compilePolicy, type AuthOutcome } from '../../src/auth/authorize.ts'
@@ -17,9 +16,9 @@ function user(name: string): Identity {
   return { ...anonymous, user: name }
 }
 
-/** A no with somebody else's answer, whose body is `body`. */
-function answered(body: PassThrough): Refusal {
-  const answer = { status: 302, reason: 'Found', fields: [], body }
+/** A no with somebody else's answer. */
+function answered(): Refusal {
+  const answer = { status: 302, reason: 'Found', fields: [], body: Buffer.alloc(0) }
   return new Refusal('E_FORWARD_DENIED', { answer })
 }
 
@@ -121,16 +120,14 @@ describe('authorize', () => {
   const errors: readonly Code[] = ['E_AUTH_UNAVAILABLE', 'E_AUTH_TIMEOUT', 'E_AUTH_BUSY']
   for (const code of errors) {
     it(`tells of ${code} before anything else when no check of the group passes`, () => {
-      const body = new PassThrough()
       const group = [
-        fakeCheck('a', answered(body)),
+        fakeCheck('a', answered()),
         fakeCheck('b', refusal('E_CLAIM_DENIED', 'b')),
         fakeCheck('c', refusal(code, 'c')),
       ]
       const outcome = run([group]) as AuthOutcome
       assert.equal(refusedBy(outcome).code, code)
       assert.deepEqual(outcome.tried.at(-1), { check: 'c', result: 'error' })
-      assert.ok(body.destroyed)
     })
   }
 
@@ -140,30 +137,13 @@ describe('authorize', () => {
   })
 
   it("prefers a server's answer to a 403 of ours, and the first of two", () => {
-    const [first, second] = [new PassThrough(), new PassThrough()]
-    const wanted = answered(first)
+    const wanted = answered()
     const group = [
       fakeCheck('a', refusal('E_CLAIM_DENIED', 'a')),
       fakeCheck('b', wanted),
-      fakeCheck('c', answered(second)),
+      fakeCheck('c', answered()),
     ]
     assert.equal((run([group]) as AuthOutcome).outcome, wanted)
-    assert.ok(!first.destroyed)
-    assert.ok(second.destroyed)
-  })
-
-  it("frees a server's answer that another check makes needless", () => {
-    const body = new PassThrough()
-    const outcome = run([[fakeCheck('a', answered(body)), fakeCheck('b', user('bob'))]])
-    assert.deepEqual((outcome as AuthOutcome).outcome, user('bob'))
-    assert.ok(body.destroyed)
-  })
-
-  it('keeps the answer of a server that is the only check of its group', () => {
-    const body = new PassThrough()
-    const wanted = answered(body)
-    assert.equal((run([[fakeCheck('a', wanted)]]) as AuthOutcome).outcome, wanted)
-    assert.ok(!body.destroyed)
   })
 
   it('prefers a 403 to a 401', () => {

@@ -23,7 +23,7 @@ interface TestCheck extends AsyncDisposable {
   readonly path: string
   readonly log: RecordingLog
   readonly verify: ReturnType<typeof countedVerify>
-  outcome(fields: readonly string[]): Promise<Identity | Refusal>
+  outcome(fields: readonly string[], clientIp?: string): Promise<Identity | Refusal>
 }
 
 function countedVerify(check: NonNullable<BasicOptions['verify']> = verify) {
@@ -55,7 +55,7 @@ async function open(
     path,
     log,
     verify: counted,
-    outcome: async (fields) => check.check(fakeFacts({ fields })),
+    outcome: async (fields, clientIp = '192.0.2.7') => check.check(fakeFacts({ fields, clientIp })),
     async [Symbol.asyncDispose]() {
       check.close()
       await held.disposeAsync()
@@ -99,14 +99,22 @@ describe('basic auth', () => {
     assert.deepEqual((refusals[0] as Refusal).details.fields, challenge)
   })
 
-  it('spends a bcrypt of the highest cost on unknown users and on {SHA} users', async () => {
+  it('spends a bcrypt of a cost in the file on unknown users and on {SHA} users', async () => {
     await using test = await open()
     await test.outcome(basicFields('nobody', 'x'))
     await test.outcome(basicFields('cid', 'x'))
     await test.outcome(basicFields('cid', 'password'))
     const hashes = test.verify.mock.calls.map((call) => call.arguments[1])
     assert.equal(hashes.length, 3)
-    for (const hash of hashes) assert.match(hash, /^\$2b\$05\$/)
+    for (const hash of hashes) assert.match(hash, /^\$2[by]\$0[45]\$/)
+  })
+
+  it('refuses a password of which bcrypt would read the beginning alone, after the same work', async () => {
+    const long = 'x'.repeat(72)
+    await using test = await open(`dan:${hashSync(long, { cost: 4 })}`)
+    assert.equal(codeOf(await test.outcome(basicFields('dan', long))), 'pass dan')
+    assert.equal(codeOf(await test.outcome(basicFields('dan', `${long}y`))), 'E_AUTH_INVALID')
+    assert.equal(test.verify.mock.callCount(), 2)
   })
 
   it('needs no bcrypt for a file of {SHA} alone', async () => {
@@ -197,7 +205,7 @@ describe('basic auth', () => {
     await test.outcome(basicFields('ann', 'pa:ss wörd'))
     isOpen = false
     const checks = Array.from({ length: 64 }, (_, index) =>
-      test.outcome(basicFields('bob', `guess ${index}`)),
+      test.outcome(basicFields('bob', `guess ${index}`), `192.0.2.${index}`),
     )
     const busy = await test.outcome(basicFields('bob', 'builder'))
     assert.ok(busy instanceof Refusal)

@@ -63,10 +63,16 @@ describe('parseHtpasswd', () => {
     })
   }
 
-  it('makes a dummy of the highest cost that takes the whole work and fits nothing', () => {
-    const { dummy } = parseHtpasswd(`ann:${cheap}\nbob:${dear}\ncid:${sha}`)
-    assert.equal(dummy.scheme, 'bcrypt')
-    assert.equal(parseOptions(dummy.hash).cost, 5)
+  it('makes dummies of the costs in the file, which take the whole work and fit nothing', () => {
+    const { dummyFor } = parseHtpasswd(`ann:${cheap}\nbob:${dear}\ncid:${sha}`)
+    const costs = new Set<number>()
+    for (let index = 0; index < 64; index += 1) {
+      const dummy = dummyFor(`nobody${index}`)
+      assert.equal(dummy, dummyFor(`nobody${index}`))
+      costs.add(parseOptions(dummy.hash).cost)
+    }
+    assert.deepEqual([costs.has(4), costs.has(5), costs.size], [true, true, 2])
+    const dummy = dummyFor('nobody')
     assert.equal(verifySync('', dummy.hash), false)
     // Its salt makes a hash that verifies: the verifier does not reject the dummy before the work.
     const twin = hashSync('x', { salt: dummy.hash.slice(0, 29) })
@@ -75,6 +81,10 @@ describe('parseHtpasswd', () => {
   })
 
   it('makes a dummy that fits nothing for a file without bcrypt', () => {
-    assert.deepEqual(parseHtpasswd(`cid:${sha}`).dummy, { user: '', scheme: 'sha', hash: '' })
+    assert.deepEqual(parseHtpasswd(`cid:${sha}`).dummyFor('a'), {
+      user: '',
+      scheme: 'sha',
+      hash: '',
+    })
   })
 })

@@ -56,6 +56,12 @@ const cases: readonly Case[] = [
     wrong: 'several tokens in header authorization',
   },
   {
+    name: 'no token in two cookies of its name',
+    from: [{ in: 'cookie', name: 'session' }],
+    fields: ['Cookie', 'session=a; session=b'],
+    wrong: 'several tokens in cookie session',
+  },
+  {
     name: 'a token in a field of its own',
     from: [field],
     fields: ['x-token', 'a.b.c'],

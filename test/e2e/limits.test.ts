@@ -39,6 +39,27 @@ describe('limits', () => {
     assert.equal((await second.head()).status, 101)
   })
 
+  for (const [name, text] of [
+    ['plain requests', `GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YW5uOng=\r\n\r\n`],
+    ['handshakes', handshake('/', ['Authorization: Basic YW5uOng='])],
+  ] as const) {
+    it(`counts ${name} with wrong passwords, so that guesses are slow`, async () => {
+      await using upstream = await grantingUpstream()
+      await using gateway = await startTestGateway(
+        `auth: { staff: { type: basic, users: ./users } }
+routes: [{ auth: [staff], limits: { requestsPerSecond: 2, handshakesPerSecond: 2 }, upstream: "${upstream.url}" }]`,
+        { users: `ann:{SHA}${'A'.repeat(27)}=\n` },
+      )
+      await using client = await rawClient(gateway.port)
+      client.write(text.repeat(8))
+      const statuses: number[] = []
+      for (let count = 0; count < 8; count += 1) statuses.push((await client.answer()).status)
+      assert.ok(statuses.filter((status) => status === 401).length <= 4, statuses.join())
+      assert.ok(statuses.includes(429))
+      assert.equal(upstream.connections, 0)
+    })
+  }
+
   it('answers 429 to the client that has too many tunnels, and serves another one', async () => {
     await using upstream = await grantingUpstream()
     await using gateway = await start(upstream, 'tunnelsPerClient: 1')

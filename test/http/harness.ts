@@ -275,7 +275,7 @@ export class Gateway implements AsyncDisposable {
       onAttempt: (endpoint) => this.attempts.push(endpoint.url),
     })
     if (end instanceof Refusal && end.code !== 'E_CLIENT_GONE') {
-      await giveCode(client, end)
+      giveCode(client, end)
     }
     client.finish()
     const waiting = this.#waiting.shift()
@@ -301,11 +301,11 @@ export class Gateway implements AsyncDisposable {
 }
 
 /** The code of a refusal as the body of its answer. */
-async function giveCode(client: Client, { status, code }: Refusal): Promise<void> {
+function giveCode(client: Client, { status, code }: Refusal): void {
   if (client.responded) return
   const body = Buffer.from(code)
   const fields = ['content-length', String(body.length)]
-  await sendAnswer(client, { status, reason: STATUS_CODES[status] ?? '', fields, body })
+  sendAnswer(client, { status, reason: STATUS_CODES[status] ?? '', fields, body })
 }
 
 function withoutHopByHop(raw: readonly string[]): string[] {

@@ -155,7 +155,7 @@ describe('a held client that becomes a socket', () => {
     const targets: string[] = []
     const owner = { ...OWNER, onRequest: ({ target }: RequestHead) => void targets.push(target) }
     const client = heldClient(connection, { owner })
-    await sendAnswer(client, ANSWER)
+    sendAnswer(client, ANSWER)
     client.finish()
     const text = 'HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno'
     assert.equal(String(await readBytes(connection.peer, text.length)), text)
@@ -169,7 +169,7 @@ describe('a held client that becomes a socket', () => {
     const broken: string[] = []
     const owner = { ...OWNER, onBroken: ({ code }: Refusal) => (broken.push(code), '') }
     const client = heldClient(connection, { rest: 'early\x01', owner })
-    await sendAnswer(client, ANSWER)
+    sendAnswer(client, ANSWER)
     client.finish()
     assert.match(String(await readToEnd(connection.peer)), /\r\n\r\nno$/)
     assert.deepEqual(broken, ['E_REQUEST_MALFORMED'])

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { clientKey } from '../../src/admit/client-key.ts'
+import { clientKey } from '../../src/request/client-key.ts'
 
 const cases: { name: string; ip: string; key: string }[] = [
   { name: 'keeps an IPv4 address', ip: '203.0.113.9', key: '203.0.113.9' },
