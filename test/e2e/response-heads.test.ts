@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { createServer } from 'node:tls'
 import { startTestGateway } from '../support/gateway.ts'
 import { handshake, rawClient } from '../support/raw-client.ts'
 import { scriptedUpstream } from '../support/scripted-upstream.ts'
@@ -107,3 +112,38 @@ for (const [kind, request] of Object.entries(REQUESTS)) {
     }
   })
 }
+
+describe('the responses of an endpoint with TLS', () => {
+  it('are read alike, and its connections are used again', async () => {
+    const file = (name: string): Buffer =>
+      readFileSync(join(import.meta.dirname, '../fixtures/tls', name))
+    const server = createServer({ cert: file('cert.pem'), key: file('key.pem') }, (socket) => {
+      let asked = 0
+      socket.on('error', () => {})
+      socket.on('data', () => {
+        asked += 1
+        socket.write(`HTTP/1.1 200 OK\nA:\n ${asked}\nContent-Length: 2, 2\n\nok`)
+      })
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    {
+      await using gateway = await startTestGateway(
+        `upstreams: { a: { endpoints: ["https://127.0.0.1:${port}"], tls: { insecure: true } } }\nroutes: [{ upstream: a }]`,
+      )
+      await using client = await rawClient(gateway.port)
+      for (const [request, line] of [
+        [REQUESTS['a plain request'], 'A: 1'],
+        [REQUESTS['a plain request'], 'A: 2'],
+        [REQUESTS['a handshake'], 'A: 1'],
+      ] as const) {
+        client.write(request)
+        const { lines, body } = await client.answer()
+        assert.deepEqual([lines[0], body], [line, 'ok'])
+      }
+    }
+    server.close()
+    await once(server, 'close')
+  })
+})
