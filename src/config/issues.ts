@@ -37,6 +37,9 @@ function findingsOfIssue(issue: Issue, base: Path, raw: unknown): Finding[] {
   if (value === undefined) return [{ path, text: `missing; ${issue.message}` }]
   const kind = kindOf(value)
   const isWrongKind = issue.code === 'invalid_type' || issue.code === 'invalid_union'
+  if (isWrongKind && typeof value === 'string' && /^[\w-]+:\S/.test(value)) {
+    return [{ path, text: `${issue.message}; a blank belongs behind the colon of a key` }]
+  }
   const text = isWrongKind && kind !== undefined ? `${issue.message}; got ${kind}` : issue.message
   return [{ path, text }]
 }

@@ -4,6 +4,7 @@ import { z } from 'zod'
 
 import type { PathMatch } from './config.ts'
 import { fieldName, method } from './fields.ts'
+import { pathHint } from './hints.ts'
 import { hostPattern } from './network.ts'
 import { fail, list, oneOrMore, regex, text } from './scalars.ts'
 import { key, optional, required, section } from './section.ts'
@@ -13,9 +14,11 @@ export const path = text('a path that starts with /')
   .transform((value, context) => {
     if (!value.startsWith('/')) return fail(context, 'expected a path that starts with /')
     if (/[?#]/.test(value)) return fail(context, 'a path has no ? and no #')
-    return /^[\x21-\x7e]*$/.test(value)
-      ? value
-      : fail(context, 'write other than printable ASCII characters as %XX')
+    if (!/^[\x21-\x7e]*$/.test(value)) {
+      return fail(context, 'write other than printable ASCII characters as %XX')
+    }
+    const hint = pathHint(value)
+    return hint === undefined ? value : fail(context, `has what would be taken as it is; ${hint}`)
   })
   .meta({ title: 'path' })
 

@@ -8,7 +8,8 @@ import { isIP, isIPv4, isIPv6 } from 'node:net'
 import type { z } from 'zod'
 
 import type { Address, EndpointConfig, ListenerAddress } from './config.ts'
-import { fail, word } from './scalars.ts'
+import { addressHint, endpointHint, hostHint, originHint } from './hints.ts'
+import { fail, hinted, word } from './scalars.ts'
 
 /** The kernel's limit for the path of a unix socket (sun_path, with its closing NUL). */
 const unixPathBytesMax = 107
@@ -20,7 +21,7 @@ const hostNamePattern =
 export function address() {
   const message =
     'expected an address such as 0.0.0.0:8080, localhost:8080, [::1]:8080, :8080 or unix:/run/upgate.sock'
-  return word(/^(?:unix:[^\s]*|[^\s/]*:\d{1,5})$/, message)
+  return word(/^(?:unix:[^\s]*|[^\s/]*:\d{1,5})$/, message, addressHint)
     .transform(parseAddress)
     .meta({ title: 'address' })
 }
@@ -29,7 +30,7 @@ export function address() {
 export function listenerAddress() {
   const message =
     'expected an address such as 0.0.0.0:8080, localhost:8080, [::1]:8080, :8080, unix:/run/upgate.sock or systemd'
-  return word(/^(?:systemd(?::[^\s:]+)?|unix:[^\s]*|[^\s/]*:\d{1,5})$/, message)
+  return word(/^(?:systemd(?::[^\s:]+)?|unix:[^\s]*|[^\s/]*:\d{1,5})$/, message, addressHint)
     .transform((value, context): ListenerAddress => {
       const [, name] = /^systemd(?::(.+))?$/.exec(value) ?? []
       const isPort = name !== undefined && /^\d+$/.test(name)
@@ -50,7 +51,8 @@ function parseAddress(value: string, context: z.core.$RefinementCtx): Address {
   if (port > 65_535) return fail(context, 'expected a port from 0 to 65535')
   if (host !== undefined) return { kind: 'tcp', host, port }
   const bare = value.slice(0, colon)
-  const hint = bare.includes(':') && !bare.startsWith('[') ? `; write [${bare}]:${port}` : ''
+  const isBareIPv6 = bare.includes(':') && !bare.startsWith('[')
+  const hint = isBareIPv6 ? `; write [${bare}]:${port}` : bare === '*' ? `; write :${port}` : ''
   return fail(context, `"${bare}" is neither a host name nor an IP address${hint}`)
 }
 
@@ -107,13 +109,14 @@ export function parseEndpoint(value: string): EndpointUrl | string {
   if (scheme === 'ws') return 'write http:// in place of ws://: the upgrade starts as HTTP'
   if (scheme === 'wss') return 'write https:// in place of wss://: the upgrade starts as HTTP'
   if (scheme !== 'http' && scheme !== 'https') {
-    const hint = /^[^\s/:]+:\d+$/.test(value) ? `; write http://${value}` : ''
-    return `expected a URL: ${endpointForms}${hint}`
+    return hinted(`expected a URL: ${endpointForms}`, endpointHint(value))
   }
   return parseHttpEndpoint(value, scheme)
 }
 
 function parseHttpEndpoint(value: string, scheme: 'http' | 'https'): EndpointUrl | string {
+  const hint = endpointHint(value)
+  if (hint !== undefined) return hinted(`expected a URL: ${endpointForms}`, hint)
   const rest = value.slice(scheme.length + 3)
   const authority = /^[^/?#]*/.exec(rest)?.[0] ?? ''
   if (authority.includes('@')) {
@@ -171,7 +174,7 @@ export function localAddress() {
 export function origin() {
   const message =
     'expected an origin such as https://app.example.com or https://localhost:3000 (scheme, host and port; no path), or "null" in quotes'
-  return word(/^(?:null|[A-Za-z][A-Za-z0-9+.-]*:\/\/[^\s/?#@*]+)$/, message)
+  return word(/^(?:null|[A-Za-z][A-Za-z0-9+.-]*:\/\/[^\s/?#@*]+)$/, message, originHint)
     .transform((value, context) => {
       if (value === 'null') return value
       if (!URL.canParse(value)) return fail(context, message)
@@ -185,14 +188,15 @@ export function origin() {
 export function hostPattern() {
   const message =
     'expected a host such as chat.example.com or *.example.com, without a port; leave it out for every host'
-  return word(/^[^\s/]+$/, message)
+  return word(/^\S+$/, message)
     .transform((value, context) => {
       const host = value.toLowerCase().replace(/\.$/, '')
       const plain = host.startsWith('*.') ? host.slice(2) : host
       const isAddress = host.startsWith('[') && isIPv6(host.slice(1, -1))
       if (isAddress || hostNamePattern.test(plain)) return host
-      const hint = /[^\0-\x7f]/.test(host) ? ` (in ASCII: ${new URL(`http://${plain}`).host})` : ''
-      return fail(context, message + hint)
+      const isForeign = /[^\0-\x7f]/.test(host) && URL.canParse(`http://${plain}`)
+      const hint = isForeign ? ` (in ASCII: ${new URL(`http://${plain}`).host})` : ''
+      return fail(context, hinted(message + hint, hostHint(host)))
     })
     .meta({ title: 'host' })
 }

@@ -6,8 +6,15 @@
 import { RE2JS } from 're2js'
 import { z } from 'zod'
 
+import { durationHint, sizeHint } from './hints.ts'
+
 const millisecondsPer = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 const bytesPer = { '': 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const
+
+/** Parts such as `1h30m`, the longest unit first. */
+const durationForm =
+  '(?=\\d)(?:\\d{1,12}d)?(?:\\d{1,12}h)?(?:\\d{1,12}m)?(?:\\d{1,12}s)?(?:\\d{1,12}ms)?'
+const durationPattern = new RegExp(`^${durationForm}$`)
 
 /** Timers above 2^31-1 ms fire at once, so 24 days is the longest. */
 const durationMaxMs = 24 * millisecondsPer.d
@@ -15,9 +22,21 @@ const durationMaxMs = 24 * millisecondsPer.d
 /** Far above any sensible pattern; it bounds the work of compiling it. */
 const patternCharsMax = 1000
 
+/** What would be right in place of a value; undefined where nobody can tell. */
+type Hint = (value: unknown) => string | undefined
+
+export function hinted(message: string, hint: string | undefined): string {
+  return hint === undefined ? message : `${message}; ${hint}`
+}
+
 /** A schema for one word of text, with one message for everything that can be wrong with its form. */
-export function word(pattern: RegExp, message: string) {
-  return z.string({ error: message }).regex(pattern, { error: message })
+export function word(pattern: RegExp, message: string, hint: Hint = () => undefined) {
+  const error = ({ input }: { readonly input?: unknown }): string =>
+    hinted(
+      message,
+      typeof input === 'string' || typeof input === 'number' ? hint(input) : undefined,
+    )
+  return z.string({ error }).regex(pattern, { error })
 }
 
 /** Text that is not empty. */
@@ -56,14 +75,12 @@ export function orList(words: readonly string[]): string {
  * The longest is 24 days, and the shortest 1ms unless `minSeconds` asks for more.
  */
 export function duration(allowed: { off?: boolean; zero?: boolean; minSeconds?: number } = {}) {
-  const message = `expected a duration such as 500ms, 5s, 10m, 12h or 7d${allowed.off === true ? ', or off' : ''}`
-  const pattern =
-    allowed.off === true ? /^(?:\d{1,12}(?:ms|s|m|h|d)|off)$/ : /^\d{1,12}(?:ms|s|m|h|d)$/
-  return word(pattern, message)
+  const message = `expected a duration such as 500ms, 5s, 10m, 1h30m or 7d${allowed.off === true ? ', or off' : ''}`
+  const pattern = allowed.off === true ? new RegExp(`^(?:${durationForm}|off)$`) : durationPattern
+  return word(pattern, message, durationHint)
     .transform((value, context) => {
       if (value === 'off') return Infinity
-      const [, digits = '', unit = ''] = /^(\d+)(\D+)$/.exec(value) ?? []
-      const durationMs = Number(digits) * millisecondsPer[unit as keyof typeof millisecondsPer]
+      const durationMs = millisecondsIn(value)
       if (durationMs === 0 && allowed.zero !== true) {
         const instead = allowed.off === true ? '; write off for no limit' : ''
         return fail(context, `must be longer than 0${instead}`)
@@ -77,6 +94,15 @@ export function duration(allowed: { off?: boolean; zero?: boolean; minSeconds?: 
       return durationMs
     })
     .meta({ title: 'duration' })
+}
+
+/** The sum of its parts. */
+function millisecondsIn(value: string): number {
+  let sumMs = 0
+  for (const [, digits, unit] of value.matchAll(/(\d+)(\D+)/g)) {
+    sumMs += Number(digits) * millisecondsPer[unit as keyof typeof millisecondsPer]
+  }
+  return sumMs
 }
 
 /** The shortest text of a duration; `off` for `Infinity`. */
@@ -93,13 +119,15 @@ export function size(minBytes: number, maxBytes: number) {
   const range = `from ${formatSize(minBytes)} to ${formatSize(maxBytes)}`
   const message = `expected a size such as 64KiB, 1MiB or 16384, ${range}`
   const bytes = z.int({ error: message }).min(minBytes, message).max(maxBytes, message)
-  const written = word(/^\d{1,12}(?:[KMG]iB)?$/, message)
+  const written = word(/^\d{1,12}(?:[KMG]iB)?$/, message, sizeHint)
     .transform((value) => {
       const [, digits = '', unit = ''] = /^(\d+)(\D*)$/.exec(value) ?? []
       return Number(digits) * bytesPer[unit as keyof typeof bytesPer]
     })
     .pipe(bytes)
-  return z.union([bytes, written], { error: message }).meta({ title: 'size' })
+  return z
+    .union([bytes, written], { error: ({ input }) => hinted(message, sizeHint(input)) })
+    .meta({ title: 'size' })
 }
 
 /** The shortest text of a size. */

@@ -142,8 +142,22 @@ function syntaxProblems(
 
 function yamlText(error: YAMLError, place: Place): string {
   const inFlow = place.source.slice(0, place.column).endsWith('${')
-  const hint = inFlow ? '; between [ ] and { }, ${NAME} has to stand in quotes: "${NAME}"' : ''
+  const hint = inFlow
+    ? '; between [ ] and { }, ${NAME} has to stand in quotes: "${NAME}"'
+    : yamlHint(error.message)
   return `not valid YAML: ${error.message}${hint}`
+}
+
+/** What to do about mistakes that are often made; empty where the parser says it. */
+function yamlHint(message: string): string {
+  if (message.startsWith('Tabs are not allowed')) return '; indent with spaces'
+  if (message.startsWith('Alias cannot be')) return '; a * that is meant goes in quotes: "*"'
+  if (message.startsWith('Plain value cannot start')) return '; put the text in quotes'
+  if (message.startsWith('Invalid escape')) {
+    return "; a \\ that is meant goes in single quotes: 'C:\\users'"
+  }
+  if (message.startsWith('Nested mappings')) return '; begin a new line behind the first key'
+  return ''
 }
 
 /** The way from a path to its node; each map is indexed when it is first gone through. */

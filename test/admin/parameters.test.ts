@@ -22,7 +22,7 @@ describe('parseParameters', () => {
     const { problems } = parseParameters(shape, { minAge: '5', limit: '11', color: 'red' })
     assert.deepEqual(problems, [
       'there is no parameter "color"; there are minAge, limit, name',
-      'minAge: expected a duration such as 500ms, 5s, 10m, 12h or 7d',
+      'minAge: expected a duration such as 500ms, 5s, 10m, 1h30m or 7d; write 5s',
       'limit: expected a whole number from 1 to 10',
     ])
   })

@@ -128,7 +128,7 @@ describe('upgate tunnels', () => {
     assert.equal(code, 2)
     assert.equal(
       err,
-      'upgate: not understood:\n  --min-idle: expected a duration such as 500ms, 5s, 10m, 12h or 7d\n  --sort: expected age, bytes, idle or rate\n',
+      'upgate: not understood:\n  --min-idle: expected a duration such as 500ms, 5s, 10m, 1h30m or 7d; write 5s\n  --sort: expected age, bytes, idle or rate\n',
     )
     assert.match(
       (await s.upgate('tunnels --limit 0')).err,

@@ -52,7 +52,7 @@ table('addresses', [
     'does not compare the default of an address that is wrong',
     withRoute('listeners: [{}, { address: 1 }]'),
     [
-      '1:28: listeners[1].address: expected an address such as 0.0.0.0:8080, localhost:8080, [::1]:8080, :8080, unix:/run/upgate.sock or systemd; got a number',
+      '1:28: listeners[1].address: expected an address such as 0.0.0.0:8080, localhost:8080, [::1]:8080, :8080, unix:/run/upgate.sock or systemd; write :1; got a number',
     ],
   ],
 ])

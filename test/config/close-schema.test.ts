@@ -112,7 +112,7 @@ describe('keepalive', () => {
       '1:45: routes[0].keepalive: expected off, or a map with keys of ping, timeout, upstream',
     ])
     assert.deepEqual(problemsIn(routeWith('keepalive: { ping: off, timout: 1s }')), [
-      '1:53: routes[0].keepalive.ping: expected a duration such as 500ms, 5s, 10m, 12h or 7d',
+      '1:53: routes[0].keepalive.ping: expected a duration such as 500ms, 5s, 10m, 1h30m or 7d',
       '1:58: routes[0].keepalive.timout: unknown key, did you mean "timeout"?',
     ])
   })

@@ -145,7 +145,7 @@ describe('YAML', () => {
     [
       'refuses tabs',
       'log:\n\tlevel: info',
-      ['2:1: not valid YAML: Tabs are not allowed as indentation'],
+      ['2:1: not valid YAML: Tabs are not allowed as indentation; indent with spaces'],
     ],
     [
       'refuses two documents',

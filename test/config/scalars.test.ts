@@ -25,7 +25,14 @@ function read(schema: z.ZodType, input: unknown): unknown {
   return result.success ? result.data : result.error.issues[0]?.message
 }
 
-const anyDuration = 'expected a duration such as 500ms, 5s, 10m, 12h or 7d'
+/** What would be right stands behind a message; `hints.test.ts` is about that. */
+function withoutHint(given: unknown, expected: unknown): unknown {
+  const isHinted =
+    typeof given === 'string' && typeof expected === 'string' && given.startsWith(`${expected}; `)
+  return isHinted ? expected : given
+}
+
+const anyDuration = 'expected a duration such as 500ms, 5s, 10m, 1h30m or 7d'
 const percentageMessage = 'expected a percentage from 1% to 100%, such as 10%'
 const sizeMessage = 'expected a size such as 64KiB, 1MiB or 16384, from 1KiB to 1MiB'
 
@@ -127,7 +134,7 @@ const cases: [schema: string, of: z.ZodType, input: unknown, result: unknown][] 
 describe('scalars', () => {
   for (const [schema, of, input, result] of cases) {
     it(`reads ${JSON.stringify(input).slice(0, 40)} as ${schema}`, () => {
-      assert.deepEqual(read(of, input), result)
+      assert.deepEqual(withoutHint(read(of, input), result), result)
     })
   }
 
