@@ -9,14 +9,13 @@
 
 import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
+import { CONNECTION_WINDOW, ReceiveWindow, STREAM_WINDOW } from './receive-window.ts'
 import type { StreamHead } from './request-reader.ts'
 
 const { NGHTTP2_NO_ERROR } = http2.constants
 
 /** More than any endpoint sends in one answer; the size of its head is bounded as well. */
 const FIELDS_MAX = 2000
-/** Of the whole connection. Each stream has its own besides, which is the back-pressure. */
-const CONNECTION_WINDOW = 1_048_576
 /** Megabytes that node may hold for a connection; for each stream it is less than its window and what is written to it. */
 const MEMORY_PER_STREAM = 0.25
 const MEMORY_MIN = 10
@@ -62,6 +61,7 @@ export class EndpointConnection {
   /** Its part in C++. */
   readonly #handle: unknown
   readonly #watcher: ConnectionWatcher
+  readonly #window: ReceiveWindow
   #streams = 0
   #isReady = false
   #isClosing = false
@@ -88,11 +88,12 @@ export class EndpointConnection {
       createConnection: () => socket,
       maxHeaderListPairs: FIELDS_MAX,
       maxSessionMemory: Math.max(MEMORY_MIN, streamsMax * MEMORY_PER_STREAM),
-      settings: { enablePush: false },
+      settings: { enablePush: false, initialWindowSize: STREAM_WINDOW },
     })
     this.#session.once('connect', () => {
       if (!this.#session.destroyed) this.#session.setLocalWindowSize(CONNECTION_WINDOW)
     })
+    this.#window = new ReceiveWindow(this.#session)
     this.#handle = handleOf(this.#session)
     this.#session.on('remoteSettings', this.#onSettings)
     this.#session.on('goaway', this.#onGoAway)
@@ -125,11 +126,13 @@ export class EndpointConnection {
   /** Takes the place of one stream until `leave` is called. There must be room. */
   take(): void {
     this.#streams += 1
+    this.#window.open()
     clearTimeout(this.#idleTimer)
   }
 
   leave(): void {
     this.#streams -= 1
+    this.#window.leave()
     if (this.#streams === 0) this.#onUnused()
     this.#watcher.onRoom()
   }
@@ -151,6 +154,11 @@ export class EndpointConnection {
   /** False where the endpoint has said that it has not looked at a stream and will not. */
   hasSeen(stream: number): boolean {
     return stream <= this.#lastStream
+  }
+
+  /** So much was read from one of its streams. */
+  onRead(bytes: number): void {
+    this.#window.onRead(bytes)
   }
 
   /** Something was answered. */

@@ -111,7 +111,7 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
     stream.on('trailers', this.#onTrailers)
     stream.on('end', this.#onEnd)
     stream.on('drain', this.#onDrain)
-    stream.on('wantTrailers', () => stream.sendTrailers(this.#requestTrailers))
+    stream.on('wantTrailers', this.#onWantTrailers)
     stream.on('close', this.#onClose)
   }
 
@@ -131,6 +131,15 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
   onWhole(trailers: OutgoingHttpHeaders): void {
     this.#requestTrailers = trailers
     this.#stream?.end()
+  }
+
+  /** Node throws for what no trailer may be. */
+  readonly #onWantTrailers = (): void => {
+    try {
+      this.#stream?.sendTrailers(this.#requestTrailers)
+    } catch (error) {
+      this.destroy(error as Error)
+    }
   }
 
   readonly #onDrain = (): void => {
@@ -162,6 +171,7 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
   }
 
   readonly #onData = (chunk: Buffer): void => {
+    this.#connection.onRead(chunk.length)
     const wrong = this.#body.data(chunk, this, () => this.#stream?.pause())
     if (wrong !== undefined) this.#break(wrong)
   }

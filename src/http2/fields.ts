@@ -27,9 +27,9 @@ export function isField(name: string, value: string): boolean {
   return NAME.test(name) && isValue(value)
 }
 
-/** The same of a value alone. */
+/** The same of a value alone; blanks around it are none of it. */
 export function isValue(value: string): boolean {
-  return VALUE.test(value)
+  return VALUE.test(value) && !/^[\t ]|[\t ]$/.test(value)
 }
 
 /** As Node wants them that takes no list of names and values, without those of `leftOut` (lower-case names). */

@@ -9,6 +9,9 @@ import { OutgoingBody, type BodySink } from '../http2/outgoing-body.ts'
 /** Above what an endpoint may send, with what the gateway adds. */
 const HEAD_BYTES_MAX = 1_048_576
 
+/** An HTTP/1.1 client gets what is above as it came; here it is an answer that breaks the protocol. */
+const STATUS_MAX = 599
+
 export interface AnswerSink extends BodySink {
   /** An informational answer (1xx). */
   onInformation(headers: OutgoingHttpHeaders): void
@@ -73,6 +76,12 @@ export class AnswerReader {
       this.isSwitched = true
       this.#body = new OutgoingBody({ kind: 'close' }, this.#sink, NOT_OVER_HTTP2)
       this.#sink.onHead({ ':status': 200, ...headersOf(fields, NOT_OVER_HTTP2) }, 'body')
+      return
+    }
+    // RFC 9110 15: no such status is defined, and node's HTTP/2 sends none.
+    if (status > STATUS_MAX) {
+      this.#body = new OutgoingBody({ kind: 'none' }, this.#sink, NOT_OVER_HTTP2)
+      this.#sink.onHead({ ':status': 502 }, 'nothing')
       return
     }
     const headers = { ':status': status, ...headersOf(fields, NOT_OVER_HTTP2) }

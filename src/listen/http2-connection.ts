@@ -5,9 +5,11 @@
 
 import http2, { type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
+import { setImmediate as setImmediateCallback } from 'node:timers'
 import { setImmediate } from 'node:timers/promises'
 import { Refusal, type Fields } from '../errors.ts'
 import { TIMER_MAX_MS } from '../timers.ts'
+import { CONNECTION_WINDOW, ReceiveWindow, STREAM_WINDOW } from '../http2/receive-window.ts'
 import { Budget } from './budget.ts'
 import { readStreamRequest, type StreamRequest } from './http2-request.ts'
 import { Http2Transport } from './http2-transport.ts'
@@ -18,6 +20,7 @@ const {
   NGHTTP2_FLAG_END_STREAM,
   NGHTTP2_NO_ERROR,
   NGHTTP2_PROTOCOL_ERROR,
+  NGHTTP2_REFUSED_STREAM,
 } = http2.constants
 
 const STREAMS_MAX = 100
@@ -36,6 +39,9 @@ const NOTICE = goawayFrame(2 ** 31 - 1, NGHTTP2_NO_ERROR)
 const NOTICE_MS = 1000
 /** How long a client without streams may take to read the last GOAWAY, and to leave. */
 const CLOSE_MS = 2000
+/** NGHTTP2_ERR_PROTO */
+const PROTOCOL_ERRNO = -505
+
 interface Http2Limits {
   readonly headBytesMax: number
   readonly headTimeoutMs: number
@@ -59,11 +65,14 @@ export class Http2Connection {
   readonly #socket: Socket
   readonly #transport: Http2Transport
   readonly #session: ServerHttp2Session
+  readonly #window: ReceiveWindow
   readonly #handlers: Http2Handlers
   readonly #highWaterMark: number
   readonly #peerAddress: string
   readonly #resets = new Budget(RESETS.most, RESETS.perSecond)
   readonly #controls = new Budget(CONTROLS.most, CONTROLS.perSecond)
+  /** Errors of the protocol of which it is not known yet whether they are one stream's or the connection's. */
+  readonly #unplaced: Error[] = []
   #streams = 0
   /** Runs while there is no stream. */
   #idleTimer: NodeJS.Timeout | undefined
@@ -81,11 +90,17 @@ export class Http2Connection {
     this.#transport = new Http2Transport(socket)
     this.#session = http2.performServerHandshake(this.#transport, {
       maxHeaderListPairs: FIELDS_MAX,
+      // Blanks around a value are seen, and refused, instead of a field that is missing.
+      strictFieldWhitespaceValidation: false,
       settings: {
         maxConcurrentStreams: STREAMS_MAX,
+        initialWindowSize: STREAM_WINDOW,
         enableConnectProtocol: handlers.servesWebSocket(),
       },
     })
+    this.#session.setLocalWindowSize(CONNECTION_WINDOW)
+    this.#window = new ReceiveWindow(this.#session)
+    this.#placeErrors()
     this.#session.on('stream', this.#onStream)
     this.#session.on('ping', this.#onControl)
     this.#session.on('remoteSettings', this.#onControl)
@@ -142,16 +157,38 @@ export class Http2Connection {
     this.#watchClose()
   }
 
+  /**
+   * Node ends a session for errors that nghttp2 answers with the reset of one stream, such as a body longer than its
+   * content-length (RFC 9113 8.1.1). It has closed that stream a turn later; where none is closed, the connection is meant.
+   */
+  #placeErrors(): void {
+    const session = this.#session
+    const destroy = session.destroy.bind(session)
+    session.destroy = (error?: NodeJS.ErrnoException, code?: number): void => {
+      if (error?.errno !== PROTOCOL_ERRNO) {
+        destroy(error, code)
+        return
+      }
+      this.#unplaced.push(error)
+      setImmediateCallback(() => {
+        const unplaced = this.#unplaced.pop()
+        if (unplaced !== undefined && !session.destroyed) destroy(unplaced)
+      })
+    }
+  }
+
   readonly #onStream = (
     stream: ServerHttp2Stream,
     _headers: unknown,
     flags: number,
     fields: Fields,
   ): void => {
-    stream.on('error', ignore)
+    stream.on('error', this.#onStreamError)
     this.#streams += 1
     clearTimeout(this.#idleTimer)
-    const request = readStreamRequest(fields, (flags & NGHTTP2_FLAG_END_STREAM) !== 0)
+    const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0
+    if (!ended && !this.#takeWindow(stream)) return
+    const request = readStreamRequest(fields, ended)
     if (request === 'malformed') {
       stream.on('close', this.#onStreamClose)
       stream.close(NGHTTP2_PROTOCOL_ERROR)
@@ -170,6 +207,7 @@ export class Http2Connection {
       transport: this.#socket,
       peerAddress: this.#peerAddress,
       highWaterMark: this.#highWaterMark,
+      window: this.#window,
     })
     stream.on('close', this.#onStreamClose)
     // A reset in the same read as the head has come before it.
@@ -183,9 +221,24 @@ export class Http2Connection {
     else this.#handlers.onRefused(refusal, socket)
   }
 
+  /** False when there is no room for what the stream could be sent: the client may ask again. */
+  #takeWindow(stream: ServerHttp2Stream): boolean {
+    stream.once('close', () => this.#window.leave())
+    if (this.#window.open()) return true
+    stream.on('close', this.#onStreamClose)
+    stream.close(NGHTTP2_REFUSED_STREAM)
+    this.#countReset()
+    return false
+  }
+
   #tooLarge({ head }: StreamRequest): Refusal | undefined {
     if (head.length <= this.#handlers.limits().headBytesMax) return undefined
     return new Refusal('E_HEAD_TOO_LARGE', { cause: `a head of ${head.length} bytes` })
+  }
+
+  readonly #onStreamError = (error: NodeJS.ErrnoException): void => {
+    // Reset by nghttp2: what is reset from here has another code.
+    if (error.message.includes('NGHTTP2_PROTOCOL_ERROR')) this.#unplaced.pop()
   }
 
   readonly #onStreamClose = (): void => {
@@ -254,5 +307,3 @@ function goawayFrame(lastStream: number, code: number): Buffer {
   frame.writeUInt32BE(code, 13)
   return frame
 }
-
-function ignore(): void {}

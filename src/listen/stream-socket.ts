@@ -15,6 +15,7 @@ import type { Socket } from 'node:net'
 import { addAbortSignal, Duplex } from 'node:stream'
 import type { Fields } from '../errors.ts'
 import { IncomingBody } from '../http2/incoming-body.ts'
+import type { ReceiveWindow } from '../http2/receive-window.ts'
 import type { RelaySocket } from '../relay/relay.ts'
 import { AnswerReader, type AnswerSink } from './http2-answer.ts'
 import type { StreamRequest } from './http2-request.ts'
@@ -31,6 +32,8 @@ export interface StreamSocketOptions {
   readonly peerAddress: string
   /** Of what may be held each way. */
   readonly highWaterMark: number
+  /** Of the connection. */
+  readonly window: ReceiveWindow
 }
 
 export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
@@ -39,6 +42,7 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
   /** See `StreamRequest`. */
   readonly connects: boolean
   readonly #stream: ServerHttp2Stream
+  readonly #window: ReceiveWindow
   readonly #body: IncomingBody
   readonly #answer: AnswerReader
   #answerTrailers = NO_TRAILERS
@@ -48,9 +52,17 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
   #hasClosed = false
   #onRoom: (() => void) | undefined
 
-  constructor({ stream, request, transport, peerAddress, highWaterMark }: StreamSocketOptions) {
+  constructor({
+    stream,
+    request,
+    transport,
+    peerAddress,
+    highWaterMark,
+    window,
+  }: StreamSocketOptions) {
     super({ highWaterMark })
     this.#stream = stream
+    this.#window = window
     this.#body = new IncomingBody(request.connects ? { kind: 'close' } : request.body)
     this.transport = transport
     this.#answer = new AnswerReader(request.connects ? 'GET' : request.method, this)
@@ -82,6 +94,7 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
   }
 
   onStreamData(chunk: Buffer): void {
+    this.#window.onRead(chunk.length)
     const wrong = this.#body.data(chunk, this, () => this.#stream.pause())
     if (wrong !== undefined) this.#break()
   }
@@ -134,9 +147,18 @@ export class StreamSocket extends Duplex implements RelaySocket, AnswerSink {
     if (!this.#stream.headersSent) this.#stream.additionalHeaders(headers)
   }
 
+  /** Node throws for what no trailer may be: that is the end of the stream, and of nothing else. */
+  readonly #onWantTrailers = (): void => {
+    try {
+      this.#stream.sendTrailers(this.#answerTrailers)
+    } catch {
+      this.#break()
+    }
+  }
+
   onHead(headers: OutgoingHttpHeaders, rest: 'nothing' | 'body' | 'body and trailers'): void {
     if (rest === 'body and trailers') {
-      this.#stream.on('wantTrailers', () => this.#stream.sendTrailers(this.#answerTrailers))
+      this.#stream.on('wantTrailers', this.#onWantTrailers)
     }
     this.#stream.respond(headers, {
       endStream: rest === 'nothing',

@@ -7,6 +7,7 @@ import { TLSSocket } from 'node:tls'
 import { connectionOf, heldConnectionOf, type Place } from '../../src/listen/connection.ts'
 import { tell } from '../../src/listen/proxy-protocol-ends.ts'
 import { readProxyHeader, type ProxyHeader } from '../../src/listen/proxy-protocol.ts'
+import { ReceiveWindow } from '../../src/http2/receive-window.ts'
 import { StreamSocket } from '../../src/listen/stream-socket.ts'
 import type { ClientCertificate } from '../../src/request/client-certificate.ts'
 import { binaryHeader } from '../support/proxy-header.ts'
@@ -84,6 +85,7 @@ describe('connectionOf', () => {
       transport: Object.assign(pair.socket, { encrypted: true }),
       peerAddress: '192.0.2.1',
       highWaterMark: 1000,
+      window: new ReceiveWindow(session),
     })
     const shownBelow = (shower: object) => (shower === pair.socket ? CERTIFICATE : undefined)
     assert.deepEqual(connectionOf(socket, PLACE, shownBelow), {

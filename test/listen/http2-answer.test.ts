@@ -81,6 +81,14 @@ describe('an answer for HTTP/2', () => {
     assert.deepEqual([reader.isSwitched, reader.mayEnd], [true, true])
   })
 
+  it('of a status that HTTP/2 cannot have is a 502 without its body', () => {
+    for (const status of [600, 999]) {
+      const { told, reader } = readAll(`HTTP/1.1 ${status} Odd\r\nContent-Length: 2\r\n\r\nno`)
+      assert.deepEqual(told, [{ ':status': 502 }, 'nothing'])
+      assert.equal(reader.isWhole, true)
+    }
+  })
+
   it('may end anywhere only where its end is that of the connection', () => {
     assert.equal(readAll('HTTP/1.1 200 OK\r\n\r\nsome').reader.mayEnd, true)
     assert.equal(readAll('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome').reader.mayEnd, false)

@@ -6,6 +6,7 @@ import { Http2Connection, type Http2Handlers } from '../../src/listen/http2-conn
 import type { StreamSocket } from '../../src/listen/stream-socket.ts'
 import {
   ACK,
+  DATA,
   END_HEADERS,
   END_STREAM,
   ENHANCE_YOUR_CALM,
@@ -17,9 +18,11 @@ import {
   HEADERS,
   PING,
   PREFACE,
+  PRIORITY,
   RST_STREAM,
   SETTINGS,
   uint32,
+  WINDOW_UPDATE,
 } from '../support/http2-frames.ts'
 import { socketPair, type SocketPair } from '../support/socket-pair.ts'
 
@@ -121,6 +124,7 @@ describe('a connection of HTTP/2', () => {
         settings.set(first?.payload.readUInt16BE(at) ?? 0, first?.payload.readUInt32BE(at + 2) ?? 0)
       }
       assert.equal(settings.get(3), 100)
+      assert.equal(settings.get(4), 262_144)
       assert.equal(settings.get(8) ?? 0, serves ? 1 : 0)
     }
   })
@@ -196,6 +200,58 @@ describe('a connection of HTTP/2', () => {
     }
   })
 
+  it('lives on when a body is longer than its content-length, and resets that stream', async () => {
+    await using one = await connected()
+    const post = fieldBlock([
+      [':method', 'POST'],
+      [':scheme', 'http'],
+      [':authority', 'gateway.test'],
+      [':path', '/'],
+      ['content-length', '3'],
+    ])
+    for (const [stream, ended] of [
+      [1, END_STREAM],
+      [3, 0],
+    ] as const) {
+      one.peer.write(frame(HEADERS, END_HEADERS, stream, post))
+      one.peer.write(frame(DATA, ended, stream, Buffer.from('four')))
+      assert.equal(await one.peer.resetOf(stream), PROTOCOL_ERROR)
+    }
+    await roundTrip(one)
+    assert.deepEqual([goneAways(one), one.broken], [[], []])
+  })
+
+  it('is ended by what breaks the rules of the whole connection (CVE-2025-8671)', async () => {
+    for (const wrong of [
+      frame(WINDOW_UPDATE, 0, 1, uint32(0)),
+      frame(WINDOW_UPDATE, 0, 1, uint32(2 ** 31 - 1)),
+      frame(WINDOW_UPDATE, 0, 0, uint32(2 ** 31 - 1)),
+      frame(DATA, 0, 1, Buffer.from('behind the end')),
+      frame(PRIORITY, 0, 1, Buffer.alloc(4)),
+    ]) {
+      await using one = await connected()
+      one.peer.write(ask(1), wrong)
+      assert.notEqual(await one.peer.goneAway(), NO_ERROR)
+      await one.peer.closed
+      assert.equal(one.broken[0]?.code, 'E_REQUEST_MALFORMED')
+    }
+  })
+
+  it('resets a stream with blanks around a value, or a protocol without CONNECT', async () => {
+    await using one = await connected({ servesWebSocket: () => true })
+    one.peer.write(ask(1, ['x-a', ' b']), ask(3, ['x-a', 'b ']))
+    const block = [
+      [':method', 'GET'],
+      [':scheme', 'http'],
+      [':authority', 'gateway.test'],
+      [':path', '/'],
+      [':protocol', 'websocket'],
+    ] as const
+    one.peer.write(frame(HEADERS, END_HEADERS | END_STREAM, 5, fieldBlock([...block])))
+    for (const stream of [1, 3, 5]) assert.equal(await one.peer.resetOf(stream), PROTOCOL_ERROR)
+    assert.deepEqual(goneAways(one), [])
+  })
+
   it('tells of one that breaks the protocol, and not of one that leaves', async () => {
     await using one = await connected()
     one.peer.write(frame(HEADERS, END_HEADERS | END_STREAM, 2, get('/')))
@@ -267,7 +323,8 @@ describe('the end of a connection of HTTP/2', () => {
     assert.equal(one.connection.goAway(), gone)
     one.peer.write(PREFACE, frame(SETTINGS, 0, 0), ask(1))
     const ping = await one.peer.find(({ type, flags }) => type === PING && flags !== ACK)
-    assert.deepEqual([one.peer.frames[0]?.type, one.peer.frames[1]?.type], [SETTINGS, GOAWAY])
+    const [first, second] = one.peer.frames.filter(({ type }) => type !== WINDOW_UPDATE)
+    assert.deepEqual([first?.type, second?.type], [SETTINGS, GOAWAY])
     one.peer.write(frame(PING, ACK, 0, ping?.payload))
     await one.peer.count(({ type }) => type === GOAWAY, 2)
     assert.deepEqual(goneAways(one), [

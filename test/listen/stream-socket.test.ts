@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import http2, { type ClientHttp2Stream, type OutgoingHttpHeaders } from 'node:http2'
 import { describe, it } from 'node:test'
 import type { Fields, Refusal } from '../../src/errors.ts'
+import { ReceiveWindow } from '../../src/http2/receive-window.ts'
 import { readStreamRequest, type StreamRequest } from '../../src/listen/http2-request.ts'
 import { Http2Transport } from '../../src/listen/http2-transport.ts'
 import { StreamSocket } from '../../src/listen/stream-socket.ts'
@@ -61,6 +62,7 @@ async function exchange(
     transport: pair.socket,
     peerAddress: '192.0.2.1',
     highWaterMark: HIGH_WATER_MARK,
+    window: new ReceiveWindow(server),
   })
   return {
     socket,
