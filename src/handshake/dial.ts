@@ -15,7 +15,8 @@ import type { Code } from '../errors.ts'
 import { exhaustion } from '../exhausted.ts'
 import { isSpared } from '../relay/descriptor.ts'
 import { TIMER_MAX_MS } from '../timers.ts'
-import { noLocalAddress, Targets, type TcpTarget } from './targets.ts'
+import { ATTEMPT_DELAY_MS, Race } from './race.ts'
+import { noLocalAddress, type TcpTarget } from './targets.ts'
 
 /** Gets the connected socket, or one of E_CONNECT_TIMEOUT, E_UPSTREAM_REFUSED, E_UPSTREAM_UNREACHABLE, E_UPSTREAM_TLS, E_GATEWAY_EXHAUSTED, E_CLIENT_GONE. */
 export type DialDone = (result: Socket | Refusal) => void
@@ -29,7 +30,18 @@ export interface DialOptions {
   readonly preface?: Buffer | undefined
   /** What the endpoint may choose from by ALPN (RFC 7301), the best first; HTTP/1.1 alone when left out. */
   readonly alpn?: readonly string[] | undefined
+  /** What finds the addresses of a name; node's own when left out. */
+  readonly lookup?: Lookup | undefined
 }
+
+export type Lookup = (
+  host: string,
+  options: { readonly all: true },
+  onDone: (
+    error: NodeJS.ErrnoException | null,
+    found: readonly { readonly address: string }[],
+  ) => void,
+) => void
 
 /** What is connected to. */
 export type Place = Pick<Endpoint, 'address' | 'local' | 'tls'>
@@ -39,9 +51,6 @@ export interface Dialing {
   /** The client is gone: closes the socket and ends with E_CLIENT_GONE. Without effect after the end. */
   cancel(): void
 }
-
-/** How long one of several addresses of a name may take before the next one is tried; node's own sockets do the same. */
-export const ADDRESS_TIMEOUT_MS = 250
 
 const HTTP1 = ['http/1.1']
 
@@ -70,7 +79,8 @@ function withBuffer(
 
 class Dial implements Dialing {
   readonly #endpoint: Place
-  #socket: Socket
+  /** The one that is connected, or the only one. */
+  #socket: Socket | undefined
   readonly #onDone: DialDone
   readonly #timer: NodeJS.Timeout | undefined
   readonly #bufferBytes: number | undefined
@@ -79,13 +89,16 @@ class Dial implements Dialing {
   #secure: TLSSocket | undefined
   /** What was offered to be resumed. */
   #session: TlsSession | undefined
-  /** Of an endpoint that is connected to from addresses of ours: what is still to be tried. */
-  #targets: Targets | undefined
-  #addressTimer: NodeJS.Timeout | undefined
+  readonly #lookup: Lookup
+  #race: Race<Refusal> | undefined
+  /** The sockets that race. */
+  readonly #racing = new Map<Socket, TcpTarget>()
+  #nextTimer: NodeJS.Timeout | undefined
   #isOver = false
 
   constructor(endpoint: Place, options: DialOptions, onDone: DialDone) {
     const { connectTimeoutMs, bufferBytes, preface, alpn = HTTP1 } = options
+    this.#lookup = options.lookup ?? lookup
     this.#endpoint = endpoint
     this.#onDone = onDone
     this.#timer =
@@ -95,26 +108,25 @@ class Dial implements Dialing {
     this.#bufferBytes = bufferBytes
     this.#preface = preface
     this.#alpn = alpn
-    this.#socket = this.#newSocket()
     const { address, local } = endpoint
-    if (local === undefined || address.kind === 'unix') this.#socket.connect(address)
-    else this.#find(address, local)
+    const isOne = address.kind === 'unix' || (local === undefined && isIP(address.host) !== 0)
+    if (isOne) {
+      this.#socket = this.#newSocket()
+      this.#socket.on('connect', this.#onConnect).on('error', this.#onError).connect(address)
+    } else this.#find(address, local)
   }
 
   #newSocket(): Socket {
     const bytes = this.#bufferBytes
     return new Socket(bytes === undefined ? socketOptions : withBuffer(bytes))
-      .on('connect', this.#onConnect)
-      .on('error', this.#onError)
   }
 
-  /** Node would look up one address, of either family, whatever the family of ours. */
-  #find({ host, port }: TcpTarget, local: LocalAddresses): void {
+  #find({ host, port }: TcpTarget, local: LocalAddresses | undefined): void {
     if (isIP(host) !== 0) {
       process.nextTick(this.#onFound, [host], port, local)
       return
     }
-    lookup(host, { all: true }, (error, found) => {
+    this.#lookup(host, { all: true }, (error, found) => {
       if (error === null) {
         this.#onFound(
           found.map((each) => each.address),
@@ -125,34 +137,59 @@ class Dial implements Dialing {
     })
   }
 
-  readonly #onFound = (hosts: readonly string[], port: number, local: LocalAddresses): void => {
+  readonly #onFound = (
+    hosts: readonly string[],
+    port: number,
+    local: LocalAddresses | undefined,
+  ): void => {
     if (this.#isOver) return
-    this.#targets = new Targets(hosts, port, local)
-    const target = this.#targets.next()
-    if (target === undefined) this.refuse(noLocalAddress(hosts))
-    else this.#connectTo(target)
+    this.#race = new Race(hosts, port, local)
+    if (this.#race.hasNext) this.#startNext(this.#race)
+    else this.refuse(noLocalAddress(hosts))
   }
 
-  #connectTo({ host, port, from = '' }: TcpTarget): void {
-    clearTimeout(this.#addressTimer)
-    if (this.#targets !== undefined && this.#targets.left > 0) {
-      this.#addressTimer = setTimeout(this.#onAddressLate, ADDRESS_TIMEOUT_MS)
+  #startNext(race: Race<Refusal>): void {
+    const target = race.start()
+    if (target !== undefined) this.#enter(race, target)
+  }
+
+  #enter(race: Race<Refusal>, target: TcpTarget): void {
+    const socket = this.#newSocket()
+    this.#racing.set(socket, target)
+    socket.on('connect', () => this.#onWon(socket))
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#onLost(race, socket, error))
+    socket.connect({ host: target.host, port: target.port, localAddress: target.from ?? '' })
+    clearTimeout(this.#nextTimer)
+    if (race.hasNext) {
+      this.#nextTimer = setTimeout(() => this.#startNext(race), ATTEMPT_DELAY_MS)
     }
-    this.#socket.connect({ host, port, localAddress: from })
   }
 
-  /** Only where another one is left. */
-  readonly #onAddressLate = (): void => {
-    this.#connectAnew(this.#targets?.next())
+  #onWon(socket: Socket): void {
+    this.#racing.delete(socket)
+    this.#endRace()
+    socket.removeAllListeners('connect').removeAllListeners('error')
+    this.#socket = socket.on('error', this.#onError)
+    this.#onConnect()
   }
 
-  #connectAnew(target: TcpTarget | undefined): boolean {
-    if (target === undefined) return false
-    this.#unlisten()
-    this.#socket.on('error', ignoreError).destroy()
-    this.#socket = this.#newSocket()
-    this.#connectTo(target)
-    return true
+  #onLost(race: Race<Refusal>, socket: Socket, error: NodeJS.ErrnoException): void {
+    const target = this.#racing.get(socket)
+    if (this.#isOver || target === undefined) return
+    this.#racing.delete(socket)
+    const next = race.failed(target, error.code, connectRefusal(error))
+    if (next !== undefined) this.#enter(race, next)
+    else if (race.isLost) this.refuse(race.failure ?? connectRefusal(error))
+  }
+
+  /** Closes all that still race. */
+  #endRace(): void {
+    clearTimeout(this.#nextTimer)
+    for (const socket of this.#racing.keys()) {
+      socket.removeAllListeners('connect').removeAllListeners('error')
+      socket.on('error', ignoreError).destroy()
+    }
+    this.#racing.clear()
   }
 
   cancel(): void {
@@ -161,29 +198,29 @@ class Dial implements Dialing {
 
   refuse(refusal: Refusal): void {
     if (this.#isOver) return
-    const socket = this.#release()
-    socket.on('error', ignoreError)
-    socket.destroy()
-    this.#socket.destroy()
+    this.#release()
+    this.#endRace()
+    for (const socket of [this.#secure, this.#socket]) socket?.on('error', ignoreError).destroy()
     this.#onDone(refusal)
   }
 
   readonly #onConnect = (): void => {
-    clearTimeout(this.#addressTimer)
-    if (isSpared(this.#socket)) {
+    const socket = this.#socket as Socket
+    if (isSpared(socket)) {
       this.refuse(connectRefusal({ code: 'EMFILE', message: 'connect EMFILE' }))
       return
     }
     const { tls } = this.#endpoint
-    if (this.#preface !== undefined) this.#socket.write(this.#preface)
+    if (this.#preface !== undefined) socket.write(this.#preface)
     if (tls === undefined) {
-      this.#onDone(this.#release())
+      this.#release()
+      this.#onDone(socket)
       return
     }
     this.#unlisten()
     this.#session = tls.sessions.take()
     const secure = connectTls({
-      ...tlsOptions(tls, this.#session, this.#socket),
+      ...tlsOptions(tls, this.#session, socket),
       ALPNProtocols: [...this.#alpn],
       ...(this.#bufferBytes === undefined ? {} : { highWaterMark: this.#bufferBytes }),
     })
@@ -201,27 +238,26 @@ class Dial implements Dialing {
       handshakes.full += 1
       if (this.#session !== undefined) sessions.refused(this.#session)
     }
-    this.#onDone(this.#release())
+    const secure = this.#secure as TLSSocket
+    this.#release()
+    this.#onDone(secure)
   }
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
     if (this.#secure !== undefined) this.refuse(tlsRefusal(error))
-    else if (!this.#connectAnew(this.#targets?.after(error.code)))
-      this.refuse(connectRefusal(error))
+    else this.refuse(connectRefusal(error))
   }
 
-  /** The socket as it is to be handed over or thrown away, free of this dial. */
-  #release(): Socket {
+  /** What is handed over or thrown away is free of this dial. */
+  #release(): void {
     this.#isOver = true
     clearTimeout(this.#timer)
-    clearTimeout(this.#addressTimer)
     this.#unlisten()
-    return this.#secure ?? this.#socket
   }
 
   #unlisten(): void {
-    this.#socket.removeListener('connect', this.#onConnect)
-    this.#socket.removeListener('error', this.#onError)
+    this.#socket?.removeListener('connect', this.#onConnect)
+    this.#socket?.removeListener('error', this.#onError)
     this.#secure?.removeListener('secureConnect', this.#onSecure)
     this.#secure?.removeListener('error', this.#onError)
   }

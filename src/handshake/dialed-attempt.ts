@@ -10,8 +10,9 @@ import type { ResponseReader } from '../http1/response-reader.ts'
 import type { Dialed, Dialer, DialListener, DialTarget } from '../relay/dialer.ts'
 import { answerReader, judge, type Answered, type Granted } from './answer-reader.ts'
 import type { AttemptOptions } from './attempt.ts'
-import { ADDRESS_TIMEOUT_MS, connectRefusal, connectTimeout } from './dial.ts'
+import { connectRefusal, connectTimeout } from './dial.ts'
 import { handshakeTimeout } from './offer.ts'
+import { ATTEMPT_DELAY_MS } from './race.ts'
 import { noLocalAddress, Targets } from './targets.ts'
 
 /** Never rejects; for endpoints without TLS and requests without a body. Refusals are those of `dial` and of `offer`. */
@@ -88,7 +89,7 @@ class DialedAttempt implements DialListener {
   #dialOneOf({ left }: Targets, target: DialTarget): void {
     const leftMs = this.#deadlineMs - performance.now()
     if (leftMs <= 0) this.#onLate()
-    else this.#dial(target, left > 0 ? Math.min(leftMs, ADDRESS_TIMEOUT_MS) : leftMs)
+    else this.#dial(target, left > 0 ? Math.min(leftMs, ATTEMPT_DELAY_MS) : leftMs)
   }
 
   #dial(target: DialTarget, connectMs: number): void {
