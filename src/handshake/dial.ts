@@ -34,7 +34,7 @@ export interface DialOptions {
   readonly lookup?: Lookup | undefined
 }
 
-export type Lookup = (
+type Lookup = (
   host: string,
   options: { readonly all: true },
   onDone: (
