@@ -16,6 +16,7 @@ import type { SharedSocket } from '../handshake/shared.ts'
 import { finalHead, informationalHead, type ReadAnswer } from './answer-head.ts'
 import type { EndpointConnection } from './endpoint-connection.ts'
 import { IncomingBody } from './incoming-body.ts'
+import { flushJoined, joinSmallChunks } from './joined-chunks.ts'
 import { RequestReader, type RequestSink, type StreamHead } from './request-reader.ts'
 
 const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM } = http2.constants
@@ -103,6 +104,7 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
     this.#head = head
     this.#stream = stream
     this.#openedMs = performance.now()
+    joinSmallChunks(stream)
     this.#watchEnd(stream)
     stream.on('error', ignore)
     stream.on('headers', this.#onInformation)
@@ -199,6 +201,7 @@ export class EndpointStream extends Duplex implements SharedSocket, RequestSink 
 
   /** Node destroys what is reset, and tells of nothing that it still has. */
   #readRest(): void {
+    if (this.#stream !== undefined) flushJoined(this.#stream)
     for (;;) {
       const chunk = this.#stream?.read() as Buffer | null
       if (chunk === null) break

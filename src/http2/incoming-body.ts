@@ -9,6 +9,9 @@ import { isField } from './fields.ts'
 
 const CRLF = Buffer.from('\r\n')
 
+/** A chunk of so few bytes is one buffer with its framing: three would take far more. */
+const SMALL_BYTES = 512
+
 /** What is wrong with it, for the log; undefined where nothing is. */
 type Wrong = string | undefined
 
@@ -31,9 +34,13 @@ export class IncomingBody {
     if (isTooLong || framing.kind === 'none') return 'more of a body than it says'
     let last = chunk
     if (framing.kind === 'chunked') {
-      reader.push(`${chunk.length.toString(16)}\r\n`)
-      reader.push(chunk)
-      last = CRLF
+      const size = Buffer.from(`${chunk.length.toString(16)}\r\n`)
+      if (chunk.length < SMALL_BYTES) last = Buffer.concat([size, chunk, CRLF])
+      else {
+        reader.push(size)
+        reader.push(chunk)
+        last = CRLF
+      }
     }
     if (!reader.push(last)) onFull()
     return undefined

@@ -1,7 +1,8 @@
 /**
  * How much the other end of a connection may send on each stream before it is read. Node can set that for all streams of a
  * connection alone, by SETTINGS, and reads on from the connection whatever its streams do: so it is the streams' windows
- * together that bound what one connection leaves with us. They grow while a PING comes back later than a window is read.
+ * together that bound what one connection leaves with us. They grow while half of one is read within the time that a PING took to
+ * come back.
  */
 
 import type { Http2Session } from 'node:http2'
@@ -31,8 +32,12 @@ export class ReceiveWindow {
   #sizeInUse = STREAM_WINDOW
   #streams = 0
   #granted = 0
+  /** Read since then. */
   #read = 0
+  #sinceMs = 0
   #isMeasuring = false
+  /** Once a PING has told. */
+  #roundTripMs: number | undefined
 
   constructor(session: Http2Session) {
     this.#session = session
@@ -59,17 +64,31 @@ export class ReceiveWindow {
     this.#resize(Math.max(this.#size, STREAM_WINDOW))
   }
 
-  /** So much was read from a stream. */
+  /** So much was read from a stream. It grows as soon as half a window is read within a round trip. */
   onRead(bytes: number): void {
+    if (this.#size >= STREAM_WINDOW_MAX || this.#isOver) return
+    const nowMs = performance.now()
+    if (nowMs - this.#sinceMs > (this.#roundTripMs ?? Infinity)) {
+      this.#read = 0
+      this.#sinceMs = nowMs
+    }
     this.#read += bytes
-    if (this.#isMeasuring || this.#size >= STREAM_WINDOW_MAX || this.#isOver) return
-    // A message now and then needs no larger window.
-    if (this.#read < this.#size / 4) return
-    this.#isMeasuring = true
+    // A message now and then needs no larger window, and nobody asks for it.
+    if (this.#read < this.#size / 2) return
     this.#read = 0
+    if (this.#roundTripMs === undefined) this.#measure(nowMs)
+    else {
+      this.#sinceMs = nowMs
+      this.#resize(this.#size * 2)
+    }
+  }
+
+  #measure(startMs: number): void {
+    if (this.#isMeasuring) return
     this.#isMeasuring = this.#session.ping((error) => {
       this.#isMeasuring = false
-      if (error === null && this.#read >= this.#size / 2) this.#resize(this.#size * 2)
+      if (error === null) this.#roundTripMs = performance.now() - startMs
+      this.#sinceMs = performance.now()
       this.#read = 0
     })
   }

@@ -15,6 +15,7 @@ import type { Socket } from 'node:net'
 import { addAbortSignal, Duplex } from 'node:stream'
 import type { Fields } from '../errors.ts'
 import { IncomingBody } from '../http2/incoming-body.ts'
+import { flushJoined, joinSmallChunks } from '../http2/joined-chunks.ts'
 import type { ReceiveWindow } from '../http2/receive-window.ts'
 import type { RelaySocket } from '../relay/relay.ts'
 import { AnswerReader, type AnswerSink } from './http2-answer.ts'
@@ -233,6 +234,7 @@ function socketOf(stream: ServerHttp2Stream): StreamSocket {
 /** Closures of each stream would be a tenth of what an idle tunnel takes. */
 function listen(stream: ServerHttp2Stream, socket: StreamSocket): void {
   ;(stream as OwnedStream)[kSocket] = socket
+  joinSmallChunks(stream)
   stream.on('data', onData)
   stream.on('end', onEnd)
   stream.on('drain', onDrain)
@@ -253,6 +255,7 @@ function onDrain(this: ServerHttp2Stream): void {
 }
 
 function onOver(this: ServerHttp2Stream): void {
+  flushJoined(this)
   socketOf(this).onStreamOver()
 }
 

@@ -42,10 +42,22 @@ describe('balance', () => {
     assert.equal(await gateway.metric('upgate_endpoint_up', { endpoint: alive.url }), 1)
   })
 
-  it('answers 503 with Retry-After when every endpoint is set aside', async () => {
+  it('tries an endpoint although all are set aside', async () => {
     const [a, b] = [await freePort(), await freePort()]
     await using gateway = await startTestGateway(
       `routes: [{ upstream: ["http://127.0.0.1:${a}", "http://127.0.0.1:${b}"] }]`,
+    )
+    await using client = await rawClient(gateway.port)
+    for (let turn = 0; turn < 2; turn += 1) {
+      client.write(handshake())
+      assert.equal((await client.answer()).status, 502)
+    }
+  })
+
+  it('answers 503 with Retry-After when every endpoint is set aside and none is to be tried then', async () => {
+    const [a, b] = [await freePort(), await freePort()]
+    await using gateway = await startTestGateway(
+      `upstreams: { u: { endpoints: ["http://127.0.0.1:${a}", "http://127.0.0.1:${b}"], health: { whenAllDown: refuse } } }\nroutes: [{ upstream: u }]`,
     )
     await using client = await rawClient(gateway.port)
     client.write(handshake())

@@ -213,6 +213,36 @@ describe('what an attack costs an HTTP/2 listener', { skip: onLinux }, () => {
   }
 })
 
+describe(
+  'what bodies in DATA frames of one byte cost an HTTP/2 listener',
+  { skip: onLinux },
+  () => {
+    it('is what they hold, and not what they are sent in', async () => {
+      await using silent = await silentUpstream()
+      await using gateway = await startGatewayProcess(`
+      listeners: [{ address: "127.0.0.1:0", h2c: true }]
+      auth: { portal: { type: forward, url: "${silent.url}", timeout: 1m } }
+      routes: [{ auth: [portal], upstream: "${silent.url}" }]
+    `)
+      await fetch(`http://127.0.0.1:${gateway.adminPort}/healthz`)
+      const ids = streams(16)
+      const bytes = Buffer.concat(ids.map((id) => frame(DATA, 0, id, Buffer.from('x'))))
+      const cost = await costTo(gateway, async () => {
+        await using peer = await framePeer(gateway.port)
+        peer.write(...ids.map((id) => open(id, END_HEADERS)))
+        for (let sent = 0; sent < 60_000; sent += 500) {
+          await new Promise((resolve) =>
+            peer.socket.write(Buffer.alloc(500 * bytes.length, bytes), resolve),
+          )
+        }
+        peer.write(frame(PING, 0, 0, THE_LAST))
+        assert.ok(await peer.find(({ payload }) => payload.equals(THE_LAST)))
+      })
+      assert.ok(cost.bytes < 64 * MEBIBYTE, `${cost.bytes} bytes`)
+    })
+  },
+)
+
 describe('what shut windows cost an HTTP/2 listener', { skip: onLinux }, () => {
   it('is a buffer for each stream', async () => {
     let sent = 0

@@ -75,7 +75,7 @@ describe('EndpointConnection', () => {
     const settings = await peer.find(({ type, flags }) => type === SETTINGS && flags === 0)
     assert.match(settings?.payload.toString('hex') ?? '', /^(?:.{12})*000200000000/)
     const window = await peer.find(({ type }) => type === WINDOW_UPDATE)
-    assert.equal(window?.payload.readUInt32BE(0), 1_048_576 - 65_535)
+    assert.equal(window?.payload.readUInt32BE(0), 16 * 1_048_576 - 65_535)
     assert.equal(one.connection.takesWebSocket, true)
   })
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
 import type { Http2Session } from 'node:http2'
-import { describe, it } from 'node:test'
+import { after, before, describe, it, mock } from 'node:test'
 import { ReceiveWindow } from '../../src/http2/receive-window.ts'
 
 const KIBIBYTE = 1024
@@ -26,23 +26,29 @@ class FakeSession extends EventEmitter {
   }
 }
 
+let clock = 0
+before(() => {
+  mock.method(performance, 'now', () => clock)
+})
+after(() => mock.restoreAll())
+
 function made(): { session: FakeSession; window: ReceiveWindow } & Disposable {
   const session = new FakeSession()
   const window = new ReceiveWindow(session as unknown as Http2Session)
   return { session, window, [Symbol.dispose]: () => session.emit('close') }
 }
 
-/** Reads as much as the window has within one round trip, until it grows no more. */
+/** Reads as much as the window has within one round trip, of a second, until it grows no more. */
 function grow({ session, window }: { session: FakeSession; window: ReceiveWindow }): void {
   for (let round = 0; round < 10; round += 1) {
     window.onRead(window.size)
-    window.onRead(window.size)
+    clock += 1000
     session.pongs.pop()?.(null)
   }
 }
 
 describe('the window of a stream', () => {
-  it('doubles to 4 MiB while a whole one is read within a round trip', () => {
+  it('doubles to 4 MiB while half of it is read within a round trip', () => {
     using one = made()
     one.window.open()
     grow(one)
@@ -55,9 +61,13 @@ describe('the window of a stream', () => {
   it('stays as it is for a reader that takes little within a round trip, or nothing', () => {
     using one = made()
     one.window.open()
-    one.window.onRead(64 * KIBIBYTE)
-    one.window.onRead(64 * KIBIBYTE)
+    one.window.onRead(128 * KIBIBYTE)
+    clock += 50
     one.session.pongs.pop()?.(null)
+    for (let turn = 0; turn < 20; turn += 1) {
+      clock += 51
+      one.window.onRead(64 * KIBIBYTE)
+    }
     assert.deepEqual([one.session.sizes, one.session.pongs.length], [[], 0])
   })
 
