@@ -39,7 +39,7 @@ function isWebSocket({ tokens }: AttemptOptions): boolean {
 function attemptAlone(options: AttemptOptions): Promise<Outcome> {
   const { client, endpoint, dialer } = options
   if (dialer !== undefined && endpoint.tls === undefined && client.bodyDone) {
-    return attemptDialed(options, dialer)
+    return attemptDialed(options, dialer, attemptBySocket)
   }
   return attemptBySocket(options)
 }

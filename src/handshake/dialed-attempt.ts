@@ -1,6 +1,7 @@
 /**
  * One attempt at one endpoint through a dialer: the connection is no socket of node's as long as nobody needs one. The
- * endpoint's name is resolved first, and its addresses are tried one after the other under one deadline.
+ * endpoint's name is resolved first, and its addresses are tried under one deadline: the next one when one fails. Where one is
+ * slow and others are left, they race (RFC 8305 5), which is for sockets: a dialer sends its request as soon as it is connected.
  */
 
 import { lookup } from 'node:dns'
@@ -15,18 +16,29 @@ import { handshakeTimeout } from './offer.ts'
 import { ATTEMPT_DELAY_MS } from './race.ts'
 import { noLocalAddress, Targets } from './targets.ts'
 
-/** Never rejects; for endpoints without TLS and requests without a body. Refusals are those of `dial` and of `offer`. */
+type Outcome = Granted | Answered | Refusal
+
+/**
+ * Never rejects; for endpoints without TLS and requests without a body. Refusals are those of `dial` and of `offer`. `race` makes
+ * the attempt by sockets, for the time that is left.
+ */
 export function attemptDialed(
   options: AttemptOptions,
   dialer: Dialer,
-): Promise<Granted | Answered | Refusal> {
-  return new Promise((resolve) => new DialedAttempt(options, dialer, resolve).start())
+  race: (options: AttemptOptions) => Promise<Outcome>,
+): Promise<Outcome> {
+  return new Promise((resolve) => new DialedAttempt(options, { dialer, race, resolve }).start())
+}
+
+interface Ways {
+  readonly dialer: Dialer
+  readonly race: (options: AttemptOptions) => Promise<Outcome>
+  readonly resolve: (outcome: Outcome) => void
 }
 
 class DialedAttempt implements DialListener {
   readonly #options: AttemptOptions
-  readonly #dialer: Dialer
-  readonly #resolve: (outcome: Granted | Answered | Refusal) => void
+  readonly #ways: Ways
   readonly #reader: ResponseReader
   /** What is still to be tried; undefined where there is one place alone. */
   #targets: Targets | undefined
@@ -35,14 +47,9 @@ class DialedAttempt implements DialListener {
   #dialed: Dialed | undefined
   #isOver = false
 
-  constructor(
-    options: AttemptOptions,
-    dialer: Dialer,
-    resolve: (outcome: Granted | Answered | Refusal) => void,
-  ) {
+  constructor(options: AttemptOptions, ways: Ways) {
     this.#options = options
-    this.#dialer = dialer
-    this.#resolve = resolve
+    this.#ways = ways
     this.#reader = answerReader(options.client)
   }
 
@@ -65,7 +72,8 @@ class DialedAttempt implements DialListener {
     if (connectTimeoutMs !== Infinity) {
       this.#lookupTimer = setTimeout(this.#onLate, connectTimeoutMs)
     }
-    lookup(address.host, { all: true }, (error, found) => {
+    const { lookup: find = lookup } = this.#options
+    find(address.host, { all: true }, (error, found) => {
       if (this.#isOver) return
       clearTimeout(this.#lookupTimer)
       if (error !== null) {
@@ -96,7 +104,7 @@ class DialedAttempt implements DialListener {
     const { client, preface, handshakeTimeoutMs: handshakeMs } = this.#options
     const head = (preface?.toString('latin1') ?? '') + this.#options.head
     const request = { target, client: client.held, head, connectMs, handshakeMs }
-    const dialed = this.#dialer.dial(request, this)
+    const dialed = this.#ways.dialer.dial(request, this)
     if (typeof dialed === 'string') this.onFailed('connect', dialed, false)
     else this.#dialed = dialed
   }
@@ -119,6 +127,10 @@ class DialedAttempt implements DialListener {
     const { handshakeTimeoutMs } = this.#options
     if (stage === 'connect') {
       const targets = this.#targets
+      if (timedOut && targets !== undefined && targets.left > 0) {
+        this.#race()
+        return
+      }
       const next = targets?.after(code)
       if (targets !== undefined && next !== undefined) this.#dialOneOf(targets, next)
       else if (timedOut) this.#onLate()
@@ -126,6 +138,17 @@ class DialedAttempt implements DialListener {
     } else if (timedOut) {
       this.#settle(handshakeTimeout(handshakeTimeoutMs))
     } else this.#settle(new Refusal('E_UPSTREAM_RESET', { cause: code }))
+  }
+
+  /** Nothing was sent yet. */
+  #race(): void {
+    const connectTimeoutMs = this.#deadlineMs - performance.now()
+    if (connectTimeoutMs <= 0) {
+      this.#onLate()
+      return
+    }
+    this.#isOver = true
+    void this.#ways.race({ ...this.#options, connectTimeoutMs }).then(this.#ways.resolve)
   }
 
   readonly #onLate = (): void => {
@@ -141,10 +164,10 @@ class DialedAttempt implements DialListener {
     this.#settle(refusal)
   }
 
-  #settle(outcome: Granted | Answered | Refusal): void {
+  #settle(outcome: Outcome): void {
     this.#isOver = true
     clearTimeout(this.#lookupTimer)
     this.#options.client.onGone = undefined
-    this.#resolve(outcome)
+    this.#ways.resolve(outcome)
   }
 }

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
-import dns from 'node:dns'
-import { syncBuiltinESMExports } from 'node:module'
-import { isIP } from 'node:net'
-import { describe, it, type TestContext } from 'node:test'
+import { once } from 'node:events'
+import net from 'node:net'
+import { describe, it } from 'node:test'
 import type { Address } from '../../src/config/config.ts'
 import { Refusal } from '../../src/errors.ts'
 import type { Answered, Granted } from '../../src/handshake/answer-reader.ts'
@@ -60,32 +59,20 @@ async function begin(
 /** Answers lookups as a test says, when it says so. */
 interface FakeLookup {
   readonly asked: string[]
+  readonly lookup: NonNullable<AttemptOptions['lookup']>
   find(...hosts: string[]): void
   fail(code: string): void
 }
 
-function fakeLookup(test: TestContext): FakeLookup {
-  type Done = (error: NodeJS.ErrnoException | null, found: dns.LookupAddress[]) => void
+function fakeLookup(): FakeLookup {
   const asked: string[] = []
-  let done: Done | undefined
-  const { lookup: original } = dns
-  const lookup = (host: string, options: dns.LookupAllOptions, callback: Done): void => {
-    // Node's own servers look their addresses up as well.
-    if (isIP(host) !== 0) {
-      original(host, options, callback)
-      return
-    }
-    asked.push(host)
-    done = callback
-  }
-  const mock = test.mock.method(dns, 'lookup', lookup as unknown as typeof dns.lookup)
-  syncBuiltinESMExports()
-  test.after(() => {
-    mock.mock.restore()
-    syncBuiltinESMExports()
-  })
+  let done: Parameters<FakeLookup['lookup']>[2] | undefined
   return {
     asked,
+    lookup: (host, _options, onDone) => {
+      asked.push(host)
+      done = onDone
+    },
     find: (...hosts) =>
       done?.(
         null,
@@ -262,33 +249,51 @@ describe('a dialed attempt that fails', () => {
 
 describe('a dialed attempt at a name', () => {
   it('dials the addresses in their order, the last one for what time is left', async (test) => {
-    const lookup = fakeLookup(test)
+    const named = fakeLookup()
     let nowMs = 1000
     test.mock.method(performance, 'now', () => nowMs)
-    await using tried = await begin(NAMED)
-    assert.deepEqual(lookup.asked, ['app.test'])
+    await using tried = await begin(NAMED, named)
+    assert.deepEqual(named.asked, ['app.test'])
     nowMs += 100
-    lookup.find('192.0.2.1', '192.0.2.2', '192.0.2.3')
+    named.find('192.0.2.1', '192.0.2.2', '192.0.2.3')
     const first = await tried.dialer.next()
     assert.equal(first.request.connectMs, 250)
-    nowMs += 250
-    first.onFailed('connect', 'ETIMEDOUT', true)
+    nowMs += 100
+    first.onFailed('connect', 'ECONNREFUSED', false)
     const second = await tried.dialer.next()
-    nowMs += 4500
+    nowMs += 100
     second.onFailed('connect', 'ECONNREFUSED', false)
     const third = await tried.dialer.next()
-    assert.equal(third.request.connectMs, 150)
+    assert.equal(third.request.connectMs, 4700)
     assert.deepEqual(hostsOf(tried.dialer), ['192.0.2.1:80', '192.0.2.2:80', '192.0.2.3:80'])
     third.onAnswer(SWITCHING, false)
     assert.ok(!((await tried.outcome) instanceof Refusal))
   })
 
-  it('tries the next address when a dial cannot begin', async (test) => {
-    const lookup = fakeLookup(test)
-    await using tried = await begin(NAMED, {}, (_client, dialer) =>
+  it('races all addresses by sockets when one is slow and others are left', async () => {
+    const named = fakeLookup()
+    const server = net.createServer((socket) => socket.resume().end(SWITCHING, 'latin1'))
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as net.AddressInfo
+    await using tried = await begin({ kind: 'tcp', host: 'app.test', port }, named)
+    named.find('127.0.0.1', '127.0.0.2')
+    ;(await tried.dialer.next()).onFailed('connect', 'ETIMEDOUT', true)
+    named.find('127.0.0.1', '127.0.0.2')
+    const granted = await tried.outcome
+    assert.ok(!(granted instanceof Refusal) && granted.kind === 'granted')
+    assert.equal(tried.dialer.dials.length, 1)
+    granted.upstream.socket.destroy()
+    server.close()
+    await once(server, 'close')
+  })
+
+  it('tries the next address when a dial cannot begin', async () => {
+    const named = fakeLookup()
+    await using tried = await begin(NAMED, named, (_client, dialer) =>
       dialer.errors.push('EAFNOSUPPORT'),
     )
-    lookup.find('2001:db8::1', '192.0.2.2')
+    named.find('2001:db8::1', '192.0.2.2')
     await tried.dialer.next()
     const second = await tried.dialer.next()
     second.onFailed('connect', 'ECONNREFUSED', false)
@@ -296,35 +301,41 @@ describe('a dialed attempt at a name', () => {
   })
 
   it('gives the first of several addresses no more than is left', async (test) => {
-    const lookup = fakeLookup(test)
+    const named = fakeLookup()
     test.mock.method(performance, 'now', () => 1000)
-    await using tried = await begin(NAMED, { connectTimeoutMs: 100 })
-    lookup.find('192.0.2.1', '192.0.2.2')
+    await using tried = await begin(NAMED, {
+      lookup: named.lookup,
+      connectTimeoutMs: 100,
+    })
+    named.find('192.0.2.1', '192.0.2.2')
     assert.equal((await tried.dialer.next()).request.connectMs, 100)
   })
 
-  it('has no limit where none is set', async (test) => {
-    const lookup = fakeLookup(test)
-    await using tried = await begin(NAMED, { connectTimeoutMs: Infinity })
-    lookup.find('192.0.2.1')
+  it('has no limit where none is set', async () => {
+    const named = fakeLookup()
+    await using tried = await begin(NAMED, {
+      lookup: named.lookup,
+      connectTimeoutMs: Infinity,
+    })
+    named.find('192.0.2.1')
     assert.equal((await tried.dialer.next()).request.connectMs, Infinity)
   })
 
-  it('tries no other address after an answer has failed', async (test) => {
-    const lookup = fakeLookup(test)
-    await using tried = await begin(NAMED)
-    lookup.find('192.0.2.1', '192.0.2.2')
+  it('tries no other address after an answer has failed', async () => {
+    const named = fakeLookup()
+    await using tried = await begin(NAMED, named)
+    named.find('192.0.2.1', '192.0.2.2')
     ;(await tried.dialer.next()).onFailed('answer', 'ECONNRESET', false)
     refused(await tried.outcome, 'E_UPSTREAM_RESET', /ECONNRESET/)
     assert.equal(tried.dialer.dials.length, 1)
   })
 
   it('is late when the time was over before the next address', async (test) => {
-    const lookup = fakeLookup(test)
+    const named = fakeLookup()
     let nowMs = 1000
     test.mock.method(performance, 'now', () => nowMs)
-    await using tried = await begin(NAMED)
-    lookup.find('192.0.2.1', '192.0.2.2')
+    await using tried = await begin(NAMED, named)
+    named.find('192.0.2.1', '192.0.2.2')
     const first = await tried.dialer.next()
     nowMs += 5000
     first.onFailed('connect', 'ETIMEDOUT', true)
@@ -332,31 +343,31 @@ describe('a dialed attempt at a name', () => {
     assert.equal(tried.dialer.dials.length, 1)
   })
 
-  it('is refused when the name is not found', async (test) => {
-    const lookup = fakeLookup(test)
-    await using tried = await begin(NAMED)
-    lookup.fail('ENOTFOUND')
+  it('is refused when the name is not found', async () => {
+    const named = fakeLookup()
+    await using tried = await begin(NAMED, named)
+    named.fail('ENOTFOUND')
     refused(await tried.outcome, 'E_UPSTREAM_UNREACHABLE', /getaddrinfo ENOTFOUND/)
   })
 
   it('is late when the lookup is, whose result is of no use then', async (test) => {
-    const lookup = fakeLookup(test)
+    const named = fakeLookup()
     test.mock.timers.enable({ apis: ['setTimeout'] })
-    await using tried = await begin(NAMED)
+    await using tried = await begin(NAMED, named)
     test.mock.timers.tick(4999)
     assert.ok(await isPending(tried.outcome))
     test.mock.timers.tick(1)
     refused(await tried.outcome, 'E_CONNECT_TIMEOUT', /5000 ms/)
-    lookup.find('192.0.2.1')
+    named.find('192.0.2.1')
     assert.equal(tried.dialer.dials.length, 0)
   })
 
-  it('is given up when the client leaves during the lookup', async (test) => {
-    const lookup = fakeLookup(test)
-    await using tried = await begin(NAMED)
+  it('is given up when the client leaves during the lookup', async () => {
+    const named = fakeLookup()
+    await using tried = await begin(NAMED, named)
     tried.connection.listener?.onReset()
     refused(await tried.outcome, 'E_CLIENT_GONE', /^/)
-    lookup.find('192.0.2.1')
+    named.find('192.0.2.1')
     assert.equal(tried.dialer.dials.length, 0)
   })
 })
