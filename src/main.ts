@@ -7,7 +7,7 @@ import { authFileProblems, summary } from './cli/check.ts'
 import { chooseConfigFile, noConfigFile } from './cli/config-file.ts'
 import { keepHeapSmall } from './cli/heap-keeper.ts'
 import { help, helpOf } from './cli/help.ts'
-import { run, type Served } from './cli/run.ts'
+import { endSignals, run, type Served } from './cli/run.ts'
 import { terminalOf } from './cli/terminal.ts'
 import type { Config } from './config/config.ts'
 import { jsonSchema } from './config/json-schema.ts'
@@ -15,6 +15,10 @@ import { loadConfig } from './config/load.ts'
 import { loadConfigInThread } from './config/load-thread.ts'
 import { ConfigError } from './config/problem.ts'
 import { version } from './report/version.ts'
+
+// With it node would open its inspector: code execution for every local user. Rules for logrotate that were written for nginx
+// send it.
+process.on('SIGUSR1', () => {})
 
 const command = parseArguments(process.argv.slice(2))
 // The log of a gateway has a stream of its own.
@@ -79,7 +83,7 @@ async function serve(given: string | undefined): Promise<void> {
   }
   await run(loaded.config, start, {
     onSignal: (handle) => {
-      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, handle)
+      for (const signal of endSignals) process.on(signal, handle)
     },
     onReload: (handle) => {
       reload = handle

@@ -26,13 +26,15 @@ Example
   Clients connect to port 8080. Operators find /healthz, /readyz, /metrics and /api at 127.0.0.1:9090.
 
 Signals
-  SIGTERM, SIGINT   take no new requests, let tunnels end (shutdown.drain), then exit with 0
+  SIGTERM, SIGINT, SIGQUIT, SIGUSR2
+                    take no new requests, let tunnels end (shutdown.drain), then exit with 0
   the second one    exit at once
   SIGHUP            read the config again
+  SIGUSR1           nothing: Node's inspector stays shut
 
 Exit codes
   0 all went well · 1 the config is wrong, an address is taken, or the gateway refused · 2 wrong command line
-  3 no gateway answers · 130, 143 ended by a second SIGINT or SIGTERM
+  3 no gateway answers · 128 + the number of the signal, such as 130 for SIGINT and 143 for SIGTERM: ended by a second one
 `
 
 /** Of one. */

@@ -5,7 +5,9 @@ import { constants } from 'node:os'
 import type { Config } from '../config/config.ts'
 import { describeStartFailure } from './start-failure.ts'
 
-export type Signal = 'SIGTERM' | 'SIGINT'
+/** What ends the process: nginx's and HAProxy's signals for a graceful end among them. */
+export const endSignals = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGUSR2'] as const
+export type Signal = (typeof endSignals)[number]
 
 /** What the process offers. */
 export interface Host {

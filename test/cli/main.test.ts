@@ -264,8 +264,8 @@ describe('upgate run', () => {
     )
   })
 
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    it(`serves until ${signal}, and exits with 0`, async () => {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGUSR2'] as const) {
+    it(`serves until ${signal}, whatever SIGUSR1 comes before, and exits with 0`, async () => {
       const sockets = mkdtempSync(join(folder, 'sockets-'))
       const file = configFile(
         'serve.yaml',
@@ -278,9 +278,12 @@ describe('upgate run', () => {
       await bound
       watcher.close()
       child.stdout.resume()
-      child.stderr.resume()
+      let said = ''
+      child.stderr.on('data', (text: Buffer) => (said += String(text)))
+      child.kill('SIGUSR1')
       child.kill(signal)
       assert.deepEqual(await closed, [0, null])
+      assert.equal(said, '')
     })
   }
 })
