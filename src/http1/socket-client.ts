@@ -312,23 +312,33 @@ export class SocketClient implements Client {
   /** The response has promised another request: the rest of the body is read on the way there, within bounds. */
   #dropRest(response: ResponseWriter): void {
     let bytes = 0
-    const destroy = (): void => void this.socket.destroy()
+    const stop = this.#cutAfter(WITHIN_BODY.ms)
     const end = (): void => {
-      clearTimeout(timer)
+      stop()
       if (!this.#isOver) this.#end(response)
     }
-    const timer = setTimeout(destroy, WITHIN_BODY.ms)
-    this.socket.once('close', () => clearTimeout(timer))
     this.#reader = {
       onContent: ({ length }) => {
         bytes += length
-        if (bytes > WITHIN_BODY.bytesMax) destroy()
+        if (bytes > WITHIN_BODY.bytesMax) this.socket.destroy()
       },
       // What is behind it is held only when this has returned.
       onBodyEnd: () => process.nextTick(end),
       onBodyBroken: end,
     }
     this.#readAhead()
+  }
+
+  /** Cuts the connection after `ms`, unless the result is called before. */
+  #cutAfter(ms: number): () => void {
+    const { socket } = this
+    const timer = setTimeout(() => socket.destroy(), ms)
+    const stop = (): void => {
+      clearTimeout(timer)
+      socket.off('close', stop)
+    }
+    socket.on('close', stop)
+    return stop
   }
 
   #end(response: ResponseWriter): void {
@@ -349,10 +359,9 @@ export class SocketClient implements Client {
       then()
       return
     }
-    const timer = setTimeout(() => this.socket.destroy(), OUT_MS)
-    this.socket.once('close', () => clearTimeout(timer))
+    const stop = this.#cutAfter(OUT_MS)
     response.onDone = () => {
-      clearTimeout(timer)
+      stop()
       then()
     }
   }

@@ -164,6 +164,29 @@ describe('a connection with several requests', () => {
   })
 })
 
+describe('many exchanges on one connection', () => {
+  it('leave no listeners behind', async () => {
+    const warnings: Error[] = []
+    const onWarning = (warning: Error): void => void warnings.push(warning)
+    process.on('warning', onWarning)
+    await using upstream = await scriptedUpstream(async (connection) => {
+      while (await connection.more()) {
+        await connection.head()
+        connection.write(`HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n${'x'.repeat(100_000)}`)
+      }
+    })
+    await using gateway = await gatewayTo({ upstream })
+    await using client = await rawClient(gateway.port)
+    for (let count = 0; count < 30; count += 1) {
+      client.write(GET('/a') + GET('/denied'))
+      await client.answer()
+      await client.answer()
+    }
+    process.off('warning', onWarning)
+    assert.deepEqual(warnings, [])
+  })
+})
+
 describe('what stands behind a request', () => {
   const behind: readonly [name: string, request: string, next: 'a 400' | 'nothing'][] = [
     ['garbage', `${GET('/a')}\x01garbage\r\n\r\n`, 'a 400'],

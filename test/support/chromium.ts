@@ -21,6 +21,10 @@ const FLAGS = [
   '--remote-debugging-pipe',
 ]
 
+/** For one command, and for its end: a browser that does not answer must not hold up a whole run. */
+const ANSWER_MS = 30_000
+const CLOSE_MS = 5000
+
 type Params = Readonly<Record<string, unknown>>
 
 interface Message {
@@ -78,7 +82,9 @@ export class Chromium implements AsyncDisposable {
     const waiting = Promise.withResolvers<Params>()
     this.#waiting.set(this.#lastId, waiting)
     this.#input.write(`${JSON.stringify({ id: this.#lastId, method, params, sessionId })}\0`)
-    return waiting.promise
+    const late = new Error(`chromium has not answered ${method} within ${ANSWER_MS} ms`)
+    const timer = setTimeout(waiting.reject, ANSWER_MS, late)
+    return waiting.promise.finally(() => clearTimeout(timer))
   }
 
   #read(output: Readable): void {
@@ -103,9 +109,11 @@ export class Chromium implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const { child } = this.#program
-    if (child.pid !== undefined && child.exitCode === null) {
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
       this.call('Browser.close').catch(() => {})
-      if (child.exitCode === null) await once(child, 'exit')
+      const killer = setTimeout(() => child.kill('SIGKILL'), CLOSE_MS)
+      await once(child, 'exit')
+      clearTimeout(killer)
     }
     await this.#program[Symbol.asyncDispose]()
     await rm(this.#folder, { recursive: true, force: true, maxRetries: 5 })
