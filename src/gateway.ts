@@ -9,6 +9,7 @@ import { maskConfig } from './config/mask.ts'
 import { descriptorLimit, descriptorsNeeded } from './descriptors.ts'
 import { Probes } from './handshake/probes.ts'
 import { Forwarder } from './http/forward.ts'
+import { serverAgent } from './http/server-agent.ts'
 import { Http2Connections } from './http2/shared-connections.ts'
 import { passedSockets } from './listen/activation.ts'
 import { untaken } from './listen/bind.ts'
@@ -145,6 +146,7 @@ class RunningGateway implements Gateway, Exchanges {
     })
     this.#planeOptions = {
       log: this.#log,
+      agents: serverAgent,
       pseudonym: newPseudonym(),
       builtinAddress: () => (this.#echo as Echo).address,
       onEndpointChange: (...change) => report.endpointChanged(...change),

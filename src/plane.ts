@@ -5,11 +5,10 @@
 
 import { Admission } from './admit/admission.ts'
 import { compilePolicy, type Policy } from './auth/authorize.ts'
-import { createChecks, type Checks } from './auth/checks.ts'
+import { createChecks, type Checks, type ChecksOptions } from './auth/checks.ts'
 import type { Endpoint } from './balance/endpoint.ts'
 import { Pool } from './balance/pool.ts'
 import type { Address, Config, ForwardedConfig, RouteConfig } from './config/config.ts'
-import type { Logger } from './report/logger.ts'
 import type { TunnelPolicy } from './relay/tunnel-policy.ts'
 import { packBlocks } from './request/address-blocks.ts'
 import { addressSet, type AddressSet } from './request/address-set.ts'
@@ -113,8 +112,7 @@ export class Plane {
   }
 }
 
-export interface PlaneOptions {
-  readonly log: Logger
+export interface PlaneOptions extends ChecksOptions {
   /** The gateway's name in Via. */
   readonly pseudonym: string
   readonly builtinAddress: (name: 'echo') => Address
@@ -131,7 +129,7 @@ export async function buildPlane(
   options: PlaneOptions,
   previous?: Plane,
 ): Promise<Plane> {
-  const checks = await createChecks(config.auth, options.log, previous?.checks)
+  const checks = await createChecks(config.auth, options, previous?.checks)
   try {
     return await inSlices(planeOf(config, { options, checks, previous }))
   } catch (error) {

@@ -3,6 +3,7 @@
 import type { AuthConfig } from '../config/config.ts'
 import { sameConfig } from '../config/same.ts'
 import { createApiKeyCheck } from './api-key.ts'
+import type { ServerAgents } from './ask.ts'
 import { createBasicCheck } from './basic.ts'
 import { createClientCertCheck } from './client-cert.ts'
 import { messageOf } from './error-message.ts'
@@ -18,6 +19,12 @@ export interface Checks extends ReadonlyMap<string, Check> {
   retire(next?: ReadonlyMap<string, Check>): void
 }
 
+export interface ChecksOptions {
+  readonly log: AuthLog
+  /** How authorization servers and key sets are reached. */
+  readonly agents: ServerAgents
+}
+
 /**
  * Checks of `previous` whose configuration is the same are taken over, with what they remember, and are in both until one
  * of them is retired: `previous` when these take its place, these when they do not come to it after all. Rejects with one
@@ -26,12 +33,12 @@ export interface Checks extends ReadonlyMap<string, Check> {
  */
 export async function createChecks(
   auth: ReadonlyMap<string, AuthConfig>,
-  log: AuthLog,
+  options: ChecksOptions,
   previous?: Checks,
 ): Promise<Checks> {
   const configs = [...auth.values()]
   const settled = await Promise.allSettled(
-    configs.map(async (config) => previous?.builtFrom(config) ?? create(config, log)),
+    configs.map(async (config) => previous?.builtFrom(config) ?? create(config, options)),
   )
   const checks = new BuiltChecks(auth)
   for (const result of settled) {
@@ -61,10 +68,10 @@ class BuiltChecks extends Map<string, Check> implements Checks {
   }
 }
 
-async function create(config: AuthConfig, log: AuthLog): Promise<Check> {
+async function create(config: AuthConfig, { log, agents }: ChecksOptions): Promise<Check> {
   if (config.type === 'basic') return createBasicCheck(config, log)
   if (config.type === 'apiKey') return createApiKeyCheck(config, log)
-  if (config.type === 'jwt') return createJwtCheck(config, log)
+  if (config.type === 'jwt') return createJwtCheck(config, { log, agents })
   if (config.type === 'clientCert') return createClientCertCheck(config)
-  return createForwardCheck(config)
+  return createForwardCheck(config, agents)
 }

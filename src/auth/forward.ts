@@ -3,23 +3,21 @@
  * any other answer (a redirect to a login page, a 401 with a challenge) goes to the client as it came.
  */
 
-import { Agent as HttpAgent, type IncomingMessage } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
+import type { IncomingMessage } from 'node:http'
 import type { ForwardAuthConfig } from '../config/config.ts'
 import { Refusal, type Fields } from '../errors.ts'
-import { checkResponse } from '../http1/response-check.ts'
 import type { RequestFacts } from '../request/facts.ts'
 import { aliasOf } from '../request/field-names.ts'
 import { clientKey } from '../request/client-key.ts'
 import { fieldValue, fieldValues, hopByHop, listItems } from '../request/headers.ts'
-import { SharedLimit } from '../share.ts'
-import { TIMER_MAX_MS } from '../timers.ts'
-import { ask, type Reply } from './forward-exchange.ts'
+import { SharedLimit, shareOf } from '../share.ts'
+import { ask, bodyOf, type Reply, type ServerAgent, type ServerAgents } from './ask.ts'
 import { questionFields } from './forward-request.ts'
 import type { Grant, Recheck, Standing } from './grant.ts'
 import { anonymous, isUserName, USER_FIELD, type Check, type Identity } from './identity.ts'
+import { Turns } from './turns.ts'
 
-/** Questions at once; more of them wait, and their time runs. */
+/** Questions at once, of one client an eighth; more of them wait, and their time runs. */
 const CONNECTIONS_MAX = 512
 
 /** Questions under way, those that wait included. One client may have an eighth of them. */
@@ -45,8 +43,8 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  * Refusals: E_AUTH_TIMEOUT, E_AUTH_UNAVAILABLE, E_AUTH_BUSY, E_GATEWAY_EXHAUSTED, and E_FORWARD_DENIED, whose `details.answer` holds the
  * server's answer.
  */
-export function createForwardCheck(config: ForwardAuthConfig): Check {
-  return new ForwardCheck(config)
+export function createForwardCheck(config: ForwardAuthConfig, agents: ServerAgents): Check {
+  return new ForwardCheck(config, agents)
 }
 
 class ForwardCheck implements Check {
@@ -54,24 +52,25 @@ class ForwardCheck implements Check {
   readonly ownFields: readonly string[]
   readonly #config: ForwardAuthConfig
   readonly #url: URL
-  readonly #agent: HttpAgent
+  readonly #agent: ServerAgent
   /** Questions under way, by client. */
   readonly #places = new SharedLimit(QUESTIONS_MAX)
+  /** Those that have connections. */
+  readonly #turns = new Turns(shareOf(CONNECTIONS_MAX))
   readonly #busy: Refusal
   readonly #copied: ReadonlySet<string>
   readonly #own: ReadonlySet<string>
 
-  constructor(config: ForwardAuthConfig) {
+  constructor(config: ForwardAuthConfig, agents: ServerAgents) {
     this.name = config.name
     this.#config = config
     const cause = `${config.name}: too many questions to the authorization server are under way`
     this.#busy = new Refusal('E_AUTH_BUSY', { retryAfterSeconds: 1, cause })
     this.#url = new URL(config.url)
-    const Agent = this.#url.protocol === 'https:' ? HttpsAgent : HttpAgent
-    this.#agent = new Agent({
-      keepAlive: true,
-      maxSockets: CONNECTIONS_MAX,
-      maxFreeSockets: IDLE_CONNECTIONS_MAX,
+    this.#agent = agents(this.#url, {
+      connectionsMax: CONNECTIONS_MAX,
+      idleMax: IDLE_CONNECTIONS_MAX,
+      connectTimeoutMs: config.timeoutMs,
     })
     const copied = config.copy.map((name) => name.toLowerCase())
     this.#copied = new Set(copied.filter((name) => !neverCopied.has(name)))
@@ -81,19 +80,32 @@ class ForwardCheck implements Check {
   }
 
   async check(facts: RequestFacts): Promise<Identity | Refusal> {
-    const place = this.#places.take(clientKey(facts.clientIp))
+    const client = clientKey(facts.clientIp)
+    const place = this.#places.take(client)
     if (typeof place === 'string') return this.#busy
     try {
-      return await this.#decide(facts)
+      return await this.#inTurn(client, facts)
     } finally {
       place.leave()
     }
   }
 
-  async #decide(facts: RequestFacts): Promise<Identity | Refusal> {
+  async #inTurn(client: string, facts: RequestFacts): Promise<Identity | Refusal> {
+    const fromMs = performance.now()
+    const end = await this.#turns.take(client, this.#config.timeoutMs)
+    if (end === undefined) return this.#unanswered({ kind: 'timeout' })
     const fields = questionFields(facts, this.#url.host, this.#own)
-    const reply = await this.#ask(fields)
-    if (reply.kind === 'answered') return this.#read(reply.response, fields)
+    const reply = await this.#ask(fields, fromMs)
+    if (reply.kind !== 'answered') {
+      end()
+      return this.#unanswered(reply)
+    }
+    // Until then its connection is in use, by whatever the server still sends.
+    reply.response.on('close', end)
+    return this.#read(reply.response, fields)
+  }
+
+  #unanswered(reply: Exclude<Reply, { readonly kind: 'answered' }>): Refusal {
     if (reply.kind === 'failed' && reply.own !== undefined) return reply.own
     const code = reply.kind === 'failed' ? 'E_AUTH_UNAVAILABLE' : 'E_AUTH_TIMEOUT'
     return new Refusal(code, { cause: this.#causeOf(reply) })
@@ -117,14 +129,11 @@ class ForwardCheck implements Check {
 
   /** Questions that are under way get their answers; their connections close behind them. */
   close(): void {
-    this.#agent.on('free', (socket) => socket.destroy())
-    for (const sockets of Object.values(this.#agent.freeSockets)) {
-      for (const socket of sockets ?? []) socket.destroy()
-    }
+    this.#agent.close()
   }
 
-  #ask(fields: string[]): Promise<Reply> {
-    const { timeoutMs } = this.#config
+  #ask(fields: string[], fromMs = performance.now()): Promise<Reply> {
+    const timeoutMs = Math.max(0, this.#config.timeoutMs - (performance.now() - fromMs))
     return ask({ url: this.#url, agent: this.#agent, fields, timeoutMs })
   }
 
@@ -165,30 +174,18 @@ class ForwardCheck implements Check {
     return isUserName(user) ? user : undefined
   }
 
-  /** What the server says is checked as what endpoints say is: it goes to the client. */
+  /** A body that is too long, late or broken off is left out: that the client may not pass is said by the head. */
   async #denied(response: IncomingMessage): Promise<Refusal> {
     const { statusCode: status = 0, statusMessage: reason = '', rawHeaders } = response
-    const minorVersion = response.httpVersionMinor === 0 ? 0 : 1
-    const framing = checkResponse('GET', { minorVersion, status, reason, fields: rawHeaders })
-    if ('wrong' in framing) {
-      response.destroy()
-      const cause = `${this.name}: ${framing.wrong}`
-      return new Refusal('E_AUTH_UNAVAILABLE', { cause })
-    }
     const cause = this.#causeOf({ kind: 'answered', response })
-    const body = await bodyOf(response, this.#config.timeoutMs)
+    const read = await bodyOf(response, BODY_BYTES_MAX, this.#config.timeoutMs)
+    const body = typeof read === 'string' ? Buffer.alloc(0) : read
     const fields = [...endToEndFields(rawHeaders), 'Content-Length', String(body.length)]
     return new Refusal('E_FORWARD_DENIED', { cause, answer: { status, reason, fields, body } })
   }
 
   #drain(response: IncomingMessage): void {
-    const timer = setTimeout(() => response.destroy(), this.#config.timeoutMs)
-    let bytes = 0
-    response.on('data', (chunk: Buffer) => {
-      bytes += chunk.length
-      if (bytes > BODY_BYTES_MAX) response.destroy()
-    })
-    response.on('close', () => clearTimeout(timer))
+    void bodyOf(response, BODY_BYTES_MAX, this.#config.timeoutMs)
   }
 }
 
@@ -229,26 +226,6 @@ function textOf(value: string): string {
   } catch {
     return value
   }
-}
-
-/** All of it, or nothing where it is longer than may be, late, or broken off: that the client may not pass is said by the head. */
-function bodyOf(response: IncomingMessage, timeoutMs: number): Promise<Buffer> {
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = []
-    let bytes = 0
-    const end = (body: Buffer): void => {
-      clearTimeout(timer)
-      resolve(body)
-    }
-    const timer = setTimeout(() => response.destroy(), Math.min(timeoutMs, TIMER_MAX_MS))
-    response.on('data', (chunk: Buffer) => {
-      chunks.push(chunk)
-      bytes += chunk.length
-      if (bytes > BODY_BYTES_MAX) response.destroy()
-    })
-    response.on('end', () => end(Buffer.concat(chunks)))
-    response.on('close', () => end(Buffer.alloc(0)))
-  })
 }
 
 /** RFC 9110 7.6.1. The framing is made anew. */

@@ -5,7 +5,6 @@
  */
 
 import {
-  createLocalJWKSet,
   createRemoteJWKSet,
   customFetch,
   type JSONWebKeySet,
@@ -13,14 +12,15 @@ import {
   type RemoteJWKSet,
 } from 'jose'
 import { Refusal } from '../errors.ts'
-import { exhaustion } from '../exhausted.ts'
-import { messageOf } from './error-message.ts'
+import { ask, bodyOf, type ServerAgent, type ServerAgents } from './ask.ts'
 import type { AuthLog } from './identity.ts'
+import { isFitKey } from './public-key.ts'
 
 export interface RemoteKeysOptions {
   readonly name: string
   readonly url: string
   readonly log: AuthLog
+  readonly agents: ServerAgents
   /** For the whole fetch; 5 s unless given. */
   readonly timeoutMs?: number | undefined
 }
@@ -51,19 +51,31 @@ const BYTES_MAX = 512 * 1024
 
 export class RemoteKeys {
   readonly #options: RemoteKeysOptions
+  readonly #url: URL
+  readonly #timeoutMs: number
+  readonly #agent: ServerAgent
   readonly #remote: RemoteJWKSet
   #fetchedAtMs = 0
   #failedAtMs = -Infinity
   #failure: Refusal | undefined
+  /** Keys of the last set that cannot be used. */
+  #unfit = 0
 
   constructor(options: RemoteKeysOptions) {
+    const { url, agents, timeoutMs = TIMEOUT_MS } = options
     this.#options = options
-    this.#remote = createRemoteJWKSet(new URL(options.url), {
-      timeoutDuration: options.timeoutMs ?? TIMEOUT_MS,
+    this.#url = new URL(url)
+    this.#timeoutMs = timeoutMs
+    this.#agent = agents(this.#url, {
+      connectionsMax: Infinity,
+      idleMax: 0,
+      connectTimeoutMs: timeoutMs,
+    })
+    this.#remote = createRemoteJWKSet(this.#url, {
       cooldownDuration: COOL_DOWN_MS,
       // Old keys are better than none; `find` sees to fresh ones.
       cacheMaxAge: Infinity,
-      [customFetch]: (url, init) => this.#fetch(url, init),
+      [customFetch]: (_, { headers }) => this.#fetch(headers),
     })
   }
 
@@ -86,65 +98,78 @@ export class RemoteKeys {
     return Date.now() - this.#failedAtMs < PAUSE_MS
   }
 
-  async #fetch(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
+  async #fetch(headers: Headers): Promise<Response> {
     if (this.#failure !== undefined && this.#isPausing()) throw new KeysUnavailable(this.#failure)
-    try {
-      const keySet = await fetchKeySet(url, init)
-      this.#fetchedAtMs = Date.now()
-      if (this.#failure !== undefined) {
-        this.#options.log.info({ check: this.#options.name, url }, 'key set available again')
-      }
-      this.#failure = undefined
-      return Response.json(keySet)
-    } catch (error) {
-      throw new KeysUnavailable(this.#fail(url, error, init.signal.aborted))
+    const { name, url, log } = this.#options
+    const fetched = await this.#fetchKeys(headers)
+    if (fetched instanceof Refusal) throw new KeysUnavailable(this.#failed(fetched))
+    this.#fetchedAtMs = Date.now()
+    if (this.#failure !== undefined) log.info({ check: name, url }, 'key set available again')
+    this.#failure = undefined
+    const keys = fetched.filter(isFitKey)
+    const unfit = fetched.length - keys.length
+    if (unfit > 0 && unfit !== this.#unfit) {
+      const cause = `${unfit} of ${fetched.length} keys are no public keys for signatures, or too short`
+      log.warn({ check: name, url, cause }, 'key set has keys that cannot be used')
     }
+    this.#unfit = unfit
+    return Response.json({ keys })
+  }
+
+  /** What the set holds, which may be anything, or why it cannot be had. */
+  async #fetchKeys(headers: Headers): Promise<readonly unknown[] | Refusal> {
+    const url = this.#url
+    const untilMs = performance.now() + this.#timeoutMs
+    const fields = ['Host', url.host, ...[...headers].flat()]
+    const reply = await ask({ url, agent: this.#agent, fields, timeoutMs: this.#timeoutMs })
+    if (reply.kind === 'timeout') return this.#late()
+    if (reply.kind === 'failed') return reply.own ?? this.#unavailable(reply.cause)
+    const { response } = reply
+    if (response.statusCode !== 200) {
+      response.destroy()
+      return this.#unavailable(`status ${response.statusCode}`)
+    }
+    const body = await bodyOf(response, BYTES_MAX, untilMs - performance.now())
+    if (body === 'late') return this.#late()
+    if (body === 'long') return this.#unavailable(`an answer of more than ${BYTES_MAX} bytes`)
+    if (body === 'cut') return this.#unavailable('the answer breaks off')
+    const keys = keysIn(body.toString('utf8'))
+    return typeof keys === 'string' ? this.#unavailable(keys) : keys
+  }
+
+  #late(): Refusal {
+    return new Refusal('E_AUTH_TIMEOUT', {
+      cause: this.#causeOf(`no answer within ${this.#timeoutMs} ms`),
+    })
+  }
+
+  #unavailable(what: string): Refusal {
+    return new Refusal('E_AUTH_UNAVAILABLE', { cause: this.#causeOf(what) })
+  }
+
+  #causeOf(what: string): string {
+    return `${this.#options.name}: the key set cannot be fetched: ${what}`
   }
 
   /** Logs the first failure in a row, not each. */
-  #fail(url: string, error: unknown, timedOut: boolean): Refusal {
-    const { name, log } = this.#options
-    const root = rootOf(error)
-    // The next token tries again: the provider has not failed.
-    const own = root instanceof Error ? exhaustion(root) : undefined
-    if (own !== undefined) return own
-    const cause = `${name}: the key set cannot be fetched: ${messageOf(root)}`
+  #failed(refusal: Refusal): Refusal {
+    // The provider has not failed: the next token tries again.
+    if (refusal.code === 'E_GATEWAY_EXHAUSTED') return refusal
+    const { name, url, log } = this.#options
+    const { cause } = refusal.details
     if (this.#failure === undefined) log.warn({ check: name, url, cause }, 'key set not available')
-    this.#failure = new Refusal(timedOut ? 'E_AUTH_TIMEOUT' : 'E_AUTH_UNAVAILABLE', { cause })
+    this.#failure = refusal
     this.#failedAtMs = Date.now()
-    return this.#failure
+    return refusal
   }
 }
 
-async function fetchKeySet(url: string, init: RequestInit): Promise<JSONWebKeySet> {
-  const response = await fetch(url, init)
-  if (response.status !== 200 || response.body === null) {
-    await response.body?.cancel()
-    throw new Error(`status ${response.status}`)
-  }
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  // Leaving the loop by an error closes the connection.
-  for await (const chunk of response.body) {
-    bytes += chunk.length
-    if (bytes > BYTES_MAX) throw new Error(`an answer of more than ${BYTES_MAX} bytes`)
-    chunks.push(chunk)
-  }
-  const keySet = parseJson(Buffer.concat(chunks).toString('utf8')) as JSONWebKeySet
-  // Throws for what is not a key set, while the failure can still be told from a token's.
-  createLocalJWKSet(keySet)
-  return keySet
-}
-
-function parseJson(text: string): unknown {
+/** RFC 7517 5: the members of a JWK Set, or what is wrong with the text. */
+function keysIn(text: string): readonly unknown[] | string {
   try {
-    return JSON.parse(text)
+    const set = JSON.parse(text) as Partial<JSONWebKeySet> | null
+    return Array.isArray(set?.keys) ? set.keys : 'the answer is no JSON Web Key Set'
   } catch {
-    throw new Error('the answer is not JSON')
+    return 'the answer is not JSON'
   }
-}
-
-/** What fetch wraps, sometimes twice: its own message says no more than that it failed. */
-function rootOf(error: unknown): unknown {
-  return error instanceof Error && error.cause instanceof Error ? rootOf(error.cause) : error
 }

@@ -3,8 +3,10 @@
 import { createPublicKey, webcrypto, type JsonWebKey, type KeyObject } from 'node:crypto'
 import type { JWTVerifyGetKey } from 'jose'
 import type { JwtAuthConfig } from '../config/config.ts'
+import type { ServerAgents } from './ask.ts'
 import type { AuthLog } from './identity.ts'
 import { RemoteKeys } from './jwks.ts'
+import { whyUnfit } from './public-key.ts'
 import { watchFile } from './watched-file.ts'
 
 export interface KeySource {
@@ -15,17 +17,18 @@ export interface KeySource {
 }
 
 export interface KeySourceOptions {
+  readonly log: AuthLog
+  /** For the fetch of a key set. */
+  readonly agents: ServerAgents
   /** How often a key file is looked at. */
   readonly intervalMs?: number | undefined
-  /** For the fetch of a key set. */
   readonly timeoutMs?: number | undefined
 }
 
 /** Rejects when a key file cannot be read. */
 export async function openKeySource(
   config: JwtAuthConfig,
-  log: AuthLog,
-  options: KeySourceOptions,
+  { log, agents, intervalMs, timeoutMs }: KeySourceOptions,
 ): Promise<KeySource> {
   const { name, secret, publicKey, jwks } = config
   if (secret !== undefined) return secretSource(secret, config.algorithms.filter(isHmac))
@@ -39,13 +42,13 @@ export async function openKeySource(
       what: `key of auth.${name}`,
       parse: parsePublicKey,
       log,
-      intervalMs: options.intervalMs,
+      intervalMs,
     })
     return { find: () => file.value, algorithms, close: () => file.close() }
   }
   if (jwks === undefined)
     throw new Error(`auth.${name}: one of jwks, secret and publicKey is needed`)
-  const keys = new RemoteKeys({ name, url: jwks, log, timeoutMs: options.timeoutMs })
+  const keys = new RemoteKeys({ name, url: jwks, log, agents, timeoutMs })
   return { find: keys.find, algorithms, close: () => undefined }
 }
 
@@ -70,10 +73,15 @@ function parsePublicKey(text: string): KeyObject {
   const trimmed = text.trim()
   if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(trimmed))
     throw new Error('this is a private key; expected the public one')
+  const key = readPublicKey(trimmed)
+  const unfit = whyUnfit(key)
+  if (unfit !== undefined) throw new Error(`this is ${unfit}`)
+  return key
+}
+
+function readPublicKey(text: string): KeyObject {
   try {
-    return createPublicKey(
-      trimmed.startsWith('{') ? { key: publicJwk(trimmed), format: 'jwk' } : trimmed,
-    )
+    return createPublicKey(text.startsWith('{') ? { key: publicJwk(text), format: 'jwk' } : text)
   } catch {
     throw new Error('expected a PEM public key, a PEM certificate or a JWK of a public key')
   }

@@ -7,21 +7,12 @@ import type { RequestFacts } from '../request/facts.ts'
 import { bearerChallenge } from './challenge.ts'
 import { messageOf } from './error-message.ts'
 import type { Grant } from './grant.ts'
-import {
-  anonymous,
-  isUserName,
-  type AuthLog,
-  type Check,
-  type Hidden,
-  type Identity,
-} from './identity.ts'
+import { anonymous, isUserName, type Check, type Hidden, type Identity } from './identity.ts'
 import { KeysUnavailable } from './jwks.ts'
 import { openKeySource, type KeySource, type KeySourceOptions } from './jwt-key.ts'
 import { TokenReader } from './token.ts'
 
-export type JwtOptions = KeySourceOptions
-
-/** Keys of a set that are tried for a token that names none. */
+/** Keys of a set that are tried for a token that names none, or one that several have. */
 const CANDIDATES_MAX = 8
 
 /**
@@ -30,10 +21,9 @@ const CANDIDATES_MAX = 8
  */
 export async function createJwtCheck(
   config: JwtAuthConfig,
-  log: AuthLog,
-  options: JwtOptions = {},
+  options: KeySourceOptions,
 ): Promise<Check> {
-  return new JwtCheck(config, await openKeySource(config, log, options))
+  return new JwtCheck(config, await openKeySource(config, options))
 }
 
 class JwtCheck implements Check {
@@ -110,7 +100,7 @@ class JwtCheck implements Check {
     }
   }
 
-  /** A token without a key id may be signed by any key of its kind. */
+  /** A token may be signed by any key of its kind that has its key id, or by any at all where it has none. */
   async #verifyWithEach(
     token: string,
     candidates: errors.JWKSMultipleMatchingKeys,
@@ -122,7 +112,10 @@ class JwtCheck implements Check {
       try {
         return (await jwtVerify(token, key, this.#options)).payload
       } catch (error) {
-        if (!(error instanceof errors.JWSSignatureVerificationFailed)) return this.#failure(error)
+        // jose throws a TypeError for a key that does not go with the algorithm after all.
+        const isKeys =
+          error instanceof errors.JWSSignatureVerificationFailed || error instanceof TypeError
+        if (!isKeys) return this.#failure(error)
       }
     }
     return this.#invalid('no key of the set fits the signature')

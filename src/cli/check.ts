@@ -23,8 +23,9 @@ function counted(count: number, noun: string): string {
 export async function authFileProblems(config: Config): Promise<string | undefined> {
   if (config.auth.size === 0) return undefined
   const { createChecks } = await import('../auth/checks.ts')
+  const { serverAgent } = await import('../http/server-agent.ts')
   try {
-    const checks = await createChecks(config.auth, silentLog)
+    const checks = await createChecks(config.auth, { log: silentLog, agents: serverAgent })
     for (const check of checks.values()) check.close()
     return undefined
   } catch (error) {

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { createChecks, type Checks } from '../../src/auth/checks.ts'
+import { serverAgent } from '../../src/http/server-agent.ts'
 import type { AuthConfig } from '../../src/config/config.ts'
 import { jwtConfig } from './jwt-config.ts'
 import { RecordingLog } from './recording-log.ts'
@@ -64,7 +65,7 @@ describe('createChecks', () => {
         jwtConfig({ secret: 'a secret', algorithms: ['HS256'] }),
         portal,
       ),
-      new RecordingLog(),
+      { log: new RecordingLog(), agents: serverAgent },
     )
     assert.deepEqual([...checks.keys()], ['staff', 'robots', 'people', 'portal'])
     for (const [name, check] of checks) assert.equal(check.name, name)
@@ -78,13 +79,16 @@ describe('createChecks', () => {
     const users = await folder.write('users', 'ann:hunter2')
     const keys = join(folder.path, 'none')
     const auth = byName(staff(users), portal, robots(keys))
-    await assert.rejects(createChecks(auth, new RecordingLog()), (error: Error) => {
-      const lines = error.message.split('\n')
-      assert.equal(lines.length, 2)
-      assert.ok(lines[0]?.startsWith(`${users} (users of auth.staff): line 1: `))
-      assert.ok(lines[1]?.startsWith(`${keys} (keys of auth.robots): ENOENT`))
-      return true
-    })
+    await assert.rejects(
+      createChecks(auth, { log: new RecordingLog(), agents: serverAgent }),
+      (error: Error) => {
+        const lines = error.message.split('\n')
+        assert.equal(lines.length, 2)
+        assert.ok(lines[0]?.startsWith(`${users} (users of auth.staff): line 1: `))
+        assert.ok(lines[1]?.startsWith(`${keys} (keys of auth.robots): ENOENT`))
+        return true
+      },
+    )
   })
 
   it('takes the checks over whose configuration is the same, and retires the others', async () => {
@@ -92,13 +96,13 @@ describe('createChecks', () => {
     const users = await folder.write('users', 'cid:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=')
     const keys = await folder.write('keys', '')
     const log = new RecordingLog()
-    const before = await createChecks(
-      byName(staff(users), people('admin'), portal, robots(keys)),
+    const before = await createChecks(byName(staff(users), people('admin'), portal, robots(keys)), {
       log,
-    )
+      agents: serverAgent,
+    })
     const after = await createChecks(
       byName(robots(keys), people('editor'), { ...portal }, staff(users)),
-      log,
+      { log, agents: serverAgent },
       before,
     )
     const kept = [...after].filter(([name, check]) => before.get(name) === check)
@@ -117,10 +121,14 @@ describe('createChecks', () => {
     await using folder = await temporaryFolder()
     const users = await folder.write('users', '')
     const log = new RecordingLog()
-    const before = await createChecks(byName(portal, staff(users)), log)
+    const before = await createChecks(byName(portal, staff(users)), { log, agents: serverAgent })
     const closed = closedOf(before)
     await assert.rejects(
-      createChecks(byName(portal, staff(users), robots(join(folder.path, 'none'))), log, before),
+      createChecks(
+        byName(portal, staff(users), robots(join(folder.path, 'none'))),
+        { log, agents: serverAgent },
+        before,
+      ),
       /ENOENT/,
     )
     assert.deepEqual(closed(), [])

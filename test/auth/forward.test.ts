@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
 import { describe, it } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { createForwardCheck } from '../../src/auth/forward.ts'
@@ -7,11 +8,15 @@ import type { Recheck } from '../../src/auth/grant.ts'
 import type { Check, Identity } from '../../src/auth/identity.ts'
 import type { ForwardAuthConfig } from '../../src/config/config.ts'
 import { Refusal, type Answer } from '../../src/errors.ts'
+import { serverAgent } from '../../src/http/server-agent.ts'
 import { fakeFacts, fieldLines } from './fake-facts.ts'
 import { closedUrl, httpFixture, rawFixture } from './http-fixture.ts'
 
+const TWO_FRAMINGS =
+  'HTTP/1.1 403 No\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n'
+
 function open(url: string, changes: Partial<ForwardAuthConfig> = {}): Check & Disposable {
-  const check = createForwardCheck({
+  const config: ForwardAuthConfig = {
     name: 'portal',
     type: 'forward',
     url,
@@ -21,7 +26,8 @@ function open(url: string, changes: Partial<ForwardAuthConfig> = {}): Check & Di
     recheckMs: Infinity,
     onRecheckError: 'keep',
     ...changes,
-  })
+  }
+  const check = createForwardCheck(config, serverAgent)
   return Object.assign(check, { [Symbol.dispose]: () => check.close() })
 }
 
@@ -252,14 +258,59 @@ describe('forward auth', () => {
     for (const outcome of await Promise.all(asked)) assert.ok(!(outcome instanceof Refusal))
   })
 
+  it('lets one client have an eighth of the connections, and others the rest', async () => {
+    const held: ServerResponse[] = []
+    const enough = Promise.withResolvers<void>()
+    await using server = await httpFixture((request, response) => {
+      if (request.headers['x-real-ip'] !== '192.0.2.1') {
+        response.writeHead(204).end()
+        return
+      }
+      held.push(response)
+      if (held.length === 64) enough.resolve()
+    })
+    using check = open(server.url)
+    const ask = async (clientIp: string) => check.check(fakeFacts({ clientIp }))
+    const asked = Array.from({ length: 100 }, () => ask('192.0.2.1'))
+    await enough.promise
+    assert.ok(!((await ask('192.0.2.2')) instanceof Refusal))
+    assert.equal(held.length, 64)
+    for (let index = 0; index < 100; index += 1) {
+      while (held[index] === undefined) await setImmediate()
+      held[index]?.writeHead(204).end()
+    }
+    for (const outcome of await Promise.all(asked)) assert.ok(!(outcome instanceof Refusal))
+  })
+
+  it('counts the connection of a yes for its client until the body has ended', async () => {
+    const held: ServerResponse[] = []
+    await using server = await httpFixture((_, response) => {
+      held.push(response)
+      response.writeHead(200).write('some')
+    })
+    using check = open(server.url)
+    for (let index = 0; index < 64; index += 1) await identityOf(check)
+    const next = identityOf(check)
+    await check.check(fakeFacts({ clientIp: '192.0.2.99' }))
+    assert.equal(held.length, 65)
+    held[0]?.end()
+    await next
+    assert.equal(held.length, 66)
+  })
+
+  it('counts the wait for a turn as time of the question', async () => {
+    await using server = await httpFixture(() => {})
+    using check = open(server.url, { timeoutMs: 100 })
+    const asked = Array.from({ length: 65 }, () => refusalOf(check))
+    const codes = new Set((await Promise.all(asked)).map(({ code }) => code))
+    assert.deepEqual([...codes], ['E_AUTH_TIMEOUT'])
+  })
+
   const unfit: readonly (readonly [name: string, head: string])[] = [
     ['a status below 100', 'HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n'],
     ['the status 000', 'HTTP/1.1 000 Odd\r\nContent-Length: 0\r\n\r\n'],
     ['a control character in its reason', 'HTTP/1.1 403 a\x01b\r\nContent-Length: 0\r\n\r\n'],
-    [
-      'two framings',
-      'HTTP/1.1 403 No\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n',
-    ],
+    ['two framings', TWO_FRAMINGS],
   ]
   for (const [name, head] of unfit) {
     it(`is not available when it denies with ${name}`, async () => {
@@ -296,6 +347,9 @@ describe('forward auth', () => {
     ['speaks something else', 'SSH-2.0-x\r\n'],
     ['sends a head of more than 32 KiB', `HTTP/1.1 200 OK\r\nX: ${'x'.repeat(33_000)}\r\n\r\n`],
     ['sends two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n'],
+    ['sends a length and a coding', TWO_FRAMINGS.replace('403', '200')],
+    ['sends a status below 100', 'HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n'],
+    ['sends lines that end in CRLF and in LF', 'HTTP/1.1 200 OK\r\nA: b\nX-User: ro\r\n\r\n'],
     ['sends a field with a NUL', 'HTTP/1.1 200 OK\r\nX-User: a\0b\r\n\r\n'],
     [
       'switches protocols',

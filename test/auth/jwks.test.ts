@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { createHmac, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createHmac, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
 import { describe, it, mock } from 'node:test'
 import { SignJWT } from 'jose'
 import { createJwtCheck } from '../../src/auth/jwt.ts'
 import type { Check } from '../../src/auth/identity.ts'
+import { serverAgent } from '../../src/http/server-agent.ts'
 import { Refusal } from '../../src/errors.ts'
 import { fakeFacts } from './fake-facts.ts'
 import { closedUrl, httpFixture, rawFixture } from './http-fixture.ts'
@@ -19,6 +20,11 @@ interface TestKey {
 function makeKey(kid?: string): TestKey {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   return { kid, privateKey, jwk: { ...publicKey.export({ format: 'jwk' }), kid } }
+}
+
+function rsaKey(modulusLength: number): TestKey {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength })
+  return { kid: 'one', privateKey, jwk: { ...publicKey.export({ format: 'jwk' }), kid: 'one' } }
 }
 
 const one = makeKey('one')
@@ -55,7 +61,7 @@ async function provider(answer: readonly TestKey[] | number): Promise<Provider> 
     else response.end(JSON.stringify({ keys: state.answer.map(({ jwk }) => jwk) }))
   })
   const log = new RecordingLog()
-  const check = await createJwtCheck(jwtConfig({ jwks: server.url }), log)
+  const check = await createJwtCheck(jwtConfig({ jwks: server.url }), { log, agents: serverAgent })
   return Object.assign(state, {
     check,
     log,
@@ -133,6 +139,71 @@ describe('the key set of a jwt check', () => {
     assert.equal(await codeOf(idp.check, token), 'E_AUTH_INVALID')
   })
 
+  it('is searched past keys that cannot be used, which are told of once', async () => {
+    using clock = stoppedClock()
+    const { jwk: rsa } = rsaKey(1024)
+    const odd = [rsa, null, 'text', {}, { kty: 'RSA', kid: 'one' }, { kty: 'XYZ', kid: 'one' }]
+    const jwks = [...odd, { ...one.jwk, alg: 7 }, one.jwk, two.jwk]
+    await using idp = await provider(jwks.map((jwk) => ({ ...one, jwk: jwk as object })))
+    assert.equal(await outcomeOf(idp.check, one), 'pass ann')
+    assert.equal(await outcomeOf(idp.check, { ...two, kid: undefined }), 'pass ann')
+    const line = await idp.log.next()
+    assert.equal(line.message, 'key set has keys that cannot be used')
+    assert.match(String(line.fields['cause']), /^6 of 9 keys /)
+    clock.pass(30_001)
+    assert.equal(await outcomeOf(idp.check, makeKey('unknown')), 'E_AUTH_INVALID')
+    assert.equal(idp.fetches(), 2)
+    assert.equal(idp.log.lines.length, 1)
+  })
+
+  it('may have several keys of one id, each of which is tried', async () => {
+    const same = Array.from({ length: 3 }, () => makeKey('same'))
+    await using idp = await provider(same)
+    for (const key of same) assert.equal(await outcomeOf(idp.check, key), 'pass ann')
+    assert.equal(await outcomeOf(idp.check, makeKey('same')), 'E_AUTH_INVALID')
+  })
+
+  it('lets nobody in, but fails for nobody, when none of its keys can be used', async () => {
+    await using idp = await provider([{ ...one, jwk: { kty: 'oct', k: 'AAAA', kid: 'one' } }])
+    assert.equal(await outcomeOf(idp.check, one), 'E_AUTH_INVALID')
+  })
+
+  it('is not looked up by an id that is no text, or the name of something else', async () => {
+    await using idp = await provider([one, { ...two, jwk: { ...two.jwk, kid: 5 } }])
+    for (const kid of [5, null, ['one'], { one: 1 }, '../../dev/null', '__proto__', "' OR 1=1--"]) {
+      const text = `${encode({ alg: 'ES256', kid: kid as string })}.${encode({ sub: 'root' })}`
+      const signature = sign('sha256', Buffer.from(text), {
+        key: two.privateKey,
+        dsaEncoding: 'ieee-p1363',
+      })
+      const code = await codeOf(idp.check, `${text}.${signature.toString('base64url')}`)
+      assert.equal(code, 'E_AUTH_INVALID', JSON.stringify(kid))
+    }
+  })
+
+  it('is not taken from the token itself', async () => {
+    const own = makeKey('own')
+    await using elsewhere = await httpFixture((_, response) => {
+      response.end(JSON.stringify({ keys: [own.jwk] }))
+    })
+    await using idp = await provider([one])
+    for (const more of [
+      { jwk: own.jwk },
+      { jku: elsewhere.url },
+      { x5u: elsewhere.url },
+      { x5c: ['AAAA'] },
+    ]) {
+      for (const kid of ['own', 'one', undefined]) {
+        const header = { alg: 'ES256', ...(kid === undefined ? {} : { kid }), ...more }
+        const token = await new SignJWT({ sub: 'root' })
+          .setProtectedHeader(header)
+          .sign(own.privateKey)
+        assert.equal(await codeOf(idp.check, token), 'E_AUTH_INVALID', Object.keys(more)[0])
+      }
+    }
+    assert.equal(elsewhere.requests.length, 0)
+  })
+
   it('is not fetched for algorithms that are not allowed', async () => {
     await using idp = await provider([one])
     const text = `${encode({ alg: 'HS256', kid: 'one' })}.${encode({ sub: 'root' })}`
@@ -189,7 +260,10 @@ describe('the key set of a jwt check', () => {
 
   it('is not available from a server that is not there', async () => {
     const log = new RecordingLog()
-    const check = await createJwtCheck(jwtConfig({ jwks: await closedUrl() }), log)
+    const check = await createJwtCheck(jwtConfig({ jwks: await closedUrl() }), {
+      log,
+      agents: serverAgent,
+    })
     assert.equal(await outcomeOf(check, one), 'E_AUTH_UNAVAILABLE')
     assert.match(String((await log.next()).fields['cause']), /ECONNREFUSED/)
     check.close()
@@ -200,7 +274,11 @@ describe('the key set of a jwt check', () => {
     for (const start of starts) {
       await using server = await rawFixture((socket) => socket.write(start))
       const log = new RecordingLog()
-      const check = await createJwtCheck(jwtConfig({ jwks: server.url }), log, { timeoutMs: 50 })
+      const check = await createJwtCheck(jwtConfig({ jwks: server.url }), {
+        log,
+        agents: serverAgent,
+        timeoutMs: 50,
+      })
       assert.equal(await outcomeOf(check, one), 'E_AUTH_TIMEOUT')
       check.close()
     }
@@ -213,7 +291,7 @@ describe('the key set of a jwt check', () => {
       ['another good status', 203, set, /status 203/],
       ['an empty answer', 204, '', /status 204/],
       ['text that is not JSON', 200, '<html>', /not JSON/],
-      ['JSON that is no key set', 200, '{"keys":"none"}', /JSON Web Key Set malformed/],
+      ['JSON that is no key set', 200, '{"keys":"none"}', /no JSON Web Key Set/],
       ['more than 512 KiB', 200, set + ' '.repeat(512 * 1024), /more than 524288 bytes/],
     ]
   for (const [name, status, body, cause] of broken) {
@@ -223,7 +301,10 @@ describe('the key set of a jwt check', () => {
         else response.end(set)
       })
       const log = new RecordingLog()
-      const check = await createJwtCheck(jwtConfig({ jwks: server.url }), log)
+      const check = await createJwtCheck(jwtConfig({ jwks: server.url }), {
+        log,
+        agents: serverAgent,
+      })
       assert.equal(await outcomeOf(check, one), 'E_AUTH_UNAVAILABLE')
       assert.match(String((await log.next()).fields['cause']), cause)
       check.close()
@@ -233,7 +314,10 @@ describe('the key set of a jwt check', () => {
   it('is not taken from an answer that breaks off', async () => {
     const head = 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n'
     await using server = await rawFixture((socket) => socket.end(`${head}{"keys"`))
-    const check = await createJwtCheck(jwtConfig({ jwks: server.url }), new RecordingLog())
+    const check = await createJwtCheck(jwtConfig({ jwks: server.url }), {
+      log: new RecordingLog(),
+      agents: serverAgent,
+    })
     assert.equal(await outcomeOf(check, one), 'E_AUTH_UNAVAILABLE')
     check.close()
   })

@@ -5,6 +5,7 @@ import { describe, it } from 'node:test'
 import { SignJWT } from 'jose'
 import { createJwtCheck } from '../../src/auth/jwt.ts'
 import type { Check } from '../../src/auth/identity.ts'
+import { serverAgent } from '../../src/http/server-agent.ts'
 import { Refusal } from '../../src/errors.ts'
 import { fakeFacts } from './fake-facts.ts'
 import { jwtConfig } from './jwt-config.ts'
@@ -38,7 +39,7 @@ describe('the key of a jwt check', () => {
         publicKey: await folder.write('key', content),
         algorithms: ['ES256'],
       })
-      const check = await createJwtCheck(config, new RecordingLog())
+      const check = await createJwtCheck(config, { log: new RecordingLog(), agents: serverAgent })
       assert.equal(await codeOf(check), 'pass ann')
       assert.equal(await codeOf(check, other.privateKey), 'E_AUTH_INVALID')
       check.close()
@@ -60,7 +61,10 @@ describe('the key of a jwt check', () => {
     it(`is not read from ${name}`, async () => {
       await using folder = await temporaryFolder()
       const config = jwtConfig({ publicKey: await folder.write('key', content) })
-      await assert.rejects(createJwtCheck(config, new RecordingLog()), message)
+      await assert.rejects(
+        createJwtCheck(config, { log: new RecordingLog(), agents: serverAgent }),
+        message,
+      )
     })
   }
 
@@ -69,7 +73,7 @@ describe('the key of a jwt check', () => {
     const publicKey = await folder.write('key', publicPem)
     const log = new RecordingLog()
     const config = jwtConfig({ publicKey, algorithms: ['ES256'] })
-    const check = await createJwtCheck(config, log, { intervalMs: 5 })
+    const check = await createJwtCheck(config, { log, agents: serverAgent, intervalMs: 5 })
     await folder.write('key', other.publicKey.export({ type: 'spki', format: 'pem' }) as string)
     assert.equal((await log.next()).message, 'file reloaded')
     assert.equal(await codeOf(check, other.privateKey), 'pass ann')
@@ -78,8 +82,11 @@ describe('the key of a jwt check', () => {
   })
 
   it('must be there', async () => {
-    await assert.rejects(createJwtCheck(jwtConfig({}), new RecordingLog()), {
-      message: 'auth.people: one of jwks, secret and publicKey is needed',
-    })
+    await assert.rejects(
+      createJwtCheck(jwtConfig({}), { log: new RecordingLog(), agents: serverAgent }),
+      {
+        message: 'auth.people: one of jwks, secret and publicKey is needed',
+      },
+    )
   })
 })

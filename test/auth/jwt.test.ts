@@ -6,6 +6,7 @@ import { SignJWT, type JWTPayload } from 'jose'
 import type { Identity } from '../../src/auth/identity.ts'
 import { createJwtCheck } from '../../src/auth/jwt.ts'
 import type { JwtAuthConfig, TokenSource } from '../../src/config/config.ts'
+import { serverAgent } from '../../src/http/server-agent.ts'
 import { Refusal } from '../../src/errors.ts'
 import { fakeFacts } from './fake-facts.ts'
 import { jwtConfig } from './jwt-config.ts'
@@ -35,7 +36,10 @@ async function outcomeOf(
   token: string,
 ): Promise<Identity | Refusal> {
   const keyed = changes.publicKey === undefined ? { secret, algorithms: ['HS256'] } : {}
-  const check = await createJwtCheck(jwtConfig({ ...keyed, ...changes }), new RecordingLog())
+  const check = await createJwtCheck(jwtConfig({ ...keyed, ...changes }), {
+    log: new RecordingLog(),
+    agents: serverAgent,
+  })
   const outcome = await check.check(fakeFacts({ fields: ['Authorization', `Bearer ${token}`] }))
   check.close()
   return outcome
@@ -86,8 +90,8 @@ describe('jwt auth', () => {
 
   it('renews the grants that it gave itself, and no others', async () => {
     const config = jwtConfig({ secret, algorithms: ['HS256'] })
-    const check = await createJwtCheck(config, new RecordingLog())
-    const other = await createJwtCheck(config, new RecordingLog())
+    const check = await createJwtCheck(config, { log: new RecordingLog(), agents: serverAgent })
+    const other = await createJwtCheck(config, { log: new RecordingLog(), agents: serverAgent })
     const fields = ['Authorization', `Bearer ${await sign({ sub: 'ann' })}`]
     const outcome = await check.check(fakeFacts({ fields }))
     assert.ok(!(outcome instanceof Refusal))
@@ -106,10 +110,10 @@ describe('jwt auth', () => {
   })
 
   it('asks for a token, without an error, when there is none', async () => {
-    const check = await createJwtCheck(
-      jwtConfig({ secret, algorithms: ['HS256'] }),
-      new RecordingLog(),
-    )
+    const check = await createJwtCheck(jwtConfig({ secret, algorithms: ['HS256'] }), {
+      log: new RecordingLog(),
+      agents: serverAgent,
+    })
     const outcome = check.check(fakeFacts())
     check.close()
     assert.ok(outcome instanceof Refusal)
@@ -119,10 +123,10 @@ describe('jwt auth', () => {
 
   it('refuses two tokens', async () => {
     const token = await sign({ sub: 'ann' })
-    const check = await createJwtCheck(
-      jwtConfig({ secret, algorithms: ['HS256'] }),
-      new RecordingLog(),
-    )
+    const check = await createJwtCheck(jwtConfig({ secret, algorithms: ['HS256'] }), {
+      log: new RecordingLog(),
+      agents: serverAgent,
+    })
     const field = ['Authorization', `Bearer ${token}`]
     const outcome = check.check(fakeFacts({ fields: [...field, ...field] }))
     check.close()
@@ -305,7 +309,7 @@ describe('jwt auth', () => {
       { in: 'query', name: 'access_token' },
     ]
     const config = jwtConfig({ secret, algorithms: ['HS256'], from })
-    const check = await createJwtCheck(config, new RecordingLog())
+    const check = await createJwtCheck(config, { log: new RecordingLog(), agents: serverAgent })
     const facts = fakeFacts({ fields: ['Sec-WebSocket-Protocol', `bearer, ${token}, chat`] })
     const outcome = await check.check(facts)
     check.close()

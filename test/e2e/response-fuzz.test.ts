@@ -6,95 +6,26 @@
  */
 
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import net from 'node:net'
 import { describe, it } from 'node:test'
 import { startTestGateway } from '../support/gateway.ts'
 import { handshake, rawClient, SWITCHING } from '../support/raw-client.ts'
 import { marksIn, randomResponse } from '../support/random-responses.ts'
+import { allOf, randomServer, verdictOf } from '../support/random-server.ts'
 import { scriptedUpstream } from '../support/scripted-upstream.ts'
 
 const FIRST = Number(process.env['UPGATE_TEST_SEED'] ?? 1)
 const COUNT = Number(process.env['UPGATE_TEST_RESPONSES'] ?? 5000)
 /** Clients at once. */
 const LANES = 128
-const CLIENT_MS = 10_000
 /** A message without content, masked. */
 const FRAME = '\x81\x80\0\0\0\0'
-
-/** Answers the request for `/7` with the 7th response, and leaves every other connection open for the next request. */
-async function startEndpoint(): Promise<AsyncDisposable & { readonly url: string }> {
-  const open = new Set<net.Socket>()
-  const server = net.createServer((socket) => {
-    open.add(socket)
-    socket.on('close', () => open.delete(socket)).on('error', () => {})
-    let text = ''
-    socket.on('data', (chunk) => {
-      text += chunk.toString('latin1')
-      const seed = Number(/^GET \/(\d+) [^]*\r\n\r\n$/.exec(text)?.[1])
-      if (Number.isNaN(seed)) return
-      text = ''
-      answer(socket, randomResponse(seed), seed)
-    })
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    url: `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`,
-    async [Symbol.asyncDispose]() {
-      const closed = once(server, 'close')
-      server.close()
-      for (const socket of open) socket.destroy()
-      await closed
-    },
-  }
-}
-
-/** In one part or in two. */
-function answer(socket: net.Socket, response: string, seed: number): void {
-  const cut = seed % 3 === 0 ? seed % response.length : response.length
-  const end = (): void => {
-    socket.write(response.slice(cut), 'latin1')
-    if (seed % 2 === 0) socket.end()
-  }
-  socket.write(response.slice(0, cut), 'latin1')
-  if (cut === response.length) end()
-  else setImmediate(end)
-}
-
-/** All that a client gets until its connection closes, which it asks for. */
-function allOf(port: number, request: string): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>()
-  const socket = net.connect(port, '127.0.0.1')
-  let text = ''
-  const timer = setTimeout(() => {
-    socket.destroy()
-    reject(new Error(`no end within ${CLIENT_MS} ms`))
-  }, CLIENT_MS)
-  socket.on('data', (chunk) => {
-    text += chunk.toString('latin1')
-  })
-  socket.on('error', () => {})
-  socket.on('close', () => {
-    clearTimeout(timer)
-    resolve(text)
-  })
-  socket.write(request)
-  return promise
-}
-
-/** The status line of the final response, and the code of a refusal. */
-function verdictOf(text: string): string | undefined {
-  const line = /(?:^|\n)(HTTP\/1\.1 (?!1)[^\r]*)\r\n/.exec(text)?.[1]
-  return line === undefined ? undefined : `${line} ${/"code":"(\w+)"/.exec(text)?.[1] ?? ''}`
-}
 
 describe('random responses', () => {
   it(
     `of an endpoint (${COUNT}) get every client an end and nothing of another's, and mean the same to a plain request and to a handshake`,
     { timeout: Infinity },
     async (test) => {
-      await using endpoint = await startEndpoint()
+      await using endpoint = await randomServer(/^GET \/(\d+) /)
       await using granting = await scriptedUpstream(async (connection) => {
         await connection.head()
         connection.write(SWITCHING)

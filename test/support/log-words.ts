@@ -203,6 +203,12 @@ export const logMessages: readonly LogMessage[] = [
     fields: ['check', 'url', 'cause'],
   },
   {
+    message: 'key set has keys that cannot be used',
+    level: 'warn',
+    when: 'They are passed over: RSA keys below 2048 bits, unknown types, what is no public key. Again when their number changes.',
+    fields: ['check', 'url', 'cause'],
+  },
+  {
     message: 'key set available again',
     level: 'info',
     when: 'It does again.',
