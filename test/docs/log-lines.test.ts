@@ -143,12 +143,13 @@ routes:
   // {"alg":"RS256","kid":"a"}.{}.x: enough for the keys to be fetched.
   const token = ['Authorization: Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ.e30.eA']
   assert.equal(await ask(gateway, get('/people', token)), 502)
-  jwks = [200, '{"keys":[]}']
+  jwks = [200, '{"keys":[null]}']
   // For a second after a failure the provider is left in peace.
   mock.timers.enable({ apis: ['Date'], now: Date.now() + 1001 })
   assert.equal(await ask(gateway, get('/people', token)), 401)
   mock.timers.reset()
   await gateway.log('key set available again')
+  await gateway.log('key set has keys that cannot be used')
   await using client = await rawClient(gateway.port)
   client.write(handshake('/tunnel', key))
   await client.head()

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import http from 'node:http'
+import type { Agent } from 'node:http'
 import { describe, it } from 'node:test'
 import { ask, bodyOf, type Reply, type ServerAgent } from '../../src/auth/ask.ts'
 import { serverAgent } from '../../src/http/server-agent.ts'
@@ -73,7 +73,7 @@ describe('the agent of a server that checks ask', () => {
 })
 
 /** The idle connections, once there is one. */
-async function idleOf(agent: http.Agent): Promise<readonly object[]> {
+async function idleOf(agent: Agent): Promise<readonly object[]> {
   for (;;) {
     const idle = Object.values(agent.freeSockets).flatMap((sockets) => sockets ?? [])
     if (idle.length > 0) return idle
