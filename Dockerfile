@@ -25,6 +25,7 @@ RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /us
 # One heap of glibc's for all threads: what one frees the others use. Else it is a third more memory for each tunnel.
 ENV NODE_ENV=production \
     MALLOC_ARENA_MAX=1 \
+    UPGATE_ADMIN_ADDRESS=0.0.0.0:9090 \
     UPGATE_HEALTH_URL=http://127.0.0.1:9090/healthz
 WORKDIR /app
 COPY --from=build /app/package.json ./

@@ -5,6 +5,7 @@
 
 import { dirname, resolve } from 'node:path'
 
+import { ADMIN_ADDRESS_VARIABLE, withAdminAddress } from './admin-address.ts'
 import { buildConfig } from './build.ts'
 import { crossChecks } from './checks.ts'
 import type { Config } from './config.ts'
@@ -24,18 +25,19 @@ export function loadConfig(file: string, env: Environment): Config {
   const absoluteFile = resolve(file)
   const directory = dirname(absoluteFile)
   const source = readSource(file, env)
-  const parsed = configSchema.safeParse(source.raw)
-  const checked = crossChecks(partsOf(source.raw), directory)
+  const raw = withAdminAddress(source.raw, env)
+  const parsed = configSchema.safeParse(raw)
+  const checked = crossChecks(partsOf(raw), directory)
   const reasons = new Set(source.findings.map(({ path }) => formatPath(path)))
   const findings = [
     ...source.findings,
-    ...(parsed.success ? [] : findingsOf(parsed.error, source.raw)).filter(isOwn(reasons)),
+    ...(parsed.success ? [] : findingsOf(parsed.error, raw)).filter(isOwn(reasons)),
     ...checked.findings.filter(isOwn(reasons)),
-  ]
+  ].map(raw === source.raw ? (finding) => finding : namingVariable)
   if (findings.length > 0 || !parsed.success) {
     throw new ConfigError(firstOf(source, findings), findings.length - PROBLEMS_MAX)
   }
-  const input = source.raw as ConfigInput
+  const input = raw as ConfigInput
   const warnings = [...checked.warnings, ...keepaliveWarnings(input)]
   return buildConfig({
     file: absoluteFile,
@@ -52,6 +54,13 @@ export function loadConfig(file: string, env: Environment): Config {
 /** A variable that is not set is the reason why its value is no duration either: that is told once. */
 function isOwn(reasons: ReadonlySet<string>): (finding: Finding) => boolean {
   return ({ path }) => !reasons.has(formatPath(path))
+}
+
+/** The address is nowhere in the file. */
+function namingVariable(finding: Finding): Finding {
+  return formatPath(finding.path) === 'admin.address'
+    ? { ...finding, text: `${ADMIN_ADDRESS_VARIABLE}: ${finding.text}` }
+    : finding
 }
 
 /** As many as are told, with their places. */
