@@ -14,7 +14,7 @@ import { allOf, randomServer, verdictOf } from '../support/random-server.ts'
 import { scriptedUpstream } from '../support/scripted-upstream.ts'
 
 const FIRST = Number(process.env['UPGATE_TEST_SEED'] ?? 1)
-const COUNT = Number(process.env['UPGATE_TEST_RESPONSES'] ?? 5000)
+const COUNT = Number(process.env['UPGATE_TEST_RESPONSES'] ?? 2000)
 /** Clients at once. */
 const LANES = 128
 /** A message without content, masked. */
