@@ -261,6 +261,14 @@ const cases: Case[] = [
     reachesUpstream: true,
   },
   {
+    name: 'an endpoint that does not answer a plain request',
+    code: 'E_RESPONSE_TIMEOUT',
+    yaml: (upstream) => route(upstream, ', timeouts: { response: 100ms }'),
+    upstream: () => {},
+    request: 'GET / HTTP/1.1\r\nHost: a\r\n\r\n',
+    reachesUpstream: true,
+  },
+  {
     name: 'an endpoint that never finishes its TLS handshake',
     code: 'E_CONNECT_TIMEOUT',
     yaml: (upstream) =>
