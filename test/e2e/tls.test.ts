@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { after, before, describe, it } from 'node:test'
+import { after, before, describe, it, type TestContext } from 'node:test'
 import tls from 'node:tls'
 import { clientHello } from '../support/client-hello.ts'
 import { openssl, TestAuthority, type Issued } from '../support/certificates.ts'
@@ -399,8 +399,15 @@ describe('certificates whose files change', { skip }, () => {
   })
 })
 
+/** Certificates of a day are in the last third of their life then. */
+function passMostOfADay(test: TestContext): void {
+  const { now } = Date
+  test.mock.method(Date, 'now', () => now() + 17 * 3_600_000)
+}
+
 describe('certificates that OpenSSL does not take', { skip }, () => {
-  it('leave those that were there, and the gateway with its tunnels', async () => {
+  it('leave those that were there, and the gateway with its tunnels', async (test) => {
+    passMostOfADay(test)
     await using upstream = await serving()
     await using gateway = await startTestGateway(yaml(SEVERAL, upstream), severalFiles())
     await using tunnel = await tlsClient(gateway.port, { servername: 'other.test' })
@@ -432,7 +439,8 @@ describe('certificates that OpenSSL does not take', { skip }, () => {
 })
 
 describe('the ends of certificates', { skip }, () => {
-  it('are metrics by listener and name, and warned of in time', async () => {
+  it('are metrics by listener and name, and warned of in time', async (test) => {
+    passMostOfADay(test)
     await using upstream = await serving()
     await using gateway = await startTestGateway(yaml(SEVERAL, upstream), severalFiles())
     const labels = { listener: '127.0.0.1:0', name: 'other.test' }
